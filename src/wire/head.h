@@ -1,0 +1,97 @@
+// A head: the start line and the fields of a message, the same for HTTP/1, HTTP/2, HTTP/3 and FastCGI. Strings point into
+// the buffer that was parsed or into the arena; the head owns nothing. A head of a request has method, target; a head of a
+// response has status, reason.
+#pragma once
+#include "base/arena.h"
+#include "wire/fields.h"
+
+// Method names (RFC 9110, 5789, 4918). X(ID, "NAME", safe, idempotent)
+#define KNOWN_METHODS(X)                                                                                               \
+    X(GET, "GET", 1, 1)                                                                                                \
+    X(HEAD, "HEAD", 1, 1)                                                                                              \
+    X(POST, "POST", 0, 0)                                                                                              \
+    X(PUT, "PUT", 0, 1)                                                                                                \
+    X(DELETE, "DELETE", 0, 1)                                                                                          \
+    X(OPTIONS, "OPTIONS", 1, 1)                                                                                        \
+    X(PATCH, "PATCH", 0, 0)                                                                                            \
+    X(CONNECT, "CONNECT", 0, 0)                                                                                        \
+    X(TRACE, "TRACE", 1, 1)                                                                                            \
+    X(MKCOL, "MKCOL", 0, 1)                                                                                            \
+    X(COPY, "COPY", 0, 1)                                                                                              \
+    X(MOVE, "MOVE", 0, 1)                                                                                              \
+    X(PROPFIND, "PROPFIND", 1, 1)                                                                                      \
+    X(PROPPATCH, "PROPPATCH", 0, 1)                                                                                    \
+    X(LOCK, "LOCK", 0, 0)                                                                                              \
+    X(UNLOCK, "UNLOCK", 0, 1)
+
+enum method {
+    METHOD_UNKNOWN = 0,
+#define X(id, name, safe, idem) METHOD_##id,
+    KNOWN_METHODS(X)
+#undef X
+};
+enum method method_from(struct str name); // case counts (RFC 9110 9.1)
+struct str method_name(enum method m);    // "" for METHOD_UNKNOWN
+bool method_is_safe(enum method m);
+bool method_is_idempotent(enum method m);
+
+struct str status_reason(unsigned status); // "Not Found"; empty for unknown ones
+bool status_has_no_body(unsigned status);  // 1xx, 204, 304 (RFC 9110 6.4.1)
+
+struct field {
+    struct str name, value; // name as written; value without surrounding white space
+    uint16_t id;            // enum field_id
+    bool dropped;           // deleted in place; walkers skip it (head_each does)
+};
+
+struct head {
+    struct field *at;
+    uint32_t count, cap;
+    uint64_t seen[2]; // bit per known field that is present; may be stale after a drop only if another line remains
+    struct arena *arena;
+
+    enum method method;
+    struct str method_text, target; // request
+    unsigned version;               // 9, 10, 11, 20, 30
+    unsigned status;                // response, 100..999
+    struct str reason;
+};
+
+void head_init(struct head *h, struct arena *arena); // no allocation before the first field
+
+enum field_id field_id_of(struct str name); // ASCII case folded; a perfect hash or switch on length, about 5 ns
+struct str field_name(enum field_id id);
+unsigned field_flags(enum field_id id); // FIELD_HOP, FIELD_ONE, FIELD_LIST
+
+static inline bool head_has(const struct head *h, enum field_id id) { return h->seen[id >> 6] >> (id & 63) & 1; }
+struct field *head_find_slow(const struct head *h, enum field_id id);
+// The first line of that name, or NULL.
+static inline struct field *head_find(const struct head *h, enum field_id id) {
+    return head_has(h, id) ? head_find_slow(h, id) : NULL;
+}
+struct str head_value(const struct head *h, enum field_id id); // STR_NONE when absent
+struct field *head_find_name(const struct head *h, struct str name); // any name, case folded
+// The next line of f's name after f, or NULL.
+struct field *head_find_next(const struct head *h, const struct field *f);
+// All values of that name joined with ", " (one line: no copy); STR_NONE when absent.
+struct str head_join(const struct head *h, enum field_id id, struct arena *arena);
+
+// Appends; strings are not copied. Amortised allocation from the arena. Invalidates pointers to fields.
+struct field *head_add(struct head *h, enum field_id id, struct str name, struct str value);
+static inline struct field *head_add_known(struct head *h, enum field_id id, struct str value) {
+    return head_add(h, id, field_name(id), value);
+}
+void head_drop(struct head *h, enum field_id id); // all lines of that name
+void head_drop_name(struct head *h, struct str name);
+void head_drop_field(struct head *h, struct field *f);
+void head_set(struct head *h, enum field_id id, struct str value); // replaces all lines by one
+
+#define head_each(f, h)                                                                                                \
+    for (struct field *f = (h)->at, *f##_end = (h)->at + (h)->count; f < f##_end; f++)                                 \
+        if (!f->dropped)
+
+// Whether a comma-separated list value holds the token (case folded; RFC 9110 5.6.1). Parameters after ';' are ignored.
+bool list_has_token(struct str list, struct str token);
+// Takes the next element, trimmed; empty elements are skipped (RFC 9110 5.6.1.2); quoted strings are respected.
+bool list_next(struct str *rest, struct str *element);
+bool is_token(struct str s); // RFC 9110 5.6.2, not empty
