@@ -1,0 +1,26 @@
+// Files for serving and storing. Everything that may block on a disk runs on a helper thread, except what is known to be
+// in the page cache or short.
+#pragma once
+#include "base/chain.h"
+#include "io/loop.h"
+#include <sys/stat.h>
+
+struct file_info {
+    bool is_dir, is_file, is_exec;
+    off_t size;
+    int64_t mtime_s;
+    uint64_t inode;
+};
+
+// Opens for reading, never a FIFO's wait (O_NONBLOCK). A counted file, or NULL with *err = -errno. `path` is
+// NUL-terminated. Runs in the loop: opening local files does not block in practice (nginx does the same).
+struct file_ref *file_open(const char *path, struct file_info *info, int *err);
+int file_stat(const char *path, struct file_info *info); // 0 or -errno
+// Reads n bytes at off into a block of the loop, appended to `to`: the count, 0 at the end, -errno. Waits when the bytes are
+// not in the page cache (preadv2 RWF_NOWAIT first, then a helper thread).
+ssize_t file_read(struct file_ref *f, off_t off, size_t n, struct chain *to);
+
+// A temp file: unlinked at once where the system can (O_TMPFILE), gone with the last reference.
+struct file_ref *temp_file_new(const char *dir, int *err);
+// Appends the chain's memory to the file at off: 0 or -errno; the chain is not changed. Waits (helper thread).
+int temp_file_write(struct file_ref *f, off_t off, const struct chain *bytes);
