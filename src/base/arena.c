@@ -23,7 +23,9 @@ struct arena_cleanup {
 
 enum { FIRST_CHUNK = 4096, POOL_CHUNK = 16384, HEAP_CHUNK = 65536 };
 
-void arena_init(struct arena *a, struct blocks *pool) { *a = (struct arena){.pool = pool}; }
+void arena_init(struct arena *a, struct blocks *pool) {
+    *a = (struct arena){.pool = pool};
+}
 
 void arena_done(struct arena *a) {
     while (a->cleanups != NULL) {
@@ -87,7 +89,9 @@ static void chunk_open(struct arena *a) {
 
 // Objects above a quarter of a chunk would waste the rest of the one in use. Under AddressSanitizer every object is
 // alone in its memory, so that each byte past its end is found.
-static bool stands_alone(const struct arena *a, size_t size) { return WEIR_ASAN || size > chunk_size(a) / 4; }
+static bool stands_alone(const struct arena *a, size_t size) {
+    return WEIR_ASAN || size > chunk_size(a) / 4;
+}
 
 void *arena_alloc_slow(struct arena *a, size_t size) {
     CHECK(size <= (size_t)1 << 30);

@@ -70,7 +70,15 @@ static bool decode(struct sbuf *out, struct str text, char c62, char c63) {
     return true;
 }
 
-void base64_encode(struct sbuf *out, struct str bytes) { encode(out, bytes, alphabet, true); }
-void base64url_encode(struct sbuf *out, struct str bytes) { encode(out, bytes, url_alphabet, false); }
-bool base64_decode(struct sbuf *out, struct str text) { return decode(out, text, '+', '/'); }
-bool base64url_decode(struct sbuf *out, struct str text) { return decode(out, text, '-', '_'); }
+void base64_encode(struct sbuf *out, struct str bytes) {
+    encode(out, bytes, alphabet, true);
+}
+void base64url_encode(struct sbuf *out, struct str bytes) {
+    encode(out, bytes, url_alphabet, false);
+}
+bool base64_decode(struct sbuf *out, struct str text) {
+    return decode(out, text, '+', '/');
+}
+bool base64url_decode(struct sbuf *out, struct str text) {
+    return decode(out, text, '-', '_');
+}

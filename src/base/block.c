@@ -12,7 +12,9 @@ static inline unsigned class_of(size_t size) {
     return (unsigned)(size > 512) + (size > 2048) + (size > 4096) + (size > 16384) + (size > 65536) + (size > 262144);
 }
 
-static inline size_t footprint(const struct block *b) { return sizeof(*b) + b->size; }
+static inline size_t footprint(const struct block *b) {
+    return sizeof(*b) + b->size;
+}
 
 struct blocks *blocks_new(void) {
     struct blocks *pool = xcalloc(1, sizeof(*pool));
@@ -117,7 +119,9 @@ void blocks_trim(struct blocks *pool) {
     pieces_trim(pool);
 }
 
-size_t blocks_in_use(const struct blocks *pool) { return pool->in_use; }
+size_t blocks_in_use(const struct blocks *pool) {
+    return pool->in_use;
+}
 
 size_t blocks_kept(const struct blocks *pool) {
     size_t sum = 0;

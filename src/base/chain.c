@@ -264,7 +264,9 @@ size_t chain_peek(const struct chain *c, char *to, size_t n) {
     return done;
 }
 
-static inline bool holds_block(const struct piece *p) { return p->kind == PIECE_MEM && p->block != NULL; }
+static inline bool holds_block(const struct piece *p) {
+    return p->kind == PIECE_MEM && p->block != NULL;
+}
 
 size_t chain_held(const struct chain *c) {
     size_t sum = 0;

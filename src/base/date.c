@@ -5,7 +5,7 @@ static const char day_names[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "
 static const char long_days[7][10] = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
 static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
-enum { DAY_S = 86400, ERA_DAYS = 146097 }; // an era is 400 years
+enum { DAY_S = 86400, ERA_DAYS = 146097 };                          // an era is 400 years
 static const int64_t first_s = -62167219200, last_s = 253402300799; // 0000-01-01, 9999-12-31 23:59:59
 
 struct civil {
@@ -20,7 +20,7 @@ static int64_t days_of(unsigned year, unsigned month, unsigned day) {
     unsigned era = y / 400, of_era = y % 400;
     unsigned of_year = (153 * (month + (month > 2 ? -3u : 9u)) + 2) / 5 + day - 1;
     unsigned day_of_era = of_era * 365 + of_era / 4 - of_era / 100 + of_year;
-    return (int64_t)(era - 1) * ERA_DAYS + day_of_era - 719468;
+    return ((int64_t)era - 1) * ERA_DAYS + day_of_era - 719468;
 }
 
 static struct civil civil_of(int64_t unix_s) {
@@ -49,7 +49,9 @@ static inline char *put2(char *to, unsigned v) {
     to[1] = (char)('0' + v % 10);
     return to + 2;
 }
-static inline char *put4(char *to, unsigned v) { return put2(put2(to, v / 100), v % 100); }
+static inline char *put4(char *to, unsigned v) {
+    return put2(put2(to, v / 100), v % 100);
+}
 static inline char *put_chr(char *to, char c) {
     *to = c;
     return to + 1;

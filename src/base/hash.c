@@ -1,5 +1,5 @@
-// Hash functions. hash_bytes multiplies 64-bit words into 128 bits and folds the halves, as the wyhash family does, with
-// constants of its own.
+// Hash functions. hash_bytes multiplies 64-bit words into 128 bits and folds the halves, as the wyhash family does,
+// with constants of its own.
 #include "base/hash.h"
 #include "base/swar.h"
 
@@ -42,12 +42,14 @@ static inline __attribute__((always_inline)) uint64_t hash_core(const unsigned c
             a = load_few(p, n, fold);
         }
     } else {
-        uint64_t other = seed ^ k3;
-        for (; n > 32; n -= 32, p += 32) {
-            seed = mix(load64(p, fold) ^ k1, load64(p + 8, fold) ^ seed);
-            other = mix(load64(p + 16, fold) ^ k2, load64(p + 24, fold) ^ other);
+        if (n > 32) { // two chains of multiplications at once
+            uint64_t other = seed ^ k3;
+            for (; n > 32; n -= 32, p += 32) {
+                seed = mix(load64(p, fold) ^ k1, load64(p + 8, fold) ^ seed);
+                other = mix(load64(p + 16, fold) ^ k2, load64(p + 24, fold) ^ other);
+            }
+            seed ^= other;
         }
-        seed ^= other;
         if (n > 16)
             seed = mix(load64(p, fold) ^ k1, load64(p + 8, fold) ^ seed);
         // The last 16 bytes, which overlap what has been read: the string has more than 16.
@@ -57,14 +59,18 @@ static inline __attribute__((always_inline)) uint64_t hash_core(const unsigned c
     return mix(k2 ^ len, mix(a ^ k1, b ^ seed) ^ seed);
 }
 
-uint64_t hash_bytes(const void *p, size_t n, uint64_t seed) { return hash_core(p, n, seed, false); }
+uint64_t hash_bytes(const void *p, size_t n, uint64_t seed) {
+    return hash_core(p, n, seed, false);
+}
 
-uint64_t hash_istr(struct str s, uint64_t seed) { return hash_core((const unsigned char *)s.p, s.n, seed, true); }
+uint64_t hash_istr(struct str s, uint64_t seed) {
+    return hash_core((const unsigned char *)s.p, s.n, seed, true);
+}
 
 // The table is linear over XOR, so its eight powers of two give all of it.
-#define CRC(i)                                                                                                         \
-    (((i)&1 ? 0x77073096u : 0) ^ ((i)&2 ? 0xee0e612cu : 0) ^ ((i)&4 ? 0x076dc419u : 0) ^ ((i)&8 ? 0x0edb8832u : 0) ^   \
-     ((i)&16 ? 0x1db71064u : 0) ^ ((i)&32 ? 0x3b6e20c8u : 0) ^ ((i)&64 ? 0x76dc4190u : 0) ^                            \
+#define CRC(i)                                                                                                       \
+    (((i)&1 ? 0x77073096u : 0) ^ ((i)&2 ? 0xee0e612cu : 0) ^ ((i)&4 ? 0x076dc419u : 0) ^ ((i)&8 ? 0x0edb8832u : 0) ^ \
+     ((i)&16 ? 0x1db71064u : 0) ^ ((i)&32 ? 0x3b6e20c8u : 0) ^ ((i)&64 ? 0x76dc4190u : 0) ^                          \
      ((i)&128 ? 0xedb88320u : 0))
 #define CRC4(i)  CRC(i), CRC((i) + 1), CRC((i) + 2), CRC((i) + 3)
 #define CRC16(i) CRC4(i), CRC4((i) + 4), CRC4((i) + 8), CRC4((i) + 12)

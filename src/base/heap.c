@@ -2,7 +2,9 @@
 #include "base/heap.h"
 #include <stdlib.h>
 
-void heap_init(struct heap *h) { *h = (struct heap){0}; }
+void heap_init(struct heap *h) {
+    *h = (struct heap){0};
+}
 
 void heap_done(struct heap *h) {
     for (size_t i = 1; i <= h->count; i++)

@@ -39,10 +39,18 @@ static void close_nest(struct json *j, bool object) {
     sbuf_chr(j->out, object ? '}' : ']');
 }
 
-void json_object(struct json *j, const char *key) { open_nest(j, key, true); }
-void json_object_end(struct json *j) { close_nest(j, true); }
-void json_array(struct json *j, const char *key) { open_nest(j, key, false); }
-void json_array_end(struct json *j) { close_nest(j, false); }
+void json_object(struct json *j, const char *key) {
+    open_nest(j, key, true);
+}
+void json_object_end(struct json *j) {
+    close_nest(j, true);
+}
+void json_array(struct json *j, const char *key) {
+    open_nest(j, key, false);
+}
+void json_array_end(struct json *j) {
+    close_nest(j, false);
+}
 
 void json_str(struct json *j, const char *key, struct str value) {
     begin_value(j, key);
@@ -71,7 +79,9 @@ void json_null(struct json *j, const char *key) {
     sbuf_lit(j->out, "null");
 }
 
-static inline bool in(unsigned char c, unsigned char low, unsigned char high) { return c >= low && c <= high; }
+static inline bool in(unsigned char c, unsigned char low, unsigned char high) {
+    return c >= low && c <= high;
+}
 
 // Length of the valid UTF-8 sequence at p (Unicode table 3-7). When there is none: 0, and *bad is how many bytes one
 // replacement character stands for, the longest part that a valid sequence could begin with.
@@ -83,8 +93,8 @@ static size_t utf8_len(const unsigned char *p, size_t n, size_t *bad) {
         len = 2;
     } else if (in(p[0], 0xe0, 0xef)) {
         len = 3;
-        low = p[0] == 0xe0 ? 0xa0 : low;    // no overlong form
-        high = p[0] == 0xed ? 0x9f : high;  // no surrogate
+        low = p[0] == 0xe0 ? 0xa0 : low;   // no overlong form
+        high = p[0] == 0xed ? 0x9f : high; // no surrogate
     } else if (in(p[0], 0xf0, 0xf4)) {
         len = 4;
         low = p[0] == 0xf0 ? 0x90 : low;

@@ -9,7 +9,9 @@ struct map_slot {
     void *value; // NULL: free
 };
 
-void map_init(struct map *m, bool fold, uint64_t seed) { *m = (struct map){.fold = fold, .seed = seed}; }
+void map_init(struct map *m, bool fold, uint64_t seed) {
+    *m = (struct map){.fold = fold, .seed = seed};
+}
 
 void map_done(struct map *m) {
     free(m->slots);

@@ -6,11 +6,18 @@
 
 enum { FIRST_CAP = 256 };
 
-void sbuf_init_heap(struct sbuf *b, size_t max) { *b = (struct sbuf){.max = max}; }
+// What p points at before there is storage: never NULL, so that room of 0 bytes can be had. Nothing is written to it.
+static char *no_storage(void) {
+    return (char *)"";
+}
+
+void sbuf_init_heap(struct sbuf *b, size_t max) {
+    *b = (struct sbuf){.p = no_storage(), .max = max};
+}
 
 void sbuf_init_arena(struct sbuf *b, struct arena *arena, size_t hint, size_t max) {
     size_t cap = MIN(hint, max);
-    *b = (struct sbuf){.p = cap != 0 ? arena_bytes(arena, cap) : NULL, .cap = cap, .max = max, .arena = arena};
+    *b = (struct sbuf){.p = cap != 0 ? arena_bytes(arena, cap) : no_storage(), .cap = cap, .max = max, .arena = arena};
 }
 
 void sbuf_init_fixed(struct sbuf *b, char *storage, size_t cap) {
@@ -18,9 +25,9 @@ void sbuf_init_fixed(struct sbuf *b, char *storage, size_t cap) {
 }
 
 void sbuf_done(struct sbuf *b) {
-    if (b->arena == NULL && !b->fixed)
+    if (b->arena == NULL && !b->fixed && b->cap != 0)
         free(b->p);
-    *b = (struct sbuf){.fixed = true};
+    *b = (struct sbuf){.p = no_storage(), .fixed = true};
 }
 
 char *sbuf_room_slow(struct sbuf *b, size_t n) {
@@ -36,15 +43,15 @@ char *sbuf_room_slow(struct sbuf *b, size_t n) {
             memcpy(p, b->p, b->n);
         b->p = p;
     } else {
-        b->p = xrealloc(b->p, cap);
+        b->p = xrealloc(b->cap != 0 ? b->p : NULL, cap);
     }
     b->cap = cap;
     return b->p + b->n;
 }
 
 #define ROW(t) t "0" t "1" t "2" t "3" t "4" t "5" t "6" t "7" t "8" t "9"
-static const char two_digits[] = ROW("0") ROW("1") ROW("2") ROW("3") ROW("4") ROW("5") ROW("6") ROW("7") ROW("8")
-    ROW("9");
+static const char two_digits[] =
+    ROW("0") ROW("1") ROW("2") ROW("3") ROW("4") ROW("5") ROW("6") ROW("7") ROW("8") ROW("9");
 
 void sbuf_u64(struct sbuf *b, uint64_t v) {
     char text[20], *at = text + sizeof(text);

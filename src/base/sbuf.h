@@ -7,7 +7,7 @@
 struct arena;
 
 struct sbuf {
-    char *p;
+    char *p; // never NULL
     size_t n, cap, max; // n <= cap <= max
     struct arena *arena; // NULL: heap (sbuf_done frees) or fixed
     bool fixed;          // storage is the caller's and never grows

@@ -19,7 +19,9 @@ bool str_istarts(struct str s, struct str prefix) {
     return true;
 }
 
-bool str_ieq(struct str a, struct str b) { return a.n == b.n && str_istarts(a, b); }
+bool str_ieq(struct str a, struct str b) {
+    return a.n == b.n && str_istarts(a, b);
+}
 
 int str_cmp(struct str a, struct str b) {
     size_t n = MIN(a.n, b.n);

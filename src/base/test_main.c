@@ -1,5 +1,5 @@
-// The runner of the unit tests: unit [-j N] [-l] [substring...]. Each test is a process of its own with a deadline; what
-// it prints is shown only when it fails. The last line is "N passed, N failed". Not part of the product.
+// The runner of the unit tests: unit [-j N] [-l] [substring...]. Each test is a process of its own with a deadline;
+// what it prints is shown only when it fails. The last line is "N passed, N failed". Not part of the product.
 #include "base/test.h"
 #include <signal.h>
 #include <stdio.h>
