@@ -343,7 +343,6 @@ static void queue_batch(struct log_file *f, struct batch *b) { // under f->lock
     b->next = NULL;
     *f->queue_end = b;
     f->queue_end = &b->next;
-    file_make_ready(f);
 }
 
 static void shard_hand_over(struct shard *s) { // on its loop
@@ -354,6 +353,7 @@ static void shard_hand_over(struct shard *s) { // on its loop
     s->home->handed += b->n;
     pthread_mutex_lock(&s->file->lock);
     queue_batch(s->file, b);
+    file_make_ready(s->file);
     pthread_mutex_unlock(&s->file->lock);
 }
 
@@ -590,9 +590,11 @@ static void file_replace(struct log_file *f, const struct log_target *t) {
         f->ops->close(&f->next);
     f->next = *t;
     f->have_next = true;
-    file_make_ready(f);
+    bool on_loop = loop_self() != NULL;
+    if (on_loop)
+        file_make_ready(f);
     pthread_mutex_unlock(&f->lock);
-    if (loop_self() != NULL)
+    if (on_loop)
         writer_kick();
     else
         file_drain(f);
