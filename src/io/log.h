@@ -15,9 +15,10 @@ struct log_file *log_file_adopt(const char *path, int fd);
 struct log_file *log_file_ref(struct log_file *f);
 void log_file_unref(struct log_file *f); // what was written before still gets out
 const char *log_file_path(const struct log_file *f);
-// Appends whole lines, each ending in a newline. Never waits on a loop. They are in memory until the end of the turn, then go
-// to a helper thread in one piece; order within a loop is kept, a line is never torn. When more than 1 MiB of one loop and
-// file waits unwritten, lines are dropped and counted, and one [error] line says so, and another how many when it is over.
+// Appends whole lines, each ending in a newline. Never waits on a loop. They are in memory until the end of the turn, then
+// go to a helper thread in one piece; a busy loop gathers for 5 ms, because waking a helper costs more than the lines do.
+// Order within a loop is kept, a line is never torn. When more than 1 MiB of one loop and file waits unwritten, lines are
+// dropped and counted; one [error] line says so, and another how many when it is over.
 // buffer_size > 0: waits for that many bytes or flush_ms (access_log buffer= flush=; 0: no limit of time); the loop's last
 // call for the file decides. Threads without a loop write themselves, and may wait for a disk.
 void log_file_write(struct log_file *f, struct str lines, size_t buffer_size, uint64_t flush_ms);

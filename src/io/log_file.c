@@ -6,7 +6,7 @@
 //   no loop  ────────────────┘           of batches
 //
 // A shard is one loop's side of one file: the batch that it fills now, and how much it has waiting. At the end of the turn
-// full batches go to the file's queue, the file to the ready list, and the writer is woken if it is not at work already.
+// its batch goes to the file's queue, the file to the ready list, and the writer is woken if it is not at work already.
 // Whoever holds a file's io_lock writes; who finds it taken leaves, because the holder looks at the queue again after it
 // let go. A target that takes nothing stays ready and is tried again by the loops' timers. A written batch goes back to its
 // shard. Threads: `lock` guards a file's queue and is never held across a system call.
@@ -25,6 +25,8 @@ enum {
     BATCH_FIRST = 4 << 10,       // a batch begins so,
     BATCH_FULL = 64 << 10,       // and leaves its shard when so much is in it
     WRITE_BATCHES = 16,          // batches a write carries
+    GATHER_MS = 5,               // a busy loop wakes the writer no more often than so,
+    GATHER_BYTES = 32 << 10,     // unless a batch has so much
     RETRY_MS = 100,              // a target that takes nothing is tried again
     LOG_FILE_MAGIC = 0x106f11e0,
 };
@@ -58,6 +60,7 @@ struct loop_log {
     struct list dirty;
     struct timer timer;
     uint64_t timer_due_ms, retry_ms; // 0: none
+    uint64_t gather_ms;              // not before this time is the writer woken for a few lines
     uint64_t handed;                 // bytes put into queues,
     uint64_t announced;              // of those, what the writer was woken for,
     _Atomic uint64_t done;           // and what was written or lost
@@ -388,16 +391,24 @@ static void loop_log_set_timer(struct loop_log *l, uint64_t due_ms) {
     timer_set(l->loop, &l->timer, due_ms);
 }
 
+// When the lines of the shard are to be handed over; 0: when the buffer is full, or at the end.
+static uint64_t shard_due(const struct shard *s, uint64_t now) {
+    if (s->full)
+        return now;
+    if (s->buffer_size != 0)
+        return s->due_ms;
+    return s->fill != NULL && s->fill->n < GATHER_BYTES ? MAX(s->home->gather_ms, now) : now;
+}
+
 static void turn_end(void *arg) {
     struct loop_log *l = arg;
     if (list_empty(&l->dirty) && l->handed == atomic_load_explicit(&l->done, memory_order_relaxed))
         return;
     uint64_t now = loop_now(l->loop), next_due = 0;
     list_each_safe(s, &l->dirty, struct shard, node) {
-        bool due = s->buffer_size == 0 || s->full || (s->due_ms != 0 && s->due_ms <= now);
-        if (!due) {
-            if (s->due_ms != 0 && (next_due == 0 || s->due_ms < next_due))
-                next_due = s->due_ms;
+        uint64_t due = shard_due(s, now);
+        if (due == 0 || due > now) {
+            next_due = next_due == 0 || (due != 0 && due < next_due) ? due : next_due;
             continue;
         }
         if (s->fill != NULL)
@@ -406,6 +417,7 @@ static void turn_end(void *arg) {
     }
     if (l->handed != l->announced) {
         l->announced = l->handed;
+        l->gather_ms = now + GATHER_MS;
         writer_kick();
     }
     loop_log_set_timer(l, next_due);
@@ -423,7 +435,7 @@ static NOINLINE struct loop_log *loop_log_begin(struct loop *loop) {
         loop_logs[id] = l;
     }
     l->loop = loop;
-    l->timer_due_ms = l->retry_ms = 0;
+    l->timer_due_ms = l->retry_ms = l->gather_ms = 0;
     timer_init(&l->timer, timer_fired);
     *loop_slot(loop, registry.slot) = l;
     loop_at_turn_end(loop, turn_end, l);

@@ -589,7 +589,7 @@ static void stalled_target(struct log_file *f, int reader) {
     }
     EXPECT_INT(n % STALL_LINE, 0);
     size_t kept = n / STALL_LINE;
-    EXPECT(n > 1 << 20 && n < 2 << 20); // what may wait, and what the pipe held
+    EXPECT(n > (1 << 20) - STALL_LINE && n < 2 << 20); // what may wait, and what the pipe held
     for (unsigned i = 0; i < kept; i++) {
         stall_line(line, i);
         EXPECT_STR(str_n(got + i * STALL_LINE, STALL_LINE), str_n(line, STALL_LINE));
