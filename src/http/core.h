@@ -36,7 +36,6 @@ struct http_core {
     bool etag;
     int if_modified_since; // off, exact, before
     bool msie_padding, msie_refresh;
-    struct tmpl *default_type_unused;
     struct str default_type;
     struct types *types;
     // errors
@@ -47,9 +46,9 @@ struct http_core {
     // files
     struct tmpl *root;  // value of root or alias
     bool is_alias;
+    uint64_t alias_skip; // bytes of the URI that alias stands for: its location's prefix; UINT64_MAX: all (regex location)
     bool internal;
     int satisfy; // all, any
-    uint64_t limit_rate_unused;
 };
 
 // Content types by file extension (the types block).
