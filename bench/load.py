@@ -92,7 +92,7 @@ def drive(env, server, case, seconds):
             run.wait()
     spent = proc.cpu_ns(pids) - before
     server.check_alive()
-    if server.pids() != pids:
+    if set(server.pids()) != set(pids):
         raise Broken("a process of the server was replaced during the round")
     requests, took, p50, p99 = parse_wrk(text, case)
     return Round(spent / 1000 / requests, requests / took, seen[0] if seen else 0, p50, p99, requests)
@@ -142,4 +142,8 @@ class Idle:
     def __exit__(self, *unused):
         self.process.stdin.close()
         self.process.stdout.close()
-        self.process.wait(30)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

@@ -92,7 +92,12 @@ class Syscalls:
     def stop(self, run, file):
         """The number of calls, or None when the tool could not count."""
         run.send_signal(signal.SIGINT)
-        run.wait(10)
+        try:
+            run.wait(10)
+        except subprocess.TimeoutExpired:
+            run.kill()
+            run.wait()
+            return None
         try:
             with open(file, encoding="utf-8", errors="replace") as f:
                 return parse_syscalls(self.tool, f.read())

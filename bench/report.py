@@ -7,14 +7,16 @@ import statistics
 BEGIN, END = "<!-- notes: kept by bench/run -->", "<!-- end of notes -->"
 REFERENCE = "nginx"
 
-METHOD = """One run starts all servers afresh for each case, on loopback, and asks them in turn, round by round, so that all
-see the same machine. The server runs on one core, the load (wrk) and the back end on {other}; one worker process or
-thread each; keep-alive on both sides; the servers' default buffers; no access log unless the case is about it. Figures are
-medians of {rounds} rounds of {seconds} s. An answer with a wrong status or length, or any error that wrk counts, fails the
-figure. CPU is the time of all threads of all processes of the server ({clock}), divided by the requests that wrk saw
-answered. System calls were counted by {tool} in a round of their own. Memory is resident memory under load
-(proportional set size of all processes). The floor is `bench/floor/forwarder.c`, which does the least that forwards at
-all; it logs nothing and serves no files. Absolute figures move with the machine; the ratios are what to compare."""
+METHOD = """\
+One run starts all servers afresh for each case, on loopback, and asks them in turn, round by round, so that all see
+the same machine. The server runs on one core, the load (wrk) and the back end on {other}; one worker process or
+thread each; keep-alive on both sides; the servers' default buffers; no access log unless the case is about it.
+Figures are medians of {rounds} rounds of {seconds} s. An answer with a wrong status or length, or any error that
+wrk counts, fails the figure. CPU is the time of all threads of all processes of the server ({clock}), divided by
+the requests that wrk saw answered. System calls were counted by {tool} in a round of their own. Memory is resident
+memory under load (proportional set size of all processes). The floor is `bench/floor/forwarder.c`, which does the
+least that forwards at all, through one buffer of 256 KiB; it logs nothing and serves no files. Absolute figures
+move with the machine; the ratios are what to compare."""
 
 
 class Result:
@@ -89,7 +91,8 @@ def tables(results, cases, names):
 
 def problems(results, cases):
     """One line for each figure that failed."""
-    return [f"{case.title}: {name}: {r.problem}" for case in cases for name, r in results[case.name].items() if r.failed]
+    return [f"{case.title}: {name}: {r.problem}"
+            for case in cases for name, r in results[case.name].items() if r.failed]
 
 
 def plain(rows):
@@ -125,7 +128,8 @@ def page(path, results, cases, names, facts):
     parts = ["# Benchmarks\n\nWritten by `make bench`; only the notes are written by hand. "
              f"{'Ratios to nginx, the figure itself in brackets' if REFERENCE in names else 'Absolute figures'}; "
              "lower is better, except for requests per second.",
-             f"{facts['date']}. {facts['machine']}. {', '.join(facts['versions'])}."]
+             f"{facts['date']}. {facts['machine']}, load average {facts['busy']:.1f} before the run. "
+             f"{', '.join(facts['versions'])}."]
     for title, rows in tables(results, cases, names):
         parts.append(f"## {title}\n\n{markdown(rows)}")
     bad = problems(results, cases)
@@ -133,7 +137,7 @@ def page(path, results, cases, names, facts):
         parts.append("## Failed\n\n" + "\n".join(f"- {line}" for line in bad))
     parts.append(f"## Notes\n\n{BEGIN}\n{notes}{END}")
     parts.append("## Method\n\n" + METHOD.format(**facts) + "\n" + worst_spread(results, cases))
-    new = path + ".new"
+    new = f"{path}.new"
     with open(new, "w", encoding="utf-8") as f:
         f.write("\n\n".join(parts).rstrip() + "\n")
     os.replace(new, path)

@@ -19,8 +19,8 @@ NAMES = ("nginx", "haproxy", "weir", "floor")
 
 # Why a server has no figure for a case that it cannot do. The floor answers on one listener and never closes.
 CANNOT = {
-    "nginx": {},
-    "weir": {},
+    "nginx": set(),
+    "weir": set(),
     "haproxy": {"log-buffered", "static-1k", "static-1m"},
     "floor": {"log", "log-buffered", "static-1k", "static-1m", "close"},
 }

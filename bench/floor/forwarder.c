@@ -33,7 +33,7 @@ struct conn {
 
 static int ep, upstream_port;
 static char *buf;
-static size_t buf_size = 65536;
+static size_t buf_size = 256u << 10;
 static struct conn *pool, *graveyard;
 
 static struct conn *conn_new(int fd, enum kind kind) {
