@@ -55,7 +55,8 @@ struct req {
     bool internal;             // by error_page, index, try_files, rewrite...
     bool uri_changed;          // by rewrite: route again
     uint8_t redirects, uri_changes;
-    unsigned error_status;     // being answered by an error_page, 0 else
+    unsigned error_status;     // that an error_page's answer keeps, 0 else
+    bool in_error_page;        // error_page was taken once (recursive_error_pages)
     struct str captures[10];   // of the last regex (location, server_name, rewrite...): owned by the arena
     unsigned ncaptures;
 
