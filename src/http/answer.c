@@ -156,7 +156,6 @@ static bool has_page(unsigned status) {
 struct str answer_page(struct req *r, unsigned status) {
     if (!has_page(status))
         return STR_NONE;
-    const struct http_core *core = req_core(r);
     struct sbuf b;
     sbuf_init_arena(&b, &r->arena, 256, 4096);
     const char *title = page_title(status);
@@ -173,7 +172,6 @@ struct str answer_page(struct req *r, unsigned status) {
     if (own)
         sbuf_printf(&b, "<center>%s</center>\r\n", title + 4);
     sbuf_printf(&b, "<hr><center>" STR_FMT "</center>\r\n</body>\r\n</html>\r\n", STR_ARG(answer_server(r)));
-    (void)core;
     return sbuf_view(&b);
 }
 
@@ -247,12 +245,11 @@ void answer_resolve_status(struct req *r) {
     }
     if (ends_connection(status))
         r->keepalive = false;
-    bool may = (r->error_status == 0 && !(r->internal && r->redirects > 0 && r->error_page_done)) ||
-               core->recursive_error_pages;
+    bool may = !r->in_error_page || core->recursive_error_pages;
     if (may && status >= 300 && r->redirects < REQ_REDIRECTS_MAX) {
         conf_list_each(const struct error_page, e, core->error_pages) {
             if (e->status == status) {
-                r->error_page_done = true;
+                r->in_error_page = true;
                 if (take_error_page(r, e, status))
                     return;
                 break;
@@ -266,7 +263,7 @@ void answer_resolve_status(struct req *r) {
 
 void answer_finish(struct req *r) {
     unsigned status = r->out.status;
-    r->head_only = r->method == METHOD_HEAD || r->method_text_head || status_has_no_body(status);
+    r->head_only = r->method == METHOD_HEAD || status_has_no_body(status);
     if (status_has_no_body(status)) {
         if (status == 204) {
             head_drop(&r->out, FIELD_CONTENT_TYPE);

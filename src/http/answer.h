@@ -25,5 +25,7 @@ struct str answer_page(struct req *r, unsigned status);
 struct str answer_type(struct req *r);
 // "http://name:port" in front of a path, as absolute_redirect, server_name_in_redirect and port_in_redirect say.
 struct str answer_absolute(struct req *r, struct str path);
+// What Server says, as server_tokens has it.
+struct str answer_server(struct req *r);
 // The name of the location in force, for messages; "" for the server's own scope.
 struct str location_name(const struct req *r);

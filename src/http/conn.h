@@ -15,8 +15,10 @@ struct conn {
     uint64_t start_ms;
     struct list all;       // in http_loop.conns
     void *codec_state;     // of HTTP/2; NULL for HTTP/1
-    uint32_t snapshot;     // generation that conf is of
+    uint32_t snapshot;     // of the service, that conf is of
     bool idle;             // parked between requests
+    // of the last request's location: for when its request is gone
+    uint64_t keepalive_ms, linger_total_ms, linger_step_ms;
 };
 
 // The accept_fn of HTTP listeners: makes a connection and parks it until its first byte. `arg` of the listener is the
@@ -51,3 +53,6 @@ struct http_service *conn_service(const struct conn *c);
 // Graceful stop of the calling loop: idle connections close, others after their request.
 void http_loop_stop(struct loop *l);
 void conn_free(struct conn *c); // link and all
+// For codecs: the connection has nothing to do and is parked (or closed, when the loop stops). c may be gone afterwards.
+void conn_idle(struct conn *c, uint64_t timeout_ms);
+void conn_refresh(struct conn *c); // takes the current snapshot: between requests

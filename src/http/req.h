@@ -55,7 +55,8 @@ struct req {
     bool internal;             // by error_page, index, try_files, rewrite...
     bool uri_changed;          // by rewrite: route again
     uint8_t redirects, uri_changes;
-    unsigned error_status;     // being answered by an error_page, 0 else
+    unsigned error_status;     // that an error_page's answer keeps, 0 else
+    bool in_error_page;        // error_page was taken once (recursive_error_pages)
     struct str captures[10];   // of the last regex (location, server_name, rewrite...): owned by the arena
     unsigned ncaptures;
 
@@ -70,7 +71,9 @@ struct req {
     int64_t last_modified;      // unix s of the answer, -1
     struct str location;        // of a redirect, a path that the codec makes absolute (answer_absolute); else in `out`
     bool head_only;             // HEAD, or a status without body
-    bool head_sent, keepalive;
+    bool head_sent, keepalive, chunked_out;
+    bool pipelined;             // its head was there before the last answer was sent
+    bool completed;             // answered to the end
     bool linger;               // the client may still be sending when the answer is out
     uint64_t head_bytes_out, body_bytes_out; // on the wire
 
