@@ -153,6 +153,8 @@ void loop_free(struct loop *l) {
     CHECK(loop_this == l && l->current == NULL);
     l->closing = true;
     inbox_run(l);
+    for (unsigned i = 0; i < l->free_hook_count; i++)
+        l->free_hooks[i].fn(l->free_hooks[i].arg);
     links_free_dead(l);
     CHECK(l->tasks == 0 && list_empty(&l->parked) && list_empty(&l->listeners));
     timer_remove(&l->trim_timer);
@@ -301,6 +303,12 @@ void loop_at_turn_end(struct loop *l, void (*fn)(void *arg), void *arg) {
     CHECK(l->hook_count < LOOP_HOOKS);
     l->hooks[l->hook_count].fn = fn;
     l->hooks[l->hook_count++].arg = arg;
+}
+
+void loop_at_free(struct loop *l, void (*fn)(void *arg), void *arg) {
+    CHECK(l->free_hook_count < LOOP_HOOKS);
+    l->free_hooks[l->free_hook_count].fn = fn;
+    l->free_hooks[l->free_hook_count++].arg = arg;
 }
 
 static _Atomic unsigned slots_taken;

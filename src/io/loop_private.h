@@ -110,8 +110,8 @@ struct loop {
     struct {
         void (*fn)(void *arg);
         void *arg;
-    } hooks[LOOP_HOOKS];
-    unsigned hook_count;
+    } hooks[LOOP_HOOKS], free_hooks[LOOP_HOOKS]; // at the end of a turn; in loop_free
+    unsigned hook_count, free_hook_count;
     void *slots[LOOP_SLOTS];
     struct timer trim_timer;
     struct wheel wheel;

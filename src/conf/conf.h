@@ -1,0 +1,85 @@
+// The configuration as a value: a snapshot, immutable and counted. Loading builds a tree of scopes beside whatever is
+// running; nothing of the running one is touched.
+#pragma once
+#include "conf/row.h"
+#include "conf/zone.h"
+
+enum { CONF_MAGIC = 0x57435246, SCOPE_MAGIC = 0x5753434f };
+
+// One block of the configuration. `conf[f->index]` is feature f's struct, shared with the outer scope when this block does
+// not say anything of f.
+struct scope {
+    uint32_t magic;
+    uint32_t place; // one bit of enum conf_place
+    struct scope *outer, *children, *last_child, *next;
+    const struct conf_node *node; // NULL for the root
+    void **conf;
+    void *data; // of whoever opened the block: the server, the location...
+    void *plan; // of http/: what is in force here
+};
+#define scope_conf(s, f) ((s)->conf[(f)->index])
+
+struct conf {
+    uint32_t magic;
+    uint32_t refs;      // atomic
+    uint64_t generation;
+    struct arena arena; // owns everything
+    struct conf_tree tree;
+    struct vars vars;
+    struct scope *root;
+    struct feature *const *features;
+    size_t nfeatures;
+    struct conf_errors errors; // warnings stay for the log
+    struct str path, prefix, conf_prefix;
+    struct zones *zones;
+    uint64_t seed; // for hash tables
+    void *world;   // of http/: vhosts, listeners
+};
+
+// While loading. Setters, finish, link and bind get it.
+struct conf_cx {
+    struct conf *conf;
+    struct arena *arena;  // the snapshot's
+    struct scope *scope;  // being filled
+    const struct feature *feature;
+    const struct conf_node *node;
+    struct conf_build *build; // private
+    bool test;            // -t: open nothing that changes the world
+};
+
+// Reports an error at `node` (NULL: at the directive being read) in nginx's wording, " in FILE:LINE" comes by itself. Always
+// returns false.
+bool conf_err(struct conf_cx *cx, const struct conf_node *node, const char *fmt, ...) PRINTF_LIKE(3, 4);
+bool conf_err_hint(struct conf_cx *cx, const struct conf_node *node, struct str hint, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+void conf_warn(struct conf_cx *cx, const struct conf_node *node, const char *fmt, ...) PRINTF_LIKE(3, 4);
+// Sets one row as if the user had written `name args...;` in this block (compound directives).
+bool conf_was_set(struct conf_cx *cx, const struct conf_row *row); // in the block being read
+// A file name made absolute as nginx does: relative to the prefix (to the configuration's directory when conf_prefix).
+struct str conf_full_path(struct conf_cx *cx, struct str path, bool conf_prefix); // NUL-terminated
+
+struct conf_load {
+    struct str path;            // of the file
+    struct str text;            // instead of a file, when not NONE (embedded default)
+    struct str extra;           // -g
+    struct str prefix;          // -p
+    const struct conf_source *source;
+    struct feature *const *features;
+    size_t nfeatures;
+    struct zones *zones;
+    uint64_t seed;
+    bool test;
+};
+// Once, before the first load: gives indices, checks that names are unique. Not thread-safe.
+void features_register(struct feature *const *features, size_t n);
+// A snapshot with one reference, or NULL when there were errors; *errors (in *arena, the caller's) has all of them and the
+// warnings in the order of the text.
+struct conf *conf_load(const struct conf_load *load, struct arena *arena, struct conf_errors *errors);
+struct conf *conf_ref(struct conf *c);
+void conf_unref(struct conf *c); // any thread; NULL does nothing
+
+// The manual: one directive (false when unknown; then *similar is a list of near names), all of them as Markdown, names only.
+bool manual_directive(struct feature *const *features, size_t n, struct str name, struct sbuf *out);
+bool manual_variable(struct feature *const *features, size_t n, struct str name, struct sbuf *out);
+void manual_markdown(struct feature *const *features, size_t n, struct sbuf *out);
+struct str manual_similar(struct feature *const *features, size_t n, struct str name, struct arena *arena); // "" when none
