@@ -63,6 +63,7 @@ void loop_set_clock(struct loop *l, uint64_t (*fn)(void *arg), void *arg) {
     l->wall_offset = (int64_t)clock_ms(CLOCK_REALTIME) - (int64_t)l->now;
     l->text_second = INT64_MIN;
     wheel_rebase(&l->wheel, l->now);
+    timer_set(l, &l->trim_timer, l->now + TRIM_MS);
 }
 
 static void texts_make(struct loop *l) {
@@ -223,8 +224,10 @@ static int wait_events(struct loop *l, int timeout_ms) {
     if (spin_pays(l)) {
         int n = spin(l);
         bool paid = n != 0 || !inbox_empty(l);
-        l->spin_worth += paid ? (SPIN_ONE - l->spin_worth) / 8 : 0;
-        l->spin_worth -= paid ? 0 : l->spin_worth / 8;
+        if (paid)
+            l->spin_worth = MAX(l->spin_worth, SPIN_ENOUGH) + (SPIN_ONE - MAX(l->spin_worth, SPIN_ENOUGH)) / 8;
+        else
+            l->spin_worth -= l->spin_worth / 8;
         if (paid)
             return n;
     }

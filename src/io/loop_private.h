@@ -17,6 +17,7 @@ enum { WHEEL_BITS = 6, WHEEL_SLOTS = 64, WHEEL_LEVELS = 11 };
 
 struct wheel {
     uint64_t now;                // everything up to here has come up
+    uint64_t until;              // where wheel_run is going; else now
     uint32_t levels;             // bit i: level i may have timers
     uint64_t used[WHEEL_LEVELS]; // bit j: slot j may have timers
     struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
