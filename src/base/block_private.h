@@ -4,12 +4,11 @@
 
 struct piece;
 
-enum { BLOCK_CLASSES = BLOCK_SIZES - 1 }; // the last size is never kept
 enum { PIECES_MAX = 8192 };               // kept at most
 
 struct block_class {
     struct block *free; // newest first
-    uint32_t kept, max; // kept <= max
+    uint32_t kept, max; // kept <= max; max is 0 for the last class
     uint32_t low;       // the fewest kept since the last trim: so many were not needed
 };
 
@@ -19,8 +18,8 @@ struct blocks {
     uint32_t pieces_kept, pieces_low;
     struct piece *pieces; // free ones, newest first
     size_t pieces_out;
-    size_t in_use, out; // bytes and number of blocks handed out
-    struct block_class classes[BLOCK_CLASSES];
+    size_t in_use;
+    struct block_class classes[BLOCK_SIZES];
 };
 
 void pieces_free(struct piece *first); // a list of free pieces, back to the system

@@ -1,9 +1,11 @@
 #include "base/test.h"
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { LINE_OF_CHECK = __LINE__ + 2 };
 static void fail_a_check(void) {
     CHECK(1 + 1 == 3);
 }
@@ -35,7 +37,9 @@ TEST(a_failed_check_names_its_place_and_aborts) {
     int status = capture(fail_a_check, text, sizeof(text));
     EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
     EXPECT(strncmp(text, "weir: check failed: 1 + 1 == 3 at ", 34) == 0);
-    EXPECT(strstr(text, "check_test.c:7 in fail_a_check\n") != NULL);
+    char place[64];
+    snprintf(place, sizeof(place), "check_test.c:%d in fail_a_check\n", LINE_OF_CHECK);
+    EXPECT(strstr(text, place) != NULL);
 }
 
 static void fail_at_length(void) {

@@ -117,38 +117,55 @@ void date_error(int64_t unix_s, int zone_min, char *to) {
 }
 
 // Reading: each take_ function takes its text off the front, or says false.
-static bool take(struct str *s, struct str text) {
-    if (!str_istarts(*s, text))
+static inline bool take(struct str *s, struct str text) {
+    if (text.n == 1 ? s->n == 0 || s->p[0] != text.p[0] : !str_istarts(*s, text))
         return false;
     *s = str_from(*s, text.n);
     return true;
 }
 
 static bool take_digits(struct str *s, unsigned count, unsigned *v) {
-    uint64_t number;
-    if (s->n < count || !str_u64(str_head(*s, count), 9999, &number))
+    unsigned number = 0;
+    if (s->n < count)
         return false;
-    *v = (unsigned)number;
+    for (unsigned i = 0; i < count; i++) {
+        if (!ascii_is_digit((unsigned char)s->p[i]))
+            return false;
+        number = number * 10 + (unsigned)(s->p[i] - '0');
+    }
+    *v = number;
     *s = str_from(*s, count);
     return true;
 }
 
-static bool take_day_name(struct str *s, bool is_long) {
-    for (unsigned i = 0; i < 7; i++) {
-        if (take(s, str_c(is_long ? long_days[i] : day_names[i])))
-            return true;
+// Three letters as one number, without their case. Only a letter gives a letter's value.
+static inline uint32_t three(const char *p) {
+    return ((uint32_t)(unsigned char)p[0] | (uint32_t)(unsigned char)p[1] << 8 | (uint32_t)(unsigned char)p[2] << 16) |
+           0x202020;
+}
+
+// The number of the name that s begins with, or -1.
+static int name_index(struct str s, const char (*names)[4], int count) {
+    if (s.n < 3)
+        return -1;
+    uint32_t wanted = three(s.p);
+    while (--count >= 0 && three(names[count]) != wanted) {
     }
-    return false;
+    return count;
+}
+
+static bool take_day_name(struct str *s, bool is_long) {
+    int i = name_index(*s, day_names, 7);
+    return i >= 0 && take(s, is_long ? str_c(long_days[i]) : str_n(day_names[i], 3));
 }
 
 static bool take_month(struct str *s, unsigned *month) {
-    for (unsigned i = 0; i < 12; i++) {
-        if (take(s, str_n(months[i], 3))) {
-            *month = i + 1;
-            return true;
-        }
-    }
-    return false;
+    int i = name_index(*s, months, 12);
+    if (i < 0)
+        return false;
+    *month = (unsigned)i + 1;
+    *s = str_from(*s, 3);
+    return true;
 }
 
 static bool take_time(struct str *s, struct civil *c) {

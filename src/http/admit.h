@@ -1,0 +1,7 @@
+// Every refusal of a malformed or ambiguous request, in one place, for all protocols.
+#pragma once
+#include "http/req.h"
+
+// Looks at r->in and fills target, host, content_length, chunked_in, method, uri. 0, or the status that refuses it, logged
+// at info with the reason in nginx's words. RFC 9112 section 3 to 7, RFC 9110 section 7.2.
+unsigned admit_request(struct req *r);

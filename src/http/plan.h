@@ -1,0 +1,61 @@
+// A plan: what is really in force in one block, in the order of one enum. Features put hooks into plans when they bind; a
+// request runs the lists and asks nothing else.
+#pragma once
+#include "conf/conf.h"
+
+struct req;
+
+// What a hook tells. A hook that ends the request says with which answer first (see answer.h).
+enum step {
+    STEP_NEXT,  // go on with the next hook
+    STEP_DONE,  // an answer (or an internal redirect) is set
+    STEP_ALLOW, // access stage only: this hook lets it pass (satisfy any: enough)
+};
+
+enum stage {
+    STAGE_POST_READ,      // realip. Server's plan
+    STAGE_SERVER_REWRITE, // set, rewrite, return, if in server
+    STAGE_REWRITE,        // the same in location; a changed URI goes back to routing
+    STAGE_PREACCESS,      // limit_conn, limit_req
+    STAGE_ACCESS,         // allow/deny, auth_basic, auth_request; combined by satisfy
+    STAGE_PRECONTENT,     // try_files, mirror
+    STAGE_CONTENT,        // one that answers; the first that does not say NEXT
+    STAGE_RESPONSE,       // edits of the head, wraps of the body; ordered by enum response_order
+    STAGE_LOG,            // after the answer was sent, or given up
+    STAGE_COUNT
+};
+
+// Order of response hooks: the numbers are their order. (nginx's filter order, from the answer outwards.)
+enum response_order {
+    RESPONSE_SLICE = 10,
+    RESPONSE_NOT_MODIFIED = 20,
+    RESPONSE_SSI = 25,
+    RESPONSE_SUB = 27,
+    RESPONSE_ADDITION = 28,
+    RESPONSE_CHARSET = 30,
+    RESPONSE_HEADERS = 40, // add_header, expires
+    RESPONSE_USERID = 45,
+    RESPONSE_GZIP = 50,
+    RESPONSE_RANGE = 60,
+    RESPONSE_RATE = 90,
+};
+
+// Must return STEP_NEXT in STAGE_RESPONSE and STAGE_LOG. May wait except in STAGE_LOG.
+typedef enum step hook_fn(struct req *r, const void *conf);
+
+struct hook {
+    hook_fn *fn;
+    const void *conf; // the feature's struct of this scope
+    const char *name; // of the feature, for logs and explain
+    int order;        // within the stage: smaller first; equal: as added
+};
+
+struct plan {
+    struct {
+        struct hook *at;
+        unsigned count, cap;
+    } stage[STAGE_COUNT];
+};
+
+// In bind(): adds a hook to the scope's plan. Order 0 keeps the order of adding, which is the order of features.
+void plan_add(struct conf_cx *cx, struct scope *s, enum stage stage, int order, hook_fn *fn, const void *conf, const char *name);

@@ -1,0 +1,18 @@
+// Regular expressions (PCRE2 with JIT) as nginx uses them: compiled at load, run with a match block and a JIT stack of the
+// loop, captures given as offsets; named captures become variables.
+#pragma once
+#include "conf/conf.h"
+
+struct regex;
+struct req;
+
+enum { REGEX_CAPTURES_MAX = 32 };
+
+// NULL and nginx's error (`pcre2_compile() failed: ... in "..." at "..."`) when malformed. Named captures are made variables.
+struct regex *regex_compile(struct conf_cx *cx, struct str pattern, bool nocase, const struct conf_node *node);
+// True on a match. ov gets offset pairs, *pairs their number (at least 1). Does not wait. Errors of the engine (limits) are logged once and count
+// as no match.
+bool regex_match(const struct regex *re, struct str subject, size_t *ov, unsigned *pairs);
+// regex_match, then sets $1.. and named variables of the request.
+bool regex_match_req(const struct regex *re, struct str subject, struct req *r);
+unsigned regex_captures(const struct regex *re);

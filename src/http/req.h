@@ -1,0 +1,131 @@
+// A request: one, whichever protocol brought it. It lives on one loop, in its own arena, from the first byte of its head to
+// its log line. It has no field for any feature: a feature asks for its own state, req_ctx(r, &feature_x).
+#pragma once
+#include "http/body.h"
+#include "http/core.h"
+#include "http/plan.h"
+#include "io/link.h"
+#include "io/log.h"
+#include "wire/uri.h"
+
+struct conn;
+struct codec;
+struct tape;
+struct server; // vhost.h
+
+enum { REQ_MAGIC = 0x57524551, REQ_REDIRECTS_MAX = 10 }; // nginx: 10 internal redirects, 10 changes of the URI
+
+// How a request ends up. Set by hooks through answer.h; read by run.c.
+enum { BODY_MEMORY_EACH = 2 << 20 }; // bytes of a buffered body in memory above client_body_buffer_size, budget permitting
+
+enum outcome { OUTCOME_NONE, OUTCOME_ANSWER, OUTCOME_STATUS, OUTCOME_GOTO, OUTCOME_CLOSE };
+
+struct req {
+    uint32_t magic;
+    struct arena arena;
+    struct loop *loop;
+    struct conn *conn;         // NULL for none (tests)
+    const struct codec *codec;
+    void *codec_state;
+    struct conf *conf;         // of the connection, which holds the reference
+    struct req *main;          // itself, or the request that this one is a part of
+    struct req *parent;        // NULL for a main request
+    struct task *task;         // that runs it
+
+    // what came
+    struct head in;            // head of the request
+    struct uri_target target;  // as the client wrote it
+    struct str request_line;   // for $request and logs: as received, control bytes kept
+    struct str host, port;     // from Host or the target: lower-cased name; may be empty
+    struct body *body;         // of the request; NULL: none
+    int64_t content_length;    // -1: not given
+    bool chunked_in;
+    struct tape *body_tape;    // buffered body; see req_buffer_body
+    uint64_t head_bytes;       // for $request_length
+    uint64_t body_bytes_in;
+
+    // where it is
+    struct str uri, args;      // normalised path; query without '?'. Change through req_set_uri
+    struct str unparsed_uri;   // $request_uri
+    bool valid_unparsed_uri;   // uri is still what unparsed_uri says (proxy_pass without URI may use it as it is)
+    enum method method;
+    struct str method_text;
+    struct scope *server_scope, *scope; // scope: location in force
+    const struct server *server;
+    bool internal;             // by error_page, index, try_files, rewrite...
+    bool uri_changed;          // by rewrite: route again
+    uint8_t redirects, uri_changes;
+    unsigned error_status;     // that an error_page's answer keeps, 0 else
+    bool in_error_page;        // error_page was taken once (recursive_error_pages)
+    struct str captures[10];   // of the last regex (location, server_name, rewrite...): owned by the arena
+    unsigned ncaptures;
+
+    // what goes
+    enum outcome outcome;
+    unsigned outcome_status;
+    struct str goto_uri, goto_args; // OUTCOME_GOTO; goto_uri "@name" for named locations
+    struct head out;
+    struct body *out_body;      // NULL: none
+    int64_t out_length;         // -1: unknown
+    struct head *out_trailers;
+    int64_t last_modified;      // unix s of the answer, -1
+    struct str location;        // of a redirect, a path that the codec makes absolute (answer_absolute); else in `out`
+    bool head_only;             // HEAD, or a status without body
+    bool head_sent, keepalive, chunked_out;
+    bool pipelined;             // its head was there before the last answer was sent
+    bool completed;             // answered to the end
+    bool linger;               // the client may still be sending when the answer is out
+    uint64_t head_bytes_out, body_bytes_out; // on the wire
+
+    uint64_t start_ms;          // loop clock when its first byte was there
+    struct eval eval;           // variables
+    void **ctx;                 // by feature index; NULL until asked
+    struct log_context log;
+    const char *phase;          // for the error log: " while " and this, when not NULL ("reading client request line")
+    struct str asked;           // for the error log: URL of the peer being asked, ", upstream: ..."
+    struct addr client_addr;    // what realip may replace: $remote_addr
+    struct str client_text;     // made on demand
+};
+
+// A protocol's side of a request.
+struct codec {
+    const char *name; // "HTTP/1.1"
+    // Sends an interim answer (100, 103). 0 or -errno. Waits.
+    int (*interim)(struct req *r, unsigned status, const struct head *fields);
+    // Sends r->out and pulls r->out_body to the end. 0, or -errno when the client went or the body failed. Waits.
+    int (*send)(struct req *r);
+};
+
+// Allocated in its own arena. `conf` must outlive it. Scope and server are those of `fallback` until vhost_find chose.
+struct req *req_new(struct loop *l, struct conn *c, struct conf *conf, const struct server *fallback,
+                    const struct codec *codec);
+void req_set_server(struct req *r, const struct server *s); // server, server_scope, scope, log
+void req_free(struct req *r); // bodies, tape, contexts, arena
+
+// A feature's own state, NULL when it has none yet.
+static inline void *req_ctx(const struct req *r, const struct feature *f) { return r->ctx ? r->ctx[f->index] : NULL; }
+void req_set_ctx(struct req *r, const struct feature *f, void *state);
+void *req_ctx_make(struct req *r, const struct feature *f, size_t size); // zeroed on first call
+
+static inline const struct http_core *req_core(const struct req *r) {
+    return (const struct http_core *)scope_conf(r->scope, &feature_http_core);
+}
+static inline const void *req_conf(const struct req *r, const struct feature *f) { return scope_conf(r->scope, f); }
+
+void req_set_uri(struct req *r, struct str uri, struct str args); // normalised already
+struct str req_exten(const struct req *r);                        // of r->uri
+static inline struct str req_eval(struct req *r, const struct tmpl *t) { return tmpl_eval(t, &r->eval); }
+struct str req_client_text(struct req *r); // $remote_addr
+// Sets $1..$9 from PCRE2-style offsets into `subject`; copies the subject when it is not of the arena (`copy`).
+void req_set_captures(struct req *r, struct str subject, const size_t *ovector, unsigned pairs, bool copy);
+
+// Reads the whole request body into r->body_tape, in memory up to client_body_buffer_size and the worker's budget, then in a
+// temp file; afterwards r->body_tape may be read any number of times (tape_reader). 0; or the status to answer: 413, 408,
+// 400, 500, or 499 when the client went. Does nothing when there is no body or it was read already. Waits.
+unsigned req_buffer_body(struct req *r);
+// The status for a failed read of r->body.
+unsigned req_body_error_status(struct req *r, ssize_t err);
+
+// File path of the URI by root or alias, NUL-terminated: nginx $request_filename. False (and logged) when it cannot be.
+bool req_map_path(struct req *r, struct str *path);
+bool req_document_root(struct req *r, struct str *root); // $document_root

@@ -1,0 +1,12 @@
+// Runs a request through its plans: server rewrite, routing, rewrite, limits, access, content, then the response hooks. The
+// answer is then in r->out and r->out_body.
+#pragma once
+#include "http/req.h"
+
+// From a request whose head was admitted and whose server is known. Afterwards r->outcome is OUTCOME_ANSWER or OUTCOME_CLOSE.
+// Waits. Never fails.
+void run_request(struct req *r);
+// run_request, then codec->send, then the log stage. What codecs call for each request. Returns what send gave.
+int run_and_send(struct req *r);
+// Writes the log stage only (requests that were refused before they had a plan run through).
+void run_log(struct req *r);
