@@ -32,6 +32,8 @@ static inline void *arena_alloc(struct arena *a, size_t size) {
     return arena_alloc_slow(a, size);
 }
 void *arena_zalloc(struct arena *a, size_t size) MUST_USE; // zeroed
+// size * count bytes, zeroed; a product that overflows is a bug of ours.
+void *arena_zalloc_array(struct arena *a, size_t size, size_t count) MUST_USE;
 // Bytes without alignment; for text.
 char *arena_bytes(struct arena *a, size_t size) MUST_USE;
 struct str arena_dup(struct arena *a, struct str s);      // a copy, NUL-terminated behind its end
@@ -42,4 +44,4 @@ struct str arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3)
 void arena_cleanup(struct arena *a, void (*fn)(void *arg), void *arg);
 
 #define arena_new(a, type)         ((type *)arena_zalloc((a), sizeof(type)))
-#define arena_array(a, type, count) ((type *)arena_zalloc((a), sizeof(type) * (count)))
+#define arena_array(a, type, count) ((type *)arena_zalloc_array((a), sizeof(type), (count)))

@@ -15,6 +15,7 @@ struct block {
     uint32_t refs;
     uint32_t size; // usable bytes
     struct block *next_free;
+    uint32_t class; // index into block_sizes
     char data[] __attribute__((aligned(16)));
 };
 

@@ -5,7 +5,8 @@
 struct json {
     struct sbuf *out;
     unsigned depth;
-    bool first[32]; // no element yet at this depth
+    bool first[32];     // no element yet at this depth
+    bool in_object[32]; // else in an array, or at the top
 };
 
 void json_init(struct json *j, struct sbuf *out);

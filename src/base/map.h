@@ -12,7 +12,8 @@ struct map {
 void map_init(struct map *m, bool fold, uint64_t seed);
 void map_done(struct map *m);
 void *map_get(const struct map *m, struct str key); // NULL when absent
-// Sets key to value (not NULL). Returns the value that was there before, or NULL.
+// Sets key to value (not NULL); the map then refers to this key, not an equal one before. Returns the value that was
+// there before, or NULL.
 void *map_put(struct map *m, struct str key, void *value);
 void *map_del(struct map *m, struct str key); // the value removed, or NULL
 // Visits all entries in no order: start with *at = 0; false at the end. The map must not change meanwhile.

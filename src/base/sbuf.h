@@ -1,12 +1,13 @@
 // Text under construction: one growable, bounded buffer, written in one pass. What does not fit under the bound is
-// dropped and `overflow` is set; nothing is ever written past the end. Replaces sprintf, strcat and two-pass lengths.
+// dropped whole (printf: cut) and `overflow` is set; what is put afterwards and fits is written, so look at `overflow`
+// before the text counts. Nothing is ever written past the end. Replaces sprintf, strcat and two-pass lengths.
 #pragma once
 #include "base/str.h"
 
 struct arena;
 
 struct sbuf {
-    char *p;
+    char *p; // never NULL
     size_t n, cap, max; // n <= cap <= max
     struct arena *arena; // NULL: heap (sbuf_done frees) or fixed
     bool fixed;          // storage is the caller's and never grows

@@ -35,3 +35,7 @@ void test_register(struct test *t);
             test_fail(__FILE__, __LINE__, "%s: got \"%.*s\", want \"%.*s\"", #got, STR_ARG(g_), STR_ARG(w_));          \
     } while (0)
 NORETURN void test_fail(const char *file, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+// Runs fn(arg) in a child with its stderr thrown away; true when the child ended otherwise than by returning: a failed
+// CHECK, a sanitizer's finding, a crash.
+bool test_dies(void (*fn)(void *arg), void *arg) MUST_USE;

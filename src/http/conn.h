@@ -13,32 +13,46 @@ struct conn {
     const struct vhosts *vhosts;
     uint64_t number;       // nginx's $connection
     uint64_t start_ms;
-    struct list all;       // connections of the loop
+    struct list all;       // in http_loop.conns
     void *codec_state;     // of HTTP/2; NULL for HTTP/1
-    bool closing;          // graceful stop: no further request
-    bool local_known;
+    uint32_t snapshot;     // of the service, that conf is of
+    bool idle;             // parked between requests
+    // of the last request's location: for when its request is gone
+    uint64_t keepalive_ms, linger_total_ms, linger_step_ms;
 };
 
 // The accept_fn of HTTP listeners: makes a connection and parks it until its first byte. `arg` of the listener is the
 // struct http_service.
 void conn_accept(struct link *l, struct listener *from, void *arg);
 
-// What a worker serves: the current snapshot (swapped by a reload), counters for stub_status. Shared by loops.
-struct http_service {
-    struct conf *conf;          // current; read under `lock`
-    uint64_t generation;        // atomic; changes with conf
-    uint64_t next_number;       // atomic
-    uint64_t accepted, handled, requests; // atomic
-    int64_t active, reading, writing, waiting; // atomic
-    bool stopping;              // atomic: close idle connections, no keep-alive
-    void *lock;                 // private
-    struct tape_budget *body_budget;
+// What a worker serves: the current snapshot (swapped by a reload) and the loops' counters. Shared by loops.
+struct http_service;
+
+// Connections and counters of one loop. One writer, the loop; others may read the numbers without order.
+struct http_loop {
+    struct http_service *service;
+    struct list conns;
+    uint64_t accepted, handled, requests;
+    int64_t active, waiting; // connections; of them idle between requests
+    bool stopping;
 };
-void http_service_init(struct http_service *s, struct conf *first);
-void http_service_swap(struct http_service *s, struct conf *next); // takes over a reference
+
+struct http_service *http_service_new(struct conf *first, uint64_t body_memory); // takes over a reference
+void http_service_free(struct http_service *s);
+void http_service_swap(struct http_service *s, struct conf *next); // takes over a reference; from any thread
 struct conf *http_service_conf(struct http_service *s);            // counted
+struct tape_budget *http_service_budget(struct http_service *s);
+// On each loop before it accepts, and when it ends.
+void http_loop_start(struct http_service *s, struct loop *l);
+void http_loop_end(struct loop *l);
+struct http_loop *http_loop(struct loop *l);
+// The sums over all loops: for stub_status and the status API.
+void http_service_counters(struct http_service *s, struct http_loop *sum);
+
 struct http_service *conn_service(const struct conn *c);
-// Closes idle connections of the calling loop and lets the others end after their request (QUIT). Does not wait.
-void conns_stop(struct http_service *s);
-size_t conns_count(void); // of the calling loop
+// Graceful stop of the calling loop: idle connections close, others after their request.
+void http_loop_stop(struct loop *l);
 void conn_free(struct conn *c); // link and all
+// For codecs: the connection has nothing to do and is parked (or closed, when the loop stops). c may be gone afterwards.
+void conn_idle(struct conn *c, uint64_t timeout_ms);
+void conn_refresh(struct conn *c); // takes the current snapshot: between requests

@@ -21,7 +21,7 @@ struct http_core {
     int client_body_in_file_only; // off, clean, on
     bool client_body_in_single_buffer;
     struct str client_body_temp_path; // NUL-terminated, absolute
-    int keepalive_disable;            // bits: msie6, safari
+    unsigned keepalive_disable;       // bits KEEPALIVE_NO_*
     int lingering_close;              // off, on, always
     uint64_t lingering_time, lingering_timeout; // ms
     bool reset_timedout_connection;
@@ -36,7 +36,6 @@ struct http_core {
     bool etag;
     int if_modified_since; // off, exact, before
     bool msie_padding, msie_refresh;
-    struct tmpl *default_type_unused;
     struct str default_type;
     struct types *types;
     // errors
@@ -47,9 +46,9 @@ struct http_core {
     // files
     struct tmpl *root;  // value of root or alias
     bool is_alias;
+    uint64_t alias_skip; // bytes of the URI that alias stands for: its location's prefix; UINT64_MAX: all (regex location)
     bool internal;
     int satisfy; // all, any
-    uint64_t limit_rate_unused;
 };
 
 // Content types by file extension (the types block).
@@ -63,4 +62,4 @@ struct error_page {
 };
 
 enum { CORE_OFF = 0, CORE_ON = 1, CORE_ALWAYS = 2, CORE_BUILD = 2, CORE_EXACT = 1, CORE_BEFORE = 2, SATISFY_ALL = 0, SATISFY_ANY = 1,
-    BODY_FILE_CLEAN = 1, BODY_FILE_ON = 2 };
+    KEEPALIVE_NO_MSIE6 = 1, KEEPALIVE_NO_SAFARI = 2, BODY_FILE_CLEAN = 1, BODY_FILE_ON = 2 };

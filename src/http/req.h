@@ -13,9 +13,11 @@ struct codec;
 struct tape;
 struct server; // vhost.h
 
-enum { REQ_MAGIC = 0x57524551, REQ_REDIRECTS_MAX = 10 };
+enum { REQ_MAGIC = 0x57524551, REQ_REDIRECTS_MAX = 10 }; // nginx: 10 internal redirects, 10 changes of the URI
 
 // How a request ends up. Set by hooks through answer.h; read by run.c.
+enum { BODY_MEMORY_EACH = 2 << 20 }; // bytes of a buffered body in memory above client_body_buffer_size, budget permitting
+
 enum outcome { OUTCOME_NONE, OUTCOME_ANSWER, OUTCOME_STATUS, OUTCOME_GOTO, OUTCOME_CLOSE };
 
 struct req {
@@ -25,7 +27,7 @@ struct req {
     struct conn *conn;         // NULL for none (tests)
     const struct codec *codec;
     void *codec_state;
-    struct conf *conf;         // counted
+    struct conf *conf;         // of the connection, which holds the reference
     struct req *main;          // itself, or the request that this one is a part of
     struct req *parent;        // NULL for a main request
     struct task *task;         // that runs it
@@ -53,7 +55,8 @@ struct req {
     bool internal;             // by error_page, index, try_files, rewrite...
     bool uri_changed;          // by rewrite: route again
     uint8_t redirects, uri_changes;
-    unsigned error_status;     // being answered by an error_page, 0 else
+    unsigned error_status;     // that an error_page's answer keeps, 0 else
+    bool in_error_page;        // error_page was taken once (recursive_error_pages)
     struct str captures[10];   // of the last regex (location, server_name, rewrite...): owned by the arena
     unsigned ncaptures;
 
@@ -66,16 +69,18 @@ struct req {
     int64_t out_length;         // -1: unknown
     struct head *out_trailers;
     int64_t last_modified;      // unix s of the answer, -1
+    struct str location;        // of a redirect, a path that the codec makes absolute (answer_absolute); else in `out`
     bool head_only;             // HEAD, or a status without body
     bool head_sent, keepalive;
-    bool header_only_unused;
+    bool linger;               // the client may still be sending when the answer is out
     uint64_t head_bytes_out, body_bytes_out; // on the wire
 
     uint64_t start_ms;          // loop clock when its first byte was there
     struct eval eval;           // variables
     void **ctx;                 // by feature index; NULL until asked
     struct log_context log;
-    struct str phase;           // for the log of errors: "reading client request headers", ... see req_phase
+    const char *phase;          // for the error log: " while " and this, when not NULL ("reading client request line")
+    struct str asked;           // for the error log: URL of the peer being asked, ", upstream: ..."
     struct addr client_addr;    // what realip may replace: $remote_addr
     struct str client_text;     // made on demand
 };
@@ -89,8 +94,10 @@ struct codec {
     int (*send)(struct req *r);
 };
 
-// Allocated in its own arena. `conf` gets a reference.
-struct req *req_new(struct loop *l, struct conn *c, struct conf *conf, const struct codec *codec);
+// Allocated in its own arena. `conf` must outlive it. Scope and server are those of `fallback` until vhost_find chose.
+struct req *req_new(struct loop *l, struct conn *c, struct conf *conf, const struct server *fallback,
+                    const struct codec *codec);
+void req_set_server(struct req *r, const struct server *s); // server, server_scope, scope, log
 void req_free(struct req *r); // bodies, tape, contexts, arena
 
 // A feature's own state, NULL when it has none yet.
@@ -119,4 +126,4 @@ unsigned req_body_error_status(struct req *r, ssize_t err);
 
 // File path of the URI by root or alias, NUL-terminated: nginx $request_filename. False (and logged) when it cannot be.
 bool req_map_path(struct req *r, struct str *path);
-bool req_document_root(struct req *r, struct str *root);
+bool req_document_root(struct req *r, struct str *root); // $document_root

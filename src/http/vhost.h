@@ -52,5 +52,7 @@ struct http_world *http_world(const struct conf *c); // NULL: no http block
 bool vhosts_build(struct conf_cx *cx, struct http_world *w);
 // The server for a lower-cased host name (may be empty). Sets captures of a regex name. Never NULL.
 struct server *vhost_find(const struct vhosts *v, struct str host, struct req *r);
+// Whether connections of a listening socket need their local address for that (a system call each).
+bool vhosts_need_local(const struct http_world *w, const struct sockaddr *bound);
 // The vhosts for a connection: by its local address when several addresses share a wildcard socket.
 struct vhosts *vhosts_at(const struct http_world *w, const struct sockaddr *bound, const struct sockaddr *local);

@@ -5,18 +5,32 @@
 
 // --- the writer: files by name, shared by everybody who names the same path ------------------------------------------
 
-struct log_file; // one open file, "stderr", or a syslog socket later. Opened by name; USR1 opens it anew.
-// Opened (append, 0644) or found. NULL with *err = -errno. Before threads start, or from the reload task.
+struct log_file; // one open target: a file, FIFO or terminal by its path, or "stderr". USR1 opens it anew.
+// Opened (append, 0644; a FIFO without waiting for its reader) or found. NULL with *err = -errno. From any thread. The
+// process must ignore SIGPIPE.
 struct log_file *log_file_open(const char *path, int *err);
-// A descriptor handed over by the supervisor for a path that the worker may not open itself.
+// A descriptor (taken over) handed over by the supervisor for a path that the worker may not open itself. When the path is
+// open already, the descriptor takes the place of its old one: so the supervisor reopens. log_files_reopen leaves it alone.
 struct log_file *log_file_adopt(const char *path, int fd);
-void log_file_unref(struct log_file *f);
-// Appends lines from a loop (or any thread). They are in memory until the end of the turn, then go to a helper thread in one
-// piece; order within a loop is kept, a line is never torn. When more than 1 MiB a loop waits unwritten, lines are dropped and
-// counted, and one alert says so. buffer_size > 0: waits for that many bytes or flush_ms (access_log buffer= flush=).
+struct log_file *log_file_ref(struct log_file *f);
+void log_file_unref(struct log_file *f); // what was written before still gets out
+const char *log_file_path(const struct log_file *f);
+// Appends whole lines, each ending in a newline. Never waits on a loop. They are in memory until the end of the turn, then
+// go to a helper thread in one piece; a busy loop gathers for 5 ms, because waking a helper costs more than the lines do.
+// Order within a loop is kept, a line is never torn. When more than 1 MiB of one loop and file waits unwritten, lines are
+// dropped and counted; one [error] line says so, and another how many when it is over.
+// buffer_size > 0: waits for that many bytes or flush_ms (access_log buffer= flush=; 0: no limit of time); the loop's last
+// call for the file decides. Threads without a loop write themselves, and may wait for a disk.
 void log_file_write(struct log_file *f, struct str lines, size_t buffer_size, uint64_t flush_ms);
-void log_files_flush(void);  // everything, now, from the calling thread: at exit
-void log_files_reopen(void); // USR1
+// The same, but the calling thread writes it at once, with all that the loop had for this file, if nobody else is writing
+// to it; else it is the next to be written. May wait for a disk: for what must survive a crash.
+void log_file_write_now(struct log_file *f, struct str lines);
+// All that is in memory, from the calling thread: at exit, when the loops have ended. What a target does not take at once
+// (a full pipe) is lost.
+void log_files_flush(void);
+// USR1, from any thread. Each path is opened anew first and then takes the old one's place: nothing is lost, and no line is
+// in two halves. A path that cannot be opened is reported and its old descriptor stays.
+void log_files_reopen(void);
 
 // --- the error log -------------------------------------------------------------------------------------------------------
 
@@ -26,11 +40,12 @@ enum log_level { LOG_STDERR, LOG_EMERG, LOG_ALERT, LOG_CRIT, LOG_ERR, LOG_WARN, 
 struct log { // immutable; part of a snapshot
     enum log_level level;   // messages above it are dropped
     struct log_file *file;
-    const struct log *next; // further targets
+    const struct log *next; // further targets, each with its own level
 };
 
 // What the running request adds to each line: "client: ..., server: ..., request: ..., upstream: ..., host: ...". Set for
-// the running task and inherited by tasks that it makes; NULL outside of requests.
+// the running task and inherited by tasks that it makes; NULL outside of requests. A task that may outlive the request sets
+// its own (or NULL) first.
 struct log_context {
     const struct log *log;
     uint64_t connection; // nginx's *N; 0: none
@@ -38,13 +53,16 @@ struct log_context {
 };
 void log_set_context(const struct log_context *c); // of the running task
 const struct log_context *log_context(void);
-// The log where there is no request: the worker's or supervisor's own. Any thread.
+// The log where there is no request: the worker's or supervisor's own. Any thread. `log` must outlive all that may still be
+// logging to it (a snapshot that a loop still holds).
 void log_set_default(const struct log *log);
 
 bool log_wants(enum log_level level); // for the running task, cheap
 // One line in nginx's format, byte for byte: "2026/11/23 07:00:00 [error] pid#tid: *cid message (errno: text), client: ...".
-// err: 0, or errno (positive) for "(2: No such file or directory)". Never waits. Before a log is open, to stderr as
-// "nginx: [emerg] message".
+// err: 0, or errno (positive) for "(2: No such file or directory)". At most LOG_LINE_MAX bytes with the newline; control
+// bytes in what came from outside become \xHH. On a loop it never waits, except that emerg, alert and crit are written at
+// once. [alert] is for our own bugs only. Where no log is open, to stderr as "nginx: [emerg] message", from notice up.
+enum { LOG_LINE_MAX = 2048 };
 void log_msg(enum log_level level, int err, const char *fmt, ...) PRINTF_LIKE(3, 4);
 struct str log_level_name(enum log_level level); // "emerg"
 bool log_level_from(struct str name, enum log_level *level);

@@ -40,6 +40,10 @@ bool task_cancelled(void);        // of the running task
 // While shielded, the running task's waits ignore cancellation (clean-up that must talk to a peer, within a deadline).
 void task_shield(bool on);
 
+// The place where io/log keeps the running task's context (a struct log_context): a new task starts with its maker's value;
+// outside of tasks it is a place of the thread, NULL at first. Never NULL itself. Only io/log.c uses it.
+void **task_log_slot(void);
+
 size_t task_count(const struct loop *l); // living tasks
 // Debug builds: the deepest stack use seen, in bytes.
 size_t task_high_water(void);

@@ -1,7 +1,7 @@
 // The table of known field names (RFC 9110 and friends): one fact, one table. It serves HTTP/1, HPACK, the hop-by-hop
 // rules and $http_*. X(ID, "Name-As-Written", flags)
 //   HOP   connection-specific (RFC 9110 7.6.1): never forwarded
-//   ONE   must not come twice in a message (RFC 9110 5.3): admit refuses
+//   ONE   must not come twice in a request (RFC 9110 5.3; the set is nginx's): admit refuses
 //   LIST  several lines mean one comma-separated list
 // At most 127 rows: sets of fields are 128 bits.
 #pragma once
@@ -21,7 +21,7 @@
     X(CONTENT_LANGUAGE, "Content-Language", LIST)                                                                      \
     X(CONTENT_LENGTH, "Content-Length", ONE)                                                                           \
     X(CONTENT_LOCATION, "Content-Location", 0)                                                                         \
-    X(CONTENT_RANGE, "Content-Range", 0)                                                                               \
+    X(CONTENT_RANGE, "Content-Range", ONE)                                                                             \
     X(CONTENT_SECURITY_POLICY, "Content-Security-Policy", 0)                                                           \
     X(CONTENT_TYPE, "Content-Type", 0)                                                                                 \
     X(COOKIE, "Cookie", 0)                                                                                             \
@@ -29,16 +29,16 @@
     X(DEPTH, "Depth", 0)                                                                                               \
     X(DESTINATION, "Destination", 0)                                                                                   \
     X(ETAG, "ETag", 0)                                                                                                 \
-    X(EXPECT, "Expect", LIST)                                                                                          \
+    X(EXPECT, "Expect", ONE | LIST)                                                                                    \
     X(EXPIRES, "Expires", 0)                                                                                           \
     X(FORWARDED, "Forwarded", LIST)                                                                                    \
     X(FROM, "From", 0)                                                                                                 \
     X(HOST, "Host", ONE)                                                                                               \
     X(HTTP2_SETTINGS, "HTTP2-Settings", HOP)                                                                           \
-    X(IF_MATCH, "If-Match", LIST)                                                                                      \
+    X(IF_MATCH, "If-Match", ONE | LIST)                                                                                \
     X(IF_MODIFIED_SINCE, "If-Modified-Since", ONE)                                                                     \
-    X(IF_NONE_MATCH, "If-None-Match", LIST)                                                                            \
-    X(IF_RANGE, "If-Range", 0)                                                                                         \
+    X(IF_NONE_MATCH, "If-None-Match", ONE | LIST)                                                                      \
+    X(IF_RANGE, "If-Range", ONE)                                                                                       \
     X(IF_UNMODIFIED_SINCE, "If-Unmodified-Since", ONE)                                                                 \
     X(KEEP_ALIVE, "Keep-Alive", HOP)                                                                                   \
     X(LAST_MODIFIED, "Last-Modified", 0)                                                                               \
@@ -51,8 +51,8 @@
     X(PROXY_AUTHENTICATE, "Proxy-Authenticate", LIST)                                                                  \
     X(PROXY_AUTHORIZATION, "Proxy-Authorization", HOP)                                                                 \
     X(PROXY_CONNECTION, "Proxy-Connection", HOP)                                                                       \
-    X(RANGE, "Range", ONE)                                                                                             \
-    X(REFERER, "Referer", ONE)                                                                                         \
+    X(RANGE, "Range", 0)                                                                                               \
+    X(REFERER, "Referer", 0)                                                                                           \
     X(REFRESH, "Refresh", 0)                                                                                           \
     X(RETRY_AFTER, "Retry-After", 0)                                                                                   \
     X(SERVER, "Server", 0)                                                                                             \
@@ -60,9 +60,9 @@
     X(STRICT_TRANSPORT_SECURITY, "Strict-Transport-Security", 0)                                                       \
     X(TE, "TE", HOP | LIST)                                                                                            \
     X(TRAILER, "Trailer", LIST)                                                                                        \
-    X(TRANSFER_ENCODING, "Transfer-Encoding", HOP | LIST)                                                              \
+    X(TRANSFER_ENCODING, "Transfer-Encoding", HOP | ONE | LIST)                                                        \
     X(UPGRADE, "Upgrade", HOP | LIST)                                                                                  \
-    X(USER_AGENT, "User-Agent", ONE)                                                                                   \
+    X(USER_AGENT, "User-Agent", 0)                                                                                     \
     X(VARY, "Vary", LIST)                                                                                              \
     X(VIA, "Via", LIST)                                                                                                \
     X(WARNING, "Warning", LIST)                                                                                        \

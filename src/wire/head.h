@@ -35,6 +35,70 @@ struct str method_name(enum method m);    // "" for METHOD_UNKNOWN
 bool method_is_safe(enum method m);
 bool method_is_idempotent(enum method m);
 
+// Statuses and their words: nginx's where it has some (its own for 302, 405, 408, 413, 414, 416, 503, 504), else those of
+// IANA's registry. X(CODE, "Reason")
+#define KNOWN_STATUSES(X)                                                                                              \
+    X(100, "Continue")                                                                                                 \
+    X(101, "Switching Protocols")                                                                                      \
+    X(102, "Processing")                                                                                               \
+    X(103, "Early Hints")                                                                                              \
+    X(200, "OK")                                                                                                       \
+    X(201, "Created")                                                                                                  \
+    X(202, "Accepted")                                                                                                 \
+    X(203, "Non-Authoritative Information")                                                                            \
+    X(204, "No Content")                                                                                               \
+    X(205, "Reset Content")                                                                                            \
+    X(206, "Partial Content")                                                                                          \
+    X(207, "Multi-Status")                                                                                             \
+    X(208, "Already Reported")                                                                                         \
+    X(226, "IM Used")                                                                                                  \
+    X(300, "Multiple Choices")                                                                                         \
+    X(301, "Moved Permanently")                                                                                        \
+    X(302, "Moved Temporarily")                                                                                        \
+    X(303, "See Other")                                                                                                \
+    X(304, "Not Modified")                                                                                             \
+    X(305, "Use Proxy")                                                                                                \
+    X(307, "Temporary Redirect")                                                                                       \
+    X(308, "Permanent Redirect")                                                                                       \
+    X(400, "Bad Request")                                                                                              \
+    X(401, "Unauthorized")                                                                                             \
+    X(402, "Payment Required")                                                                                         \
+    X(403, "Forbidden")                                                                                                \
+    X(404, "Not Found")                                                                                                \
+    X(405, "Not Allowed")                                                                                              \
+    X(406, "Not Acceptable")                                                                                           \
+    X(407, "Proxy Authentication Required")                                                                            \
+    X(408, "Request Time-out")                                                                                         \
+    X(409, "Conflict")                                                                                                 \
+    X(410, "Gone")                                                                                                     \
+    X(411, "Length Required")                                                                                          \
+    X(412, "Precondition Failed")                                                                                      \
+    X(413, "Request Entity Too Large")                                                                                 \
+    X(414, "Request-URI Too Large")                                                                                    \
+    X(415, "Unsupported Media Type")                                                                                   \
+    X(416, "Requested Range Not Satisfiable")                                                                          \
+    X(417, "Expectation Failed")                                                                                       \
+    X(421, "Misdirected Request")                                                                                      \
+    X(422, "Unprocessable Content")                                                                                    \
+    X(423, "Locked")                                                                                                   \
+    X(424, "Failed Dependency")                                                                                        \
+    X(425, "Too Early")                                                                                                \
+    X(426, "Upgrade Required")                                                                                         \
+    X(428, "Precondition Required")                                                                                    \
+    X(429, "Too Many Requests")                                                                                        \
+    X(431, "Request Header Fields Too Large")                                                                          \
+    X(451, "Unavailable For Legal Reasons")                                                                            \
+    X(500, "Internal Server Error")                                                                                    \
+    X(501, "Not Implemented")                                                                                          \
+    X(502, "Bad Gateway")                                                                                              \
+    X(503, "Service Temporarily Unavailable")                                                                          \
+    X(504, "Gateway Time-out")                                                                                         \
+    X(505, "HTTP Version Not Supported")                                                                               \
+    X(506, "Variant Also Negotiates")                                                                                  \
+    X(507, "Insufficient Storage")                                                                                     \
+    X(508, "Loop Detected")                                                                                            \
+    X(511, "Network Authentication Required")
+
 struct str status_reason(unsigned status); // "Not Found"; empty for unknown ones
 bool status_has_no_body(unsigned status);  // 1xx, 204, 304 (RFC 9110 6.4.1)
 
@@ -73,7 +137,7 @@ struct str head_value(const struct head *h, enum field_id id); // STR_NONE when 
 struct field *head_find_name(const struct head *h, struct str name); // any name, case folded
 // The next line of f's name after f, or NULL.
 struct field *head_find_next(const struct head *h, const struct field *f);
-// All values of that name joined with ", " (one line: no copy); STR_NONE when absent.
+// All values of that name joined with ", ", Cookie with "; " (one line: no copy); STR_NONE when absent.
 struct str head_join(const struct head *h, enum field_id id, struct arena *arena);
 
 // Appends; strings are not copied. Amortised allocation from the arena. Invalidates pointers to fields.

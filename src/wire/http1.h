@@ -3,6 +3,7 @@
 #pragma once
 #include "base/sbuf.h"
 #include "wire/head.h"
+#include "wire/scan.h"
 
 enum http1_result {
     HTTP1_OK = 0,
@@ -23,13 +24,16 @@ enum http1_result {
 struct http1_limits {
     size_t max_line, max_head; // bytes
     unsigned max_fields;
-    bool ignore_invalid;   // drop fields with invalid names instead of refusing (nginx ignore_invalid_headers)
-    bool underscores;      // '_' is valid in names (nginx underscores_in_headers)
+    // nginx ignore_invalid_headers: fields whose name holds anything but letters, digits, '-' and, with `underscores`, '_'
+    // are dropped. When false, every token of RFC 9110 is a name (nginx then takes any bytes) and others are refused.
+    bool ignore_invalid;
+    bool underscores; // nginx underscores_in_headers
 };
 
 struct http1_parse {
     size_t end;       // HTTP1_OK: bytes of the head including its empty line, and leading empty lines
     size_t scanned;   // resume point of the search for the end; zero it for a new message
+    size_t checked;   // lines before it were seen to be well formed
     size_t at;        // errors: offset of the offending byte or line
     struct str line;  // errors: the offending line as far as it was read (for the log); OK: the start line, for $request
     unsigned ignored; // fields dropped by ignore_invalid
@@ -39,7 +43,7 @@ struct http1_parse {
 // Parses a request head from p[0..n). `ps` is zeroed before the first call for a message and kept between calls with more
 // bytes (the same bytes at the front, maybe at another address). On HTTP1_OK `h` holds the head; strings point into p.
 // Accepts bare LF as line end and leading CRLFs, as nginx does. HTTP/0.9 "GET /path\r\n" is version 9 and has no fields.
-// An incomplete head is refused as soon as its start line is seen to be wrong.
+// An incomplete head is refused as soon as its start line is seen to be wrong, and after each complete line that is wrong.
 enum http1_result http1_parse_request(struct http1_parse *ps, struct head *h, const char *p, size_t n,
                                       const struct http1_limits *lim);
 // The same for a response head. Status must be three digits 100..999; reason may be empty.
@@ -62,9 +66,3 @@ enum http1_coding http1_transfer_coding(const struct head *h);
 void http1_put_request_line(struct sbuf *b, struct str method, struct str target, unsigned version);
 void http1_put_status_line(struct sbuf *b, unsigned version, unsigned status, struct str reason);
 unsigned http1_put_field(struct sbuf *b, struct str name, struct str value);
-
-// Byte scanning with SSE4.2/AVX2/NEON picked at run time or compile time, and a portable fallback. Offset of the first
-// match, or n.
-size_t scan_head_end(const char *p, size_t n, size_t from, size_t *end); // returns true offset of the empty line; see .c
-size_t scan_ctl(const char *p, size_t n);   // first byte < 0x20 except HTAB, or 0x7f
-size_t scan_ctl_sp(const char *p, size_t n); // the same, or SP

@@ -1,0 +1,8 @@
+// Where weir starts.
+#include "base/base.h"
+#include <stdio.h>
+
+int main(void) {
+    puts("weir/" WEIR_VERSION);
+    return 0;
+}

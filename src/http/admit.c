@@ -1,0 +1,120 @@
+// Every refusal of a malformed or ambiguous request, in one place, for all protocols. RFC 9112 sections 3, 6, 7;
+// RFC 9110 section 7.2; the wording is nginx's.
+#include "http/admit.h"
+#include "http/answer.h"
+#include "wire/http1.h"
+
+static unsigned refuse_duplicates(struct req *r) {
+    head_each(f, &r->in) {
+        if (f->id == FIELD_UNKNOWN || !(field_flags(f->id) & FIELD_ONE))
+            continue;
+        struct field *again = head_find_next(&r->in, f);
+        if (again == NULL)
+            continue;
+        log_msg(LOG_INFO, 0, "client sent duplicate %s: \"" STR_FMT ": " STR_FMT "\", previous value: \"" STR_FMT ": " STR_FMT "\"",
+                f->id == FIELD_HOST ? "host header" : "header line", STR_ARG(again->name), STR_ARG(again->value),
+                STR_ARG(f->name), STR_ARG(f->value));
+        return 400;
+    }
+    return 0;
+}
+
+static unsigned take_target(struct req *r) {
+    bool connect = r->in.method == METHOD_CONNECT;
+    r->unparsed_uri = r->in.target;
+    enum uri_error err =
+        uri_parse_target(&r->target, r->in.target, connect, req_core(r)->merge_slashes, &r->arena);
+    // nginx knows neither "*" nor an authority as a target.
+    if (err != URI_OK || r->target.form == URI_ASTERISK || r->target.form == URI_AUTHORITY) {
+        const char *phase = r->phase;
+        r->phase = "reading client request line";
+        log_msg(LOG_INFO, 0, "client sent invalid request");
+        r->phase = phase;
+        return 400;
+    }
+    if (r->target.form == URI_ABSOLUTE)
+        r->unparsed_uri = r->target.raw_path.n == 0 && !r->target.has_args
+                              ? STR("/")
+                              : str_from(r->in.target, (size_t)(r->target.raw_path.p - r->in.target.p));
+    r->uri = r->target.path;
+    r->args = r->target.args;
+    r->valid_unparsed_uri = r->target.form == URI_ORIGIN || r->target.raw_path.n != 0;
+    return 0;
+}
+
+// The host of an absolute target beats the Host field (RFC 9112 3.2.2).
+static unsigned take_host(struct req *r) {
+    struct field *f = head_find(&r->in, FIELD_HOST);
+    if (f == NULL && r->in.version >= 11) {
+        log_msg(LOG_INFO, 0, "client sent HTTP/1.1 request without \"Host\" header");
+        return 400;
+    }
+    struct str host = STR_NONE, port = STR_NONE;
+    if (f != NULL && !uri_parse_host(f->value, &host, &port, &r->arena)) {
+        log_msg(LOG_INFO, 0, "client sent invalid host header");
+        return 400;
+    }
+    if (r->target.form == URI_ABSOLUTE) {
+        struct str authority = r->target.port.n == 0
+                                   ? r->target.host
+                                   : arena_printf(&r->arena, STR_FMT ":" STR_FMT, STR_ARG(r->target.host), STR_ARG(r->target.port));
+        if (!uri_parse_host(authority, &host, &port, &r->arena)) {
+            log_msg(LOG_INFO, 0, "client sent invalid host in request line");
+            return 400;
+        }
+    }
+    r->host = host;
+    r->port = port;
+    return 0;
+}
+
+// How long the body is (RFC 9112 6.3). Anything that two parsers could read in two ways is refused.
+static unsigned take_body_length(struct req *r) {
+    struct field *cl = head_find(&r->in, FIELD_CONTENT_LENGTH);
+    bool te = head_has(&r->in, FIELD_TRANSFER_ENCODING);
+    if (cl != NULL) {
+        r->content_length = http1_content_length(cl->value, false);
+        if (r->content_length < 0) {
+            log_msg(LOG_INFO, 0, "client sent invalid \"Content-Length\" header");
+            return 400;
+        }
+    }
+    if (!te)
+        return 0;
+    if (r->in.version < 11) {
+        log_msg(LOG_INFO, 0, "client sent HTTP/1.0 request with \"Transfer-Encoding\" header");
+        return 400;
+    }
+    if (r->in.version >= 20) {
+        log_msg(LOG_INFO, 0, "client sent \"Transfer-Encoding\" header in HTTP/2 or later");
+        return 400;
+    }
+    if (http1_transfer_coding(&r->in) != HTTP1_CODING_CHUNKED) {
+        struct str value = head_value(&r->in, FIELD_TRANSFER_ENCODING);
+        log_msg(LOG_INFO, 0, "client sent unknown \"Transfer-Encoding\": \"" STR_FMT "\"", STR_ARG(value));
+        return 501;
+    }
+    if (cl != NULL) {
+        log_msg(LOG_INFO, 0, "client sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time");
+        return 400;
+    }
+    r->chunked_in = true;
+    return 0;
+}
+
+unsigned admit_request(struct req *r) {
+    r->method = r->in.method;
+    r->method_text = r->in.method_text;
+    unsigned status = take_target(r);
+    if (status == 0 && r->in.version > 9)
+        status = refuse_duplicates(r);
+    if (status == 0)
+        status = take_host(r);
+    if (status == 0)
+        status = take_body_length(r);
+    if (status == 0 && (r->method == METHOD_TRACE || r->method == METHOD_CONNECT)) {
+        log_msg(LOG_INFO, 0, "client sent %s method", r->method == METHOD_TRACE ? "TRACE" : "CONNECT");
+        status = 405;
+    }
+    return status;
+}

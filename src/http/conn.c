@@ -1,0 +1,187 @@
+// Client connections of a loop, and the service that the loops share: the current snapshot and the counters.
+#include "http/conn.h"
+#include "http/h1_server.h"
+#include "http/tape.h"
+#include "io/loop.h"
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { LOOPS_MAX = 512 };
+
+struct http_service {
+    pthread_mutex_t lock; // guards conf
+    struct conf *conf;
+    uint32_t snapshot;    // atomic; changes with conf
+    uint64_t next_number; // atomic
+    struct tape_budget budget;
+    struct http_loop *loops[LOOPS_MAX]; // by loop id; atomic pointers
+};
+
+static unsigned http_slot; // taken once, before threads start
+
+// --- the service -----------------------------------------------------------------------------------------------------
+
+struct http_service *http_service_new(struct conf *first, uint64_t body_memory) {
+    static bool have_slot;
+    if (!have_slot) {
+        http_slot = loop_slot_new();
+        have_slot = true;
+    }
+    struct http_service *s = xcalloc(1, sizeof *s);
+    pthread_mutex_init(&s->lock, NULL);
+    s->conf = first;
+    s->snapshot = 1;
+    s->budget.left = (int64_t)body_memory;
+    return s;
+}
+
+void http_service_free(struct http_service *s) {
+    if (s == NULL)
+        return;
+    conf_unref(s->conf);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+void http_service_swap(struct http_service *s, struct conf *next) {
+    pthread_mutex_lock(&s->lock);
+    struct conf *old = s->conf;
+    s->conf = next;
+    __atomic_add_fetch(&s->snapshot, 1, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&s->lock);
+    conf_unref(old);
+}
+
+struct conf *http_service_conf(struct http_service *s) {
+    pthread_mutex_lock(&s->lock);
+    struct conf *c = conf_ref(s->conf);
+    pthread_mutex_unlock(&s->lock);
+    return c;
+}
+
+struct tape_budget *http_service_budget(struct http_service *s) { return &s->budget; }
+
+struct http_loop *http_loop(struct loop *l) { return *loop_slot(l, http_slot); }
+
+void http_loop_start(struct http_service *s, struct loop *l) {
+    CHECK(loop_id(l) < LOOPS_MAX);
+    struct http_loop *h = xcalloc(1, sizeof *h);
+    h->service = s;
+    list_init(&h->conns);
+    *loop_slot(l, http_slot) = h;
+    __atomic_store_n(&s->loops[loop_id(l)], h, __ATOMIC_RELEASE);
+}
+
+void http_loop_end(struct loop *l) {
+    struct http_loop *h = http_loop(l);
+    list_each_safe(c, &h->conns, struct conn, all) conn_free(c);
+    __atomic_store_n(&h->service->loops[loop_id(l)], NULL, __ATOMIC_RELEASE);
+    *loop_slot(l, http_slot) = NULL;
+    free(h);
+}
+
+void http_service_counters(struct http_service *s, struct http_loop *sum) {
+    *sum = (struct http_loop){.service = s};
+    for (unsigned i = 0; i < LOOPS_MAX; i++) {
+        struct http_loop *h = __atomic_load_n(&s->loops[i], __ATOMIC_ACQUIRE);
+        if (h == NULL)
+            continue;
+        sum->accepted += __atomic_load_n(&h->accepted, __ATOMIC_RELAXED);
+        sum->handled += __atomic_load_n(&h->handled, __ATOMIC_RELAXED);
+        sum->requests += __atomic_load_n(&h->requests, __ATOMIC_RELAXED);
+        sum->active += __atomic_load_n(&h->active, __ATOMIC_RELAXED);
+        sum->waiting += __atomic_load_n(&h->waiting, __ATOMIC_RELAXED);
+    }
+}
+
+// --- connections -------------------------------------------------------------------------------------------------------
+
+struct http_service *conn_service(const struct conn *c) { return http_loop(link_loop(c->link))->service; }
+
+// Which virtual servers may answer: those of the address that the client really connected to.
+static void find_vhosts(struct conn *c) {
+    const struct addr_full *bound = listener_addr(c->from);
+    const struct http_world *w = http_world(c->conf);
+    struct addr_full local;
+    bool wild = vhosts_need_local(w, &bound->sa) && link_local(c->link, &local);
+    c->vhosts = vhosts_at(w, &bound->sa, wild ? &local.sa : NULL);
+}
+
+void conn_refresh(struct conn *c) {
+    struct http_service *s = conn_service(c);
+    uint32_t now = __atomic_load_n(&s->snapshot, __ATOMIC_ACQUIRE);
+    if (c->snapshot == now)
+        return;
+    conf_unref(c->conf);
+    c->conf = http_service_conf(s);
+    c->snapshot = now;
+    find_vhosts(c);
+}
+
+static void run_conn(void *arg) {
+    struct conn *c = arg;
+    CHECK_OBJ(c, CONN_MAGIC);
+    int news = link_news(c->link);
+    struct http_loop *h = http_loop(link_loop(c->link));
+    if (c->idle)
+        h->waiting--;
+    c->idle = false;
+    bool readable = news & LINK_READABLE;
+    if (!readable && (news & (LINK_TIMEOUT | LINK_GONE | LINK_STOPPING))) {
+        conn_free(c);
+        return;
+    }
+    conn_refresh(c);
+    h1_serve(c);
+}
+
+void conn_idle(struct conn *c, uint64_t timeout_ms) {
+    struct loop *l = link_loop(c->link);
+    struct http_loop *h = http_loop(l);
+    if (h->stopping) {
+        conn_free(c);
+        return;
+    }
+    c->idle = true;
+    h->waiting++;
+    link_park(c->link, run_conn, c, "connection", loop_now(l) + timeout_ms);
+}
+
+void conn_accept(struct link *link, struct listener *from, void *arg) {
+    struct http_service *s = arg;
+    struct loop *l = link_loop(link);
+    struct http_loop *h = http_loop(l);
+    struct conn *c = xcalloc(1, sizeof *c);
+    c->magic = CONN_MAGIC;
+    c->link = link;
+    c->from = from;
+    c->number = __atomic_add_fetch(&s->next_number, 1, __ATOMIC_RELAXED);
+    c->start_ms = loop_now(l);
+    list_push_back(&h->conns, &c->all);
+    h->accepted++;
+    h->handled++;
+    h->active++;
+    conn_refresh(c);
+    const struct http_core *core = scope_conf(c->vhosts->fallback->scope, &feature_http_core);
+    conn_idle(c, core->client_header_timeout);
+}
+
+void conn_free(struct conn *c) {
+    if (c == NULL)
+        return;
+    CHECK_OBJ(c, CONN_MAGIC);
+    struct http_loop *h = http_loop(loop_self());
+    if (c->idle)
+        h->waiting--;
+    h->active--;
+    list_remove(&c->all);
+    link_free(c->link);
+    conf_unref(c->conf);
+    c->magic = 0;
+    free(c);
+}
+
+void http_loop_stop(struct loop *l) {
+    http_loop(l)->stopping = true;
+    links_wake_parked(l);
+}

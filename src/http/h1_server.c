@@ -1,0 +1,287 @@
+// HTTP/1.x towards clients: one task serves a connection from its first readable moment until it is idle again.
+#include "http/h1_server.h"
+#include "http/admit.h"
+#include "http/answer.h"
+#include "http/h1_write.h"
+#include "http/run.h"
+#include "io/loop.h"
+#include "wire/http1.h"
+
+enum { HEAD_BLOCK = 4080 }; // first receive of a head; most heads with small bodies fit
+
+// --- reading a head ----------------------------------------------------------------------------------------------------
+
+struct reading {
+    struct block *block;
+    size_t n;
+    struct http1_parse parse;
+    struct http1_limits limits;
+};
+
+static void set_limits(struct http1_limits *lim, const struct http_core *core) {
+    *lim = (struct http1_limits){
+        .max_line = (size_t)MAX(core->large_client_header_buffers.size, core->client_header_buffer_size),
+        .max_head = (size_t)(core->client_header_buffer_size +
+                             core->large_client_header_buffers.count * core->large_client_header_buffers.size),
+        .max_fields = (unsigned)core->max_headers,
+        .ignore_invalid = core->ignore_invalid_headers,
+        .underscores = core->underscores_in_headers,
+    };
+}
+
+static void grow(struct reading *in, struct blocks *pool) {
+    if (in->n < in->block->size)
+        return;
+    struct block *bigger = block_new(pool, in->block->size * 4);
+    memcpy(bigger->data, in->block->data, in->n);
+    block_unref(in->block);
+    in->block = bigger;
+}
+
+// Receives and parses until the head is whole. HTTP1_OK, a parse error, or HTTP1_MORE with *err set when the link ended.
+static enum http1_result read_head(struct conn *c, struct req *r, struct reading *in, int *err) {
+    uint64_t deadline = r->start_ms + req_core(r)->client_header_timeout;
+    struct blocks *pool = loop_blocks(r->loop);
+    for (;;) {
+        grow(in, pool);
+        uint64_t now = loop_now(r->loop);
+        ssize_t got = link_read_into(c->link, in->block->data + in->n, in->block->size - in->n,
+                                     deadline > now ? deadline - now : 0);
+        if (got <= 0) {
+            *err = got == 0 ? -EPIPE : (int)got;
+            return HTTP1_MORE;
+        }
+        in->n += (size_t)got;
+        enum http1_result res = http1_parse_request(&in->parse, &r->in, in->block->data, in->n, &in->limits);
+        if (res != HTTP1_MORE)
+            return res;
+    }
+}
+
+static unsigned refuse_head(struct req *r, const struct reading *in, enum http1_result res) {
+    bool line = res == HTTP1_BAD_LINE || res == HTTP1_BAD_METHOD || res == HTTP1_BAD_VERSION || res == HTTP1_BAD_TARGET ||
+                res == HTTP1_UNSUPPORTED_VERSION || res == HTTP1_LINE_TOO_LONG || res == HTTP1_NOT_HTTP;
+    r->phase = line ? "reading client request line" : "reading client request headers";
+    if (line)
+        r->request_line = res == HTTP1_BAD_METHOD || res == HTTP1_NOT_HTTP ? STR("") : in->parse.line;
+    switch (res) {
+    case HTTP1_BAD_METHOD:
+    case HTTP1_NOT_HTTP:
+        log_msg(LOG_INFO, 0, "client sent invalid method");
+        return 400;
+    case HTTP1_BAD_VERSION:
+        log_msg(LOG_INFO, 0, "client sent invalid version");
+        return 400;
+    case HTTP1_UNSUPPORTED_VERSION:
+        log_msg(LOG_INFO, 0, "client sent invalid version");
+        return 505;
+    case HTTP1_LINE_TOO_LONG:
+        log_msg(LOG_INFO, 0, "client sent too long URI (limit: large_client_header_buffers %zu)", in->limits.max_line);
+        return 414;
+    case HTTP1_FIELD_TOO_LONG:
+        log_msg(LOG_INFO, 0, "client sent too long header line: \"" STR_FMT "...\" (limit: large_client_header_buffers %zu)",
+                STR_ARG(str_head(in->parse.line, 100)), in->limits.max_line);
+        return 494;
+    case HTTP1_HEAD_TOO_LONG:
+        log_msg(LOG_INFO, 0, "client sent too large request (limit: large_client_header_buffers, %zu bytes in all)",
+                in->limits.max_head);
+        return 494;
+    case HTTP1_TOO_MANY_FIELDS:
+        log_msg(LOG_INFO, 0, "client sent too many header lines (limit: max_headers %u)", in->limits.max_fields);
+        return 400;
+    case HTTP1_BAD_FIELD:
+        log_msg(LOG_INFO, 0, "client sent invalid header line: \"" STR_FMT "\"", STR_ARG(str_head(in->parse.line, 200)));
+        return 400;
+    default:
+        log_msg(LOG_INFO, 0, "client sent invalid request");
+        return 400;
+    }
+}
+
+// --- one request -------------------------------------------------------------------------------------------------------
+
+static bool msie6(struct str agent) {
+    ssize_t at = str_find(agent, STR("MSIE "));
+    return at >= 0 && (size_t)at + 7 < agent.n && agent.p[at + 6] == '.' && agent.p[at + 5] < '7' &&
+           str_find(agent, STR("Opera")) < 0;
+}
+
+// Whether the connection may go on after this request (RFC 9112 9.3, nginx's keepalive_*).
+static bool may_keep(struct conn *c, struct req *r) {
+    const struct http_core *core = req_core(r);
+    struct str connection = head_join(&r->in, FIELD_CONNECTION, &r->arena);
+    if (core->keepalive_timeout == 0 || http_loop(r->loop)->stopping || r->in.version < 10)
+        return false;
+    if (list_has_token(connection, STR("close")))
+        return false;
+    if (r->in.version == 10 && !list_has_token(connection, STR("keep-alive")))
+        return false;
+    if ((int64_t)c->requests >= core->keepalive_requests || loop_now(r->loop) - c->start_ms > core->keepalive_time)
+        return false;
+    if (core->keepalive_disable != 0) {
+        struct str agent = head_value(&r->in, FIELD_USER_AGENT);
+        if ((core->keepalive_disable & KEEPALIVE_NO_MSIE6) && r->method == METHOD_POST && msie6(agent))
+            return false;
+        if ((core->keepalive_disable & KEEPALIVE_NO_SAFARI) && str_find(agent, STR("Safari/")) >= 0 &&
+            str_find(agent, STR("Mac OS X")) >= 0 && str_find(agent, STR("Chrom")) < 0)
+            return false;
+    }
+    return true;
+}
+
+static void choose_server(struct conn *c, struct req *r) {
+    struct server *s = vhost_find(c->vhosts, r->host, r);
+    if (s != r->server)
+        req_set_server(r, s);
+}
+
+// From a whole head to the answer. The status that refuses the request, or 0.
+static unsigned admit(struct conn *c, struct req *r, const struct reading *in) {
+    r->request_line = in->parse.line;
+    r->head_bytes = in->parse.end;
+    if (in->n > in->parse.end) { // body or pipelined bytes: the link gives them again
+        struct chain rest;
+        chain_init(&rest, loop_blocks(r->loop));
+        chain_add_block(&rest, in->block, in->block->data + in->parse.end, in->n - in->parse.end);
+        link_unread(c->link, &rest);
+    }
+    r->phase = "reading client request headers";
+    unsigned status = admit_request(r);
+    r->phase = NULL;
+    choose_server(c, r);
+    r->keepalive = may_keep(c, r);
+    if (status == 0) {
+        struct str expect = head_value(&r->in, FIELD_EXPECT);
+        r->body = h1_request_body(r, r->in.version >= 11 && str_ieq(expect, STR("100-continue")));
+    }
+    return status;
+}
+
+// Eats what is left of the request's body, so that the next head begins at the right byte. False: better to close.
+static bool finish_body(struct req *r) {
+    if (r->body == NULL || h1_request_body_ended(r->body))
+        return true;
+    const struct http_core *core = req_core(r);
+    if (r->body->length > 0 && (uint64_t)r->body->length > DISCARD_MAX)
+        return false;
+    if (core->lingering_close == CORE_OFF)
+        return false;
+    return body_discard(r->body, DISCARD_MAX) == 0;
+}
+
+enum after { AFTER_NEXT, AFTER_CLOSE, AFTER_LINGER };
+
+static enum after end_request(struct req *r, int err) {
+    const struct http_core *core = req_core(r);
+    if (err != 0 || r->outcome == OUTCOME_CLOSE)
+        return AFTER_CLOSE;
+    bool unread = r->body != NULL && !h1_request_body_ended(r->body);
+    if (r->keepalive && finish_body(r))
+        return AFTER_NEXT;
+    if (core->lingering_close == CORE_ALWAYS || (core->lingering_close == CORE_ON && (unread || r->linger)))
+        return AFTER_LINGER;
+    return AFTER_CLOSE;
+}
+
+static void no_head(struct conn *c, struct req *r, const struct reading *in, int err) {
+    r->keepalive = false;
+    if (in->n == 0)
+        return; // nothing was asked
+    r->phase = in->parse.checked > 0 ? "reading client request headers" : "reading client request line";
+    r->request_line = in->parse.line;
+    if (err == -ETIMEDOUT) {
+        log_msg(LOG_INFO, ETIMEDOUT, "client timed out");
+        answer_close(r, 408);
+    } else {
+        log_msg(LOG_INFO, 0, "client prematurely closed connection");
+        answer_close(r, 400);
+    }
+    run_log(r);
+    (void)c;
+}
+
+// One request on the connection.
+static enum after serve_one(struct conn *c, struct loop *l) {
+    struct req *r = req_new(l, c, c->conf, c->vhosts->fallback, &h1_codec);
+    log_set_context(&r->log);
+    struct reading in = {.block = block_new(loop_blocks(l), HEAD_BLOCK)};
+    set_limits(&in.limits, req_core(r));
+    int err = 0;
+    enum after after = AFTER_CLOSE;
+    enum http1_result res = read_head(c, r, &in, &err);
+    if (res == HTTP1_MORE) {
+        no_head(c, r, &in, err);
+        goto out;
+    }
+    c->requests++;
+    http_loop(l)->requests++;
+    unsigned status = res == HTTP1_OK ? admit(c, r, &in) : refuse_head(r, &in, res);
+    if (status != 0) {
+        r->keepalive = r->keepalive && res == HTTP1_OK;
+        r->linger = true;
+        if (r->in.version == 0)
+            r->in.version = 10;
+        answer_status(r, status);
+    }
+    err = run_and_send(r);
+    after = end_request(r, err);
+    if (after != AFTER_NEXT && (err == -ETIMEDOUT && req_core(r)->reset_timedout_connection))
+        link_reset_on_free(c->link);
+out:
+    log_set_context(NULL);
+    block_unref(in.block);
+    c->keepalive_ms = req_core(r)->keepalive_timeout;
+    c->linger_total_ms = req_core(r)->lingering_time;
+    c->linger_step_ms = req_core(r)->lingering_timeout;
+    req_free(r);
+    return after;
+}
+
+void h1_serve(struct conn *c) {
+    struct loop *l = link_loop(c->link);
+    for (;;) {
+        enum after after = serve_one(c, l);
+        if (after == AFTER_LINGER) {
+            struct link *link = c->link;
+            c->link = NULL;
+            uint64_t total = c->linger_total_ms, step = c->linger_step_ms;
+            conn_free(c);
+            link_shutdown_write(link);
+            link_linger_free(link, total, step);
+            return;
+        }
+        if (after == AFTER_CLOSE) {
+            conn_free(c);
+            return;
+        }
+        if (!link_has_unread(c->link)) {
+            conn_idle(c, c->keepalive_ms);
+            return;
+        }
+        conn_refresh(c);
+    }
+}
+
+static int interim(struct req *r, unsigned status, const struct head *fields) {
+    if (r->in.version < 11)
+        return 0;
+    struct blocks *pool = loop_blocks(r->loop);
+    struct block *b = block_new(pool, 2000);
+    struct sbuf out;
+    sbuf_init_fixed(&out, b->data, b->size);
+    http1_put_status_line(&out, 11, status, status_reason(status));
+    if (fields != NULL) {
+        head_each(f, fields) http1_put_field(&out, f->name, f->value);
+    }
+    sbuf_lit(&out, "\r\n");
+    struct chain c;
+    chain_init(&c, pool);
+    if (!out.overflow)
+        chain_add_block(&c, b, out.p, out.n);
+    block_unref(b);
+    ssize_t n = link_write(r->conn->link, &c, req_core(r)->send_timeout);
+    chain_done(&c);
+    return n < 0 ? (int)n : 0;
+}
+
+const struct codec h1_codec = {"HTTP/1.1", interim, h1_send};

@@ -1,0 +1,305 @@
+// The answer of an HTTP/1 request as bytes. The head and what is there of the body go out in one write; then whoever has
+// room pulls: few, large pieces while the client keeps up, small ones for a client that does not.
+#include "http/h1_write.h"
+#include "http/answer.h"
+#include "http/conn.h"
+#include "http/vhost.h"
+#include "io/loop.h"
+#include "wire/chunked.h"
+#include "wire/http1.h"
+
+enum { ROOM_FIRST = 64 << 10, ROOM_MAX = 256 << 10, ROOM_SLOW = 32 << 10, HEAD_ROOM = 2032, INLINE_MAX = 4 << 10 };
+
+enum framing { FRAME_NONE, FRAME_LENGTH, FRAME_CHUNKED, FRAME_CLOSE };
+
+// --- the head ------------------------------------------------------------------------------------------------------------
+
+static enum framing choose_framing(struct req *r) {
+    unsigned status = r->out.status;
+    if (status_has_no_body(status))
+        return FRAME_NONE;
+    if (r->out_length >= 0)
+        return FRAME_LENGTH;
+    struct field *cl = head_find(&r->out, FIELD_CONTENT_LENGTH);
+    if (cl != NULL && r->head_only) {
+        r->out_length = http1_content_length(cl->value, true);
+        if (r->out_length >= 0)
+            return FRAME_LENGTH;
+    }
+    if (r->in.version >= 11 && req_core(r)->chunked_transfer_encoding)
+        return FRAME_CHUNKED;
+    return FRAME_CLOSE;
+}
+
+static void put_line(struct sbuf *b, const char *name, struct str value) {
+    http1_put_field(b, str_c(name), value);
+}
+
+static void put_connection(struct req *r, struct sbuf *b) {
+    const struct http_core *core = req_core(r);
+    if (r->out.status == 101) {
+        sbuf_lit(b, "Connection: upgrade\r\n");
+        return;
+    }
+    if (!r->keepalive) {
+        sbuf_lit(b, "Connection: close\r\n");
+        return;
+    }
+    sbuf_lit(b, "Connection: keep-alive\r\n");
+    if (core->keepalive_header_s > 0) {
+        sbuf_lit(b, "Keep-Alive: timeout=");
+        sbuf_u64(b, (uint64_t)core->keepalive_header_s);
+        sbuf_lit(b, "\r\n");
+    }
+}
+
+// What stands in front, in nginx's order; the other fields follow as they were added.
+static bool in_front(enum field_id id) {
+    switch (id) {
+    case FIELD_SERVER:
+    case FIELD_DATE:
+    case FIELD_CONTENT_TYPE:
+    case FIELD_CONTENT_LENGTH:
+    case FIELD_LAST_MODIFIED:
+    case FIELD_TRANSFER_ENCODING:
+    case FIELD_CONNECTION:
+    case FIELD_KEEP_ALIVE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void put_head(struct req *r, struct sbuf *b, enum framing framing) {
+    struct head *h = &r->out;
+    http1_put_status_line(b, 11, h->status, h->reason.p != NULL ? h->reason : status_reason(h->status));
+    struct field *f = head_find(h, FIELD_SERVER);
+    sbuf_lit(b, "Server: ");
+    sbuf_str(b, f != NULL ? f->value : answer_server(r));
+    f = head_find(h, FIELD_DATE);
+    sbuf_lit(b, "\r\nDate: ");
+    if (f != NULL)
+        sbuf_str(b, f->value);
+    else
+        sbuf_put(b, loop_text_http(r->loop), 29);
+    sbuf_lit(b, "\r\n");
+    f = head_find(h, FIELD_CONTENT_TYPE);
+    if (f != NULL && f->value.n != 0)
+        put_line(b, "Content-Type", f->value);
+    if (framing == FRAME_LENGTH) {
+        sbuf_lit(b, "Content-Length: ");
+        sbuf_u64(b, (uint64_t)r->out_length);
+        sbuf_lit(b, "\r\n");
+    }
+    f = head_find(h, FIELD_LAST_MODIFIED);
+    if (f != NULL)
+        put_line(b, "Last-Modified", f->value);
+    if (r->location.n != 0)
+        put_line(b, "Location", answer_absolute(r, r->location));
+    if (framing == FRAME_CHUNKED)
+        sbuf_lit(b, "Transfer-Encoding: chunked\r\n");
+    put_connection(r, b);
+    head_each(o, h) {
+        if (!in_front(o->id))
+            http1_put_field(b, o->name, o->value);
+    }
+    sbuf_lit(b, "\r\n");
+}
+
+// The head in a block of its own, with room behind it for a small body.
+static struct block *make_head(struct req *r, enum framing framing, size_t *n) {
+    struct blocks *pool = loop_blocks(r->loop);
+    for (size_t size = HEAD_ROOM;; size *= 4) {
+        struct block *block = block_new(pool, size);
+        struct sbuf b;
+        sbuf_init_fixed(&b, block->data, block->size);
+        put_head(r, &b, framing);
+        if (!b.overflow) {
+            *n = b.n;
+            return block;
+        }
+        block_unref(block);
+        if (size > (16 << 20)) // fields are bounded by the limits of the back end's head; this is ours
+            return NULL;
+    }
+}
+
+// --- the pump ------------------------------------------------------------------------------------------------------------
+
+struct pump {
+    struct req *r;
+    struct link *link;
+    enum framing framing;
+    struct chain out;  // framed, to be written
+    uint64_t body;     // bytes of the body framed so far
+    size_t room;
+    bool ended;
+};
+
+// Pulls one piece and frames it into p->out. >0 bytes, 0 at the end, or the error.
+static ssize_t pull(struct pump *p, enum body_wait wait) {
+    struct req *r = p->r;
+    if (p->framing != FRAME_CHUNKED) {
+        ssize_t n = body_read(r->out_body, &p->out, p->room, wait);
+        if (n == 0 && p->framing == FRAME_LENGTH && p->body < (uint64_t)r->out_length)
+            return -EPIPE; // whoever promised the length did not keep it
+        p->ended = n == 0;
+        if (n > 0) {
+            p->body += (uint64_t)n;
+            p->ended = p->framing == FRAME_LENGTH && p->body >= (uint64_t)r->out_length;
+        }
+        return n;
+    }
+    struct chain piece;
+    chain_init(&piece, p->out.pool);
+    ssize_t n = body_read(r->out_body, &piece, p->room, wait);
+    if (n > 0) {
+        char line[CHUNKED_HEAD_MAX];
+        size_t len = chunked_put_head(line, (uint64_t)n);
+        chain_add_copy(&p->out, str_n(line, len));
+        chain_append(&p->out, &piece);
+        chain_add_const(&p->out, "\r\n", 2);
+        p->body += (uint64_t)n;
+    } else if (n == 0) {
+        p->ended = true;
+        const struct head *t = r->out_trailers != NULL ? r->out_trailers : r->out_body->trailers;
+        if (t != NULL && t->count != 0) {
+            struct sbuf b;
+            sbuf_init_arena(&b, &r->arena, 256, 64 << 10);
+            sbuf_lit(&b, "0\r\n");
+            head_each(f, t) http1_put_field(&b, f->name, f->value);
+            sbuf_lit(&b, "\r\n");
+            chain_add_const(&p->out, b.p, b.n);
+        } else {
+            chain_add_const(&p->out, CHUNKED_LAST, sizeof(CHUNKED_LAST) - 1);
+        }
+    }
+    chain_done(&piece);
+    return n;
+}
+
+// Writes p->out; a client that does not keep up makes the back end's side read ahead, and gets smaller pieces.
+static int push(struct pump *p, uint64_t timeout_ms) {
+    while (!chain_empty(&p->out)) {
+        ssize_t n = link_try_write(p->link, &p->out, false);
+        if (n == -EAGAIN) {
+            p->room = ROOM_SLOW;
+            if (!p->ended)
+                body_ahead(p->r->out_body);
+            chain_compact(&p->out);
+            n = link_write(p->link, &p->out, timeout_ms);
+            return n < 0 ? (int)n : 0;
+        }
+        if (n < 0)
+            return (int)n;
+    }
+    p->room = MIN(p->room * 2, (size_t)ROOM_MAX);
+    return 0;
+}
+
+static int body_failed(struct pump *p, ssize_t err) {
+    struct req *r = p->r;
+    r->keepalive = false;
+    // The client must see that the answer is cut: with a length or chunks it does, else only a reset tells (RFC 9112 8).
+    if (p->framing == FRAME_CLOSE)
+        link_reset_on_free(p->link);
+    return (int)err;
+}
+
+static int client_failed(struct req *r, ssize_t err) {
+    r->phase = "sending to client";
+    if (err == -ETIMEDOUT)
+        log_msg(LOG_INFO, ETIMEDOUT, "client timed out (send_timeout %llu ms)",
+                (unsigned long long)req_core(r)->send_timeout);
+    else if (err != -ECANCELED)
+        log_msg(LOG_INFO, (int)-err, "send() failed");
+    r->keepalive = false;
+    return (int)err;
+}
+
+// Rest of the body, after the first piece went out with the head.
+static int pump_body(struct pump *p) {
+    uint64_t timeout = req_core(p->r)->send_timeout;
+    while (!p->ended) {
+        ssize_t n = pull(p, BODY_WAIT);
+        if (n < 0)
+            return body_failed(p, n);
+        int err = push(p, timeout);
+        if (err != 0)
+            return client_failed(p->r, err);
+    }
+    return 0;
+}
+
+// A small body in memory is copied behind the head: one buffer, one send.
+static void inline_small(struct pump *p, struct block *head, size_t *n) {
+    struct chain *c = &p->out;
+    if (c->bytes == 0 || c->bytes > INLINE_MAX || head->size - *n < c->bytes)
+        return;
+    size_t had = c->bytes;
+    if (chain_peek(c, head->data + *n, had) == had) {
+        *n += had;
+        chain_drop(c, had);
+    }
+}
+
+static int send_head(struct pump *p) {
+    struct req *r = p->r;
+    size_t n;
+    struct block *head = make_head(r, p->framing, &n);
+    if (head == NULL) {
+        log_msg(LOG_ALERT, 0, "the head of the answer is too large to be sent");
+        return -EMSGSIZE;
+    }
+    r->head_bytes_out = n;
+    ssize_t got = 0;
+    if (r->out_body != NULL) {
+        got = pull(p, BODY_NOWAIT);
+        // A piece without a known end: see whether the end is there already, so that it goes out in the same write.
+        if (got > 0 && !p->ended)
+            got = pull(p, BODY_NOWAIT);
+        if (got < 0 && got != -EAGAIN && chain_empty(&p->out)) {
+            block_unref(head);
+            return body_failed(p, got);
+        }
+    }
+    inline_small(p, head, &n);
+    struct chain whole;
+    chain_init(&whole, p->out.pool);
+    chain_give_block(&whole, head, head->data, n);
+    chain_append(&whole, &p->out);
+    chain_append(&p->out, &whole);
+    int err = push(p, req_core(r)->send_timeout);
+    if (err == 0)
+        r->head_sent = true;
+    return err != 0 ? client_failed(r, err) : 0;
+}
+
+static int send_09(struct req *r, struct pump *p) {
+    r->keepalive = false;
+    p->framing = FRAME_CLOSE;
+    p->ended = r->out_body == NULL;
+    return pump_body(p);
+}
+
+int h1_send(struct req *r) {
+    struct pump p = {.r = r, .link = r->conn->link, .room = ROOM_FIRST};
+    chain_init(&p.out, loop_blocks(r->loop));
+    uint64_t before = link_bytes_out(p.link);
+    p.framing = choose_framing(r);
+    if (p.framing == FRAME_CLOSE && !r->head_only)
+        r->keepalive = false;
+    p.ended = r->out_body == NULL;
+    int err;
+    if (r->in.version == 9) {
+        err = send_09(r, &p);
+    } else {
+        err = send_head(&p);
+        if (err == 0)
+            err = pump_body(&p);
+    }
+    chain_done(&p.out);
+    uint64_t sent = link_bytes_out(p.link) - before;
+    r->body_bytes_out = sent > r->head_bytes_out ? sent - r->head_bytes_out : 0;
+    return err;
+}

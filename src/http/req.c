@@ -1,0 +1,202 @@
+// The request object: birth, state of features, captures, the buffered body, and what the error log says about it.
+#include "http/req.h"
+#include "http/answer.h"
+#include "http/conn.h"
+#include "http/tape.h"
+#include "http/vhost.h"
+
+static void details(const struct log_context *c, struct sbuf *line) {
+    struct req *r = container_of(c, struct req, log);
+    if (r->phase != NULL)
+        sbuf_printf(line, " while %s", r->phase);
+    sbuf_lit(line, ", client: ");
+    sbuf_str(line, req_client_text(r));
+    if (r->server != NULL)
+        sbuf_printf(line, ", server: " STR_FMT, STR_ARG(r->server->name));
+    if (r->request_line.n != 0)
+        sbuf_printf(line, ", request: \"" STR_FMT "\"", STR_ARG(r->request_line));
+    if (r != r->main)
+        sbuf_printf(line, ", subrequest: \"" STR_FMT "\"", STR_ARG(r->uri));
+    if (r->asked.n != 0)
+        sbuf_printf(line, ", upstream: \"" STR_FMT "\"", STR_ARG(r->asked));
+    struct str host = head_value(&r->in, FIELD_HOST), referer = head_value(&r->in, FIELD_REFERER);
+    if (host.p != NULL)
+        sbuf_printf(line, ", host: \"" STR_FMT "\"", STR_ARG(host));
+    if (referer.p != NULL)
+        sbuf_printf(line, ", referrer: \"" STR_FMT "\"", STR_ARG(referer));
+}
+
+struct req *req_new(struct loop *l, struct conn *c, struct conf *conf, const struct server *fallback,
+                    const struct codec *codec) {
+    struct arena arena;
+    arena_init(&arena, loop_blocks(l));
+    struct req *r = arena_zalloc(&arena, sizeof *r);
+    r->arena = arena; // moved: the request lives in its own arena
+    r->magic = REQ_MAGIC;
+    r->loop = l;
+    r->conn = c;
+    r->codec = codec;
+    r->conf = conf;
+    r->main = r;
+    r->task = task_self();
+    head_init(&r->in, &r->arena);
+    head_init(&r->out, &r->arena);
+    r->content_length = -1;
+    r->out_length = -1;
+    r->last_modified = -1;
+    r->start_ms = loop_now(l);
+    r->eval = (struct eval){.req = r, .arena = &r->arena, .vars = &conf->vars};
+    r->log.details = details;
+    if (c != NULL) {
+        r->log.connection = c->number;
+        const struct sockaddr *remote = link_remote(c->link);
+        memcpy(&r->client_addr, remote, remote->sa_family == AF_INET6  ? sizeof(struct sockaddr_in6)
+                                        : remote->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+                                                                       : sizeof(sa_family_t));
+    }
+    req_set_server(r, fallback);
+    return r;
+}
+
+void req_set_server(struct req *r, const struct server *s) {
+    r->server = s;
+    r->server_scope = r->scope = s->scope;
+    r->log.log = req_core(r)->error_log;
+}
+
+void req_free(struct req *r) {
+    if (r == NULL)
+        return;
+    CHECK_OBJ(r, REQ_MAGIC);
+    body_free(r->out_body);
+    body_free(r->body);
+    tape_unref(r->body_tape);
+    r->magic = 0;
+    struct arena arena = r->arena;
+    arena_done(&arena);
+}
+
+void req_set_ctx(struct req *r, const struct feature *f, void *state) {
+    if (r->ctx == NULL)
+        r->ctx = arena_array(&r->arena, void *, r->conf->nfeatures);
+    r->ctx[f->index] = state;
+}
+
+void *req_ctx_make(struct req *r, const struct feature *f, size_t size) {
+    void *state = req_ctx(r, f);
+    if (state == NULL) {
+        state = arena_zalloc(&r->arena, size);
+        req_set_ctx(r, f, state);
+    }
+    return state;
+}
+
+void req_set_uri(struct req *r, struct str uri, struct str args) {
+    r->uri = uri;
+    r->args = args;
+    r->valid_unparsed_uri = false;
+}
+
+struct str req_exten(const struct req *r) {
+    for (size_t i = r->uri.n; i-- > 0;) {
+        if (r->uri.p[i] == '/')
+            break;
+        if (r->uri.p[i] == '.')
+            return str_from(r->uri, i + 1);
+    }
+    return STR("");
+}
+
+struct str req_client_text(struct req *r) {
+    if (r->client_text.p == NULL) {
+        struct sbuf b;
+        sbuf_init_arena(&b, &r->arena, 48, ADDR_TEXT_MAX);
+        addr_put_ip(&b, &r->client_addr.sa);
+        r->client_text = sbuf_view(&b);
+    }
+    return r->client_text;
+}
+
+void req_set_captures(struct req *r, struct str subject, const size_t *ovector, unsigned pairs, bool copy) {
+    if (copy)
+        subject = arena_dup(&r->arena, subject);
+    r->ncaptures = MIN(pairs, (unsigned)ARRAY_LEN(r->captures));
+    for (unsigned i = 0; i < r->ncaptures; i++) {
+        size_t from = ovector[2 * i], to = ovector[2 * i + 1];
+        r->captures[i] = from == (size_t)-1 || from > to || to > subject.n ? STR_NONE : str_n(subject.p + from, to - from);
+    }
+}
+
+unsigned req_body_error_status(struct req *r, ssize_t err) {
+    switch (err) {
+    case -EFBIG:
+        return 413;
+    case -ETIMEDOUT:
+        return 408;
+    case -EPROTO:
+    case -EPIPE:
+    case -ECONNRESET:
+        return 400;
+    case -ECANCELED:
+        return 499;
+    default:
+        return 500;
+    }
+}
+
+unsigned req_buffer_body(struct req *r) {
+    if (r->body == NULL || r->body_tape != NULL)
+        return 0;
+    const struct http_core *core = req_core(r);
+    struct tape_limits lim = {
+        .mem = core->client_body_buffer_size,
+        .extra = core->client_body_in_file_only ? 0 : BODY_MEMORY_EACH,
+        .budget = r->conn != NULL ? http_service_budget(conn_service(r->conn)) : NULL,
+        .file = UINT64_MAX,
+        .write_size = 256 << 10,
+        .dir = core->client_body_temp_path.p,
+        .keep = true,
+    };
+    if (core->client_body_in_file_only)
+        lim.mem = 0;
+    struct tape *t = tape_new(&lim);
+    const char *phase = r->phase;
+    r->phase = "reading client request body";
+    int err = tape_fill(t, r->body, 256 << 10);
+    r->phase = phase;
+    if (err != 0) {
+        tape_unref(t);
+        return req_body_error_status(r, err);
+    }
+    r->body_tape = t;
+    return 0;
+}
+
+bool req_document_root(struct req *r, struct str *root) {
+    const struct http_core *core = req_core(r);
+    struct str path = req_eval(r, core->root);
+    if (memchr(path.p, '\0', path.n) != NULL)
+        return false;
+    if (path.n == 0 || path.p[0] != '/') {
+        struct str parts[2] = {r->conf->prefix, path};
+        path = arena_join(&r->arena, parts, 2);
+    }
+    *root = path;
+    return true;
+}
+
+bool req_map_path(struct req *r, struct str *path) {
+    struct str root;
+    if (!req_document_root(r, &root) || memchr(r->uri.p, '\0', r->uri.n) != NULL)
+        return false;
+    struct str rest = r->uri;
+    if (req_core(r)->is_alias) {
+        // In a regex location the alias is the whole path.
+        rest = str_from(r->uri, MIN(req_core(r)->alias_skip, r->uri.n));
+    } else if (root.n != 0 && root.p[root.n - 1] == '/') {
+        root.n--;
+    }
+    struct str parts[2] = {root, rest};
+    *path = arena_join(&r->arena, parts, 2);
+    return true;
+}

@@ -1,0 +1,73 @@
+"""Which location answers: the kinds of location, their order, nesting, and names by error_page."""
+from weirtest import Table, get
+
+kinds = Table('''
+    location / { return 200 "root $uri"; }
+    location /images/ { return 200 "prefix images $uri"; }
+    location = /images/ { return 200 "exact images"; }
+    location = / { return 200 "exact root"; }
+    location ^~ /static/ { return 200 "no regex $uri"; }
+    location /docs { return 200 "prefix docs $uri"; }
+    location /docs/deep/er/ { return 200 "longest docs $uri"; }
+    location ~ \\.php$ { return 200 "regex php $uri"; }
+    location ~* \\.(gif|jpg)$ { return 200 "regex nocase $1 $uri"; }
+    location ~ ^/images/(?<name>[a-z]+)\\.png$ { return 200 "named capture $name"; }
+    location ~ \\.ph { return 200 "second regex $uri"; }
+    location ~ "^/a{2,3}$" { return 200 "quoted braces $uri"; }
+    location ~* ^/Case { return 200 "case $uri"; }
+    location "/with space/" { return 200 "space $uri"; }
+    location /caf\u00c3\u00a9/ { return 200 "utf-8 $uri"; }
+    location @nowhere { return 200 "named"; }
+''')
+for target in ('/', '/x', '/images/', '/images', '/images/x', '/images/cat.png', '/images/Cat.png', '/images/x.gif',
+               '/images/x.GIF', '/static/x.php', '/static/x.jpg', '/static', '/docs', '/docsx', '/docs/', '/docs/deep/er/x',
+               '/docs/deep/er', '/docs/deep/er/x.php', '/x.php', '/x.phtml', '/x.php/more', '/x.PHP', '/aa', '/aaa', '/aaaa',
+               '/case', '/CASE/x', '/IMAGES/', '/with%20space/x', '/caf%C3%A9/x', '/caf\u00c3\u00a9/x', '/@nowhere',
+               '/x?y=/images/', '/images/?x.php', '/images//x', '//images/', '/./images/', '/images/../x.php',
+               '/images/%2e%2e/x.php', '/%69mages/', '/images%2F', '/images%2fx.gif', '/x%2Ephp', '/x.php%00',
+               '/static/%2e./x.php', '/images/.', '/images/..', '/images/...', '/a/b/../../images/', '/images/./x.gif',
+               '/images/.x.gif', '/images/..x.gif', '/docs/../docs/deep//er/x', '/images/#x.php', '/images/%3Fx.php'):
+    status = 400 if target == '/x.php%00' else 200
+    kinds.case(target, get(target), status)
+kinds.case('above the root', get('/../x'), 400)
+kinds.case('above the root in the middle', get('/a/../../x'), 400)
+kinds.case('above the root, encoded', get('/%2e%2e/x'), 400)
+kinds.case('bad escape', get('/%zz'), 400)
+kinds.case('cut escape', get('/x%4'), 400)
+kinds.case('escape at the end', get('/x%'), 400)
+kinds.case('absolute form', get('http://other/images/x'))
+kinds.case('absolute form without a path', get('http://other'))
+kinds.case('absolute form with a query only', get('http://other?x=1'))
+kinds.case('absolute form of https', get('https://other/images/x'))
+kinds.case('asterisk', get('*'), 400)
+kinds.case('no slash', get('images'), 400)
+kinds.case('post', b'POST /images/ HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n')
+test_kinds = kinds.tests()
+
+nested = Table('''
+    location /a/ {
+        return 200 "outer $uri";
+        location /a/b/ {
+            return 200 "inner $uri";
+            location ~ \\.x$ { return 200 "inner regex $uri"; }
+            location = /a/b/exact.x { return 200 "inner exact"; }
+        }
+        location ~ \\.x$ { return 200 "outer regex $uri"; }
+    }
+    location ^~ /q/ {
+        location ~ \\.x$ { return 200 "regex below the caret $uri"; }
+        return 200 "caret $uri";
+    }
+    location ~ ^/r/ {
+        return 200 "regex outer $uri";
+        location ~ \\.x$ { return 200 "regex in regex $uri"; }
+    }
+    location ~ \\.x$ { return 200 "top regex $uri"; }
+    location ~ \\.y$ { return 200 "top regex y $uri"; }
+''')
+for target in ('/a/', '/a/z', '/a/b/', '/a/b/z', '/a/b/z.x', '/a/b/exact.x', '/a/z.x', '/a/z.y', '/a/b/z.y', '/q/z', '/q/z.x',
+               '/q/z.y', '/r/z', '/r/z.x', '/r/z.y', '/z.x', '/z.y'):
+    nested.case(target, get(target))
+nested.case('nothing', get('/z'), 404)
+test_nested = nested.tests()
+

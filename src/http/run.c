@@ -1,0 +1,189 @@
+// Runs a request through its plans. Internal redirects and changed URIs come back to the top of one loop; nothing recurses.
+#include "http/run.h"
+#include "http/answer.h"
+#include "http/conn.h"
+#include "http/route.h"
+#include "http/vhost.h"
+
+// The first hook that does not say NEXT ends the list.
+static enum step run_stage(struct req *r, struct scope *s, enum stage stage) {
+    const struct plan *p = s->plan;
+    if (p == NULL)
+        return STEP_NEXT;
+    for (unsigned i = 0; i < p->stage[stage].count; i++) {
+        const struct hook *h = &p->stage[stage].at[i];
+        enum step step = h->fn(r, h->conf);
+        if (step != STEP_NEXT)
+            return step;
+    }
+    return STEP_NEXT;
+}
+
+// nginx satisfy: all hooks must let pass, or any of them.
+static enum step run_access(struct req *r) {
+    const struct plan *p = r->scope->plan;
+    if (p == NULL || r != r->main)
+        return STEP_NEXT;
+    bool any = req_core(r)->satisfy == SATISFY_ANY;
+    unsigned refused = 0;
+    for (unsigned i = 0; i < p->stage[STAGE_ACCESS].count; i++) {
+        const struct hook *h = &p->stage[STAGE_ACCESS].at[i];
+        enum step step = h->fn(r, h->conf);
+        if (step == STEP_ALLOW && any)
+            return STEP_NEXT;
+        if (step != STEP_DONE)
+            continue;
+        bool denied = r->outcome == OUTCOME_STATUS && (r->outcome_status == 401 || r->outcome_status == 403);
+        if (!any || !denied)
+            return STEP_DONE;
+        if (refused != 401) // a 401 asks for credentials that may still help
+            refused = r->outcome_status;
+        r->outcome = OUTCOME_NONE;
+    }
+    if (refused == 0)
+        return STEP_NEXT;
+    log_msg(LOG_ERR, 0, "access forbidden by rule");
+    return answer_status(r, refused);
+}
+
+// The location's own conditions, once it is known.
+static enum step enter_location(struct req *r) {
+    const struct http_core *core = req_core(r);
+    if (core->internal && !r->internal)
+        return answer_status(r, 404);
+    r->log.log = core->error_log;
+    if (r == r->main && core->client_max_body_size != 0 && r->content_length > 0 && r->body != NULL &&
+        (uint64_t)r->content_length > core->client_max_body_size) {
+        log_msg(LOG_ERR, 0,
+                "client intended to send too large body: %lld bytes (limit: client_max_body_size %llu in location \"" STR_FMT
+                "\")",
+                (long long)r->content_length, (unsigned long long)core->client_max_body_size, STR_ARG(location_name(r)));
+        return answer_status(r, 413);
+    }
+    return STEP_NEXT;
+}
+
+static enum step redirect_to_slash(struct req *r) {
+    struct str uri = uri_escape(r->uri, URI_ESCAPE_PATH, &r->arena);
+    struct str to = r->args.n != 0 ? arena_printf(&r->arena, STR_FMT "/?" STR_FMT, STR_ARG(uri), STR_ARG(r->args))
+                                   : arena_printf(&r->arena, STR_FMT "/", STR_ARG(uri));
+    return answer_redirect(r, 301, to);
+}
+
+static enum step find_location(struct req *r) {
+    struct scope *found = r->server_scope;
+    enum route_result res = r->server->routes ? route_find(r->server->routes, r, &found) : ROUTE_NONE;
+    r->scope = found;
+    enum step step = enter_location(r);
+    if (step == STEP_NEXT && res == ROUTE_REDIRECT_SLASH)
+        return redirect_to_slash(r);
+    return step;
+}
+
+static enum step cycle(struct req *r, const char *what) {
+    log_msg(LOG_ERR, 0, "rewrite or internal redirection cycle while %s \"" STR_FMT "\"", what, STR_ARG(r->uri));
+    return answer_status(r, 500);
+}
+
+// From routing on: find, rewrite (which may send back to find), limits, access, content.
+static enum step run_location(struct req *r, bool route) {
+    for (;;) {
+        if (route && find_location(r) == STEP_DONE)
+            return STEP_DONE;
+        r->uri_changed = false;
+        if (run_stage(r, r->scope, STAGE_REWRITE) == STEP_DONE)
+            return STEP_DONE;
+        if (!r->uri_changed)
+            break;
+        route = true;
+        if (++r->uri_changes > REQ_REDIRECTS_MAX)
+            return cycle(r, "processing");
+    }
+    if (run_stage(r, r->scope, STAGE_PREACCESS) == STEP_DONE || run_access(r) == STEP_DONE ||
+        run_stage(r, r->scope, STAGE_PRECONTENT) == STEP_DONE || run_stage(r, r->scope, STAGE_CONTENT) == STEP_DONE)
+        return STEP_DONE;
+    return answer_status(r, 404);
+}
+
+// One way through the plans, until something is to be answered.
+static void run_once(struct req *r, bool first) {
+    bool named = r->goto_uri.n != 0 && r->goto_uri.p[0] == '@';
+    struct str target = r->goto_uri;
+    r->goto_uri = STR_NONE;
+    r->outcome = OUTCOME_NONE;
+    if (named) {
+        struct scope *s = r->server->routes ? route_named(r->server->routes, target) : NULL;
+        if (s == NULL) {
+            log_msg(LOG_ERR, 0, "could not find named location \"" STR_FMT "\"", STR_ARG(target));
+            answer_status(r, 500);
+            return;
+        }
+        r->scope = s;
+        r->log.log = req_core(r)->error_log;
+        run_location(r, false);
+        return;
+    }
+    r->scope = r->server_scope;
+    if (first && run_stage(r, r->server_scope, STAGE_POST_READ) == STEP_DONE)
+        return;
+    if (run_stage(r, r->server_scope, STAGE_SERVER_REWRITE) == STEP_DONE)
+        return;
+    r->uri_changed = false;
+    run_location(r, true);
+}
+
+// An internal redirect begins: what belongs to the old URI goes.
+static void follow(struct req *r) {
+    r->internal = true;
+    if (r->goto_uri.p[0] != '@')
+        req_set_uri(r, r->goto_uri, r->goto_args);
+    else
+        r->valid_unparsed_uri = false;
+    r->uri_changes = 0;
+}
+
+static void run_response_hooks(struct req *r) {
+    const struct plan *p = r->scope->plan;
+    if (p == NULL)
+        return;
+    for (unsigned i = 0; i < p->stage[STAGE_RESPONSE].count; i++)
+        p->stage[STAGE_RESPONSE].at[i].fn(r, p->stage[STAGE_RESPONSE].at[i].conf);
+}
+
+void run_request(struct req *r) {
+    bool first = true;
+    // A status that was set before (a refused head) is answered by the server's own pages.
+    if (r->outcome != OUTCOME_NONE)
+        goto outcome;
+    for (;;) {
+        run_once(r, first);
+        first = false;
+    outcome:
+        if (r->outcome == OUTCOME_STATUS)
+            answer_resolve_status(r);
+        if (r->outcome != OUTCOME_GOTO)
+            break;
+        first = false;
+        if (++r->redirects > REQ_REDIRECTS_MAX) {
+            r->error_status = 500; // no error_page for this one: it might be part of the cycle
+            cycle(r, "internally redirecting to");
+            goto outcome;
+        }
+        follow(r);
+    }
+    if (r->outcome == OUTCOME_ANSWER) {
+        run_response_hooks(r);
+        answer_finish(r);
+    }
+}
+
+int run_and_send(struct req *r) {
+    run_request(r);
+    int err = 0;
+    if (r->outcome == OUTCOME_ANSWER)
+        err = r->codec->send(r);
+    run_log(r);
+    return err;
+}
+
+void run_log(struct req *r) { run_stage(r, r->scope, STAGE_LOG); }

@@ -1,0 +1,25 @@
+"""The harness of the functional tests: real servers, real sockets, scripted back ends.
+
+The server under test is $WEIR (build/weir by default). With WEIR=/usr/sbin/nginx all tests but those marked weir_only
+run against nginx itself: that is how a test is proved before weir is asked. The reference of the differential tests is
+$NGINX (/usr/sbin/nginx).
+
+    client.py    raw bytes out, strictly parsed HTTP/1 in       site.py     a temporary place with ports and back ends
+    backend.py   scripted back ends over TCP and Unix sockets   server.py   starts, watches and stops weir or nginx
+    conf.py      fragments of configurations made whole         table.py    the same bytes to nginx and weir, compared
+    ports.py     ports that no other test process has           observe.py  what is compared, and the allowed differences
+    proc.py      process trees, memory, descriptors             guide.py    the guide's files, ports and paths mapped
+"""
+from .backend import (Backend, Close, Drip, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,
+                      response)
+from .client import Client, Response, exchange, get, parse_responses, post, request
+from .conf import complete
+from .guide import guide
+from .server import NGINX, WEIR, Server, is_nginx, run
+from .site import Site
+from .table import Table
+from .wait import until
+
+__all__ = ['Backend', 'Client', 'Close', 'Drip', 'NGINX', 'Pause', 'ReadRequest', 'Reset', 'Response', 'Server',
+           'ShutdownWrite', 'Site', 'Table', 'UntilClosed', 'WEIR', 'Wait', 'chunked', 'complete', 'exchange', 'get',
+           'guide', 'is_nginx', 'parse_responses', 'post', 'request', 'response', 'run', 'until']

@@ -1,0 +1,110 @@
+"""What one exchange looked like, as lines of text that two servers must agree on.
+
+Allowed differences, all of them:
+
+    Date                    must be a date of RFC 9110 in GMT; its value differs
+    Server                  must be there; its value differs, and so do the error pages made by the server, which end with
+                            it: their length is counted without it
+    own ports, directories  written @port@, @dir@, @client@ (the client's port): each server has its own
+    chunk boundaries        the decoded body and the framing are compared
+    Connection to backends  nginx 1.22 says "close" unless told otherwise, weir keeps connections (as nginx does since
+                            1.29.7): a line "Connection: close" is left out unless the table says connection=True
+    bytes in the log        $bytes_sent and $body_bytes_sent that equal what the client received are written @received@
+    Unix sockets            none
+
+ETag, Last-Modified, the order of fields and their spelling are compared as they are.
+"""
+import hashlib
+import re
+
+_DATE = re.compile(r'(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} '
+                   r'\d\d:\d\d:\d\d GMT\Z')
+_PAGE = re.compile(rb'<hr><center>([^<]*)</center>')
+
+
+def show(data):
+    """Bytes as lines that a person can read and that tell every byte."""
+    if len(data) > 4096:
+        digest = hashlib.sha256(data).hexdigest()[:16]
+        return [f'({len(data)} bytes, sha256 {digest}) {bytes(data[:60])!r} .. {bytes(data[-60:])!r}']
+    text = bytes(data).decode('latin-1').encode('unicode_escape').decode()
+    return text.replace('\\n', '\\n\n').splitlines()
+
+
+class Mask:
+    """Replaces what is a server's own in bytes."""
+
+    def __init__(self, names, client_port):
+        pairs = [(str(value).encode(), f'@{name}@'.encode()) for name, value in names.items()]
+        if client_port:
+            pairs.append((str(client_port).encode(), b'@client@'))
+        self.rules = [(re.compile(rb'(?<!\d)' + re.escape(old) + rb'(?!\d)'), new) for old, new in
+                      sorted(pairs, key=lambda p: -len(p[0]))]
+
+    def __call__(self, data):
+        if isinstance(data, str):
+            return self(data.encode('latin-1', 'backslashreplace')).decode('latin-1')
+        for pattern, new in self.rules:
+            data = pattern.sub(new, data)
+        return data
+
+
+def response_lines(r, mask):
+    lines = []
+    for one in r.interim:
+        lines.append(f'{one.version} {one.status} {one.reason}')
+        lines += [f'{n}: {mask(v)}' for n, v in one.headers]
+    lines.append(f'{r.version} {r.status} {r.reason}')
+    body, saved = r.body, 0
+    page = _PAGE.search(body) if r.status >= 300 else None
+    server = (r.all('Server') or [''])[0]
+    if page:
+        saved = len(page[1])
+        body = body[:page.start(1)] + b'@server@' + body[page.end(1):]
+    elif not body and r.framing == 'none' and r.status >= 300 and r.all('Content-Type') == ['text/html']:
+        saved = len(server)
+    for name, value in r.headers:
+        if name == 'Date' and _DATE.match(value):
+            value = '@date@'
+        elif name == 'Server' and value:
+            value = '@server@'
+        elif name == 'Content-Length' and saved:
+            value = f'{int(value) - saved} without @server@'
+        lines.append(f'{name}: {mask(value)}')
+    lines.append(f'({r.framing}{"" if r.complete else ", cut short"})')
+    lines += show(mask(body))
+    lines += [f'trailer {n}: {v}' for n, v in r.trailers]
+    return lines
+
+
+def backend_lines(requests, mask, connection):
+    lines = []
+    for q in requests:
+        head, separator, rest = q.raw.partition(b'\r\n\r\n')
+        head = head.split(b'\r\n')
+        if not connection:
+            head = [line for line in head if line.lower() != b'connection: close']
+        lines.append(f'-- {q.backend.name} received{"" if q.complete else " (not to its end)"}')
+        lines += show(mask(b'\r\n'.join(head) + separator))
+        if q.framing is not None and (q.body or q.complete):
+            lines += show(mask(q.body)) if q.body else []
+        elif rest:
+            lines += show(mask(rest))
+    return lines
+
+
+def log_lines(lines, responses, mask):
+    """lines: of the access log, "name=value|name=value"."""
+    found = []
+    for i, line in enumerate(lines):
+        fields = []
+        for field in line.split('|'):
+            name, equals, value = field.partition('=')
+            if i < len(responses):
+                r = responses[i]
+                received = {'bytes_sent': len(r.raw), 'body_bytes_sent': len(r.raw) - r.raw.find(b'\r\n\r\n') - 4}
+                if name in received and value == str(received[name]):
+                    value = '@received@'
+            fields.append(name + equals + mask(value))
+        found += ['-- access log'] + fields
+    return found
