@@ -47,3 +47,8 @@ void **task_log_slot(void);
 size_t task_count(const struct loop *l); // living tasks
 // Debug builds: the deepest stack use seen, in bytes.
 size_t task_high_water(void);
+
+// For a SIGSEGV handler on the faulting thread: whether addr lies in the guard page of a task's stack (a stack overflow),
+// and that task's name, or NULL. Reads only.
+bool task_is_guard(const void *addr);
+const char *task_guard_name(const void *addr);

@@ -29,7 +29,9 @@ struct addr_full {
 enum { ADDR_TEXT_MAX = 128 }; // "unix:" + 107 bytes and a NUL
 
 // "1.2.3.4", "[::1]", with ":port" when default_port is 0..65535 and the text may hold one; "unix:/path"; a bare port and
-// "*:80" when wildcard. False for names and malformed text; *why says which.
+// "*:80" when wildcard. False for names (*why == addr_is_name) and malformed text (*why says in nginx's words what is
+// wrong: "no host", "invalid port" ...).
+extern const char addr_is_name[];
 bool addr_parse(struct addr_full *a, struct str text, int default_port, bool wildcard, const char **why) MUST_USE;
 bool addr_parse_ip(struct addr *a, struct str text) MUST_USE; // no port, brackets optional
 void addr_put(struct sbuf *b, const struct sockaddr *sa, bool with_port); // "127.0.0.1:80", "[::1]:80", "unix:/path"
@@ -37,7 +39,8 @@ void addr_put_ip(struct sbuf *b, const struct sockaddr *sa); // nginx $remote_ad
 unsigned addr_port(const struct sockaddr *sa);
 void addr_set_port(struct sockaddr *sa, unsigned port);
 bool addr_eq(const struct sockaddr *a, const struct sockaddr *b); // family, address, port, path
-struct str addr_bytes(const struct sockaddr *sa); // network-order address bytes (4 or 16); $binary_remote_addr
+// Network-order address bytes (4 or 16), "unix:" for Unix sockets: nginx $binary_remote_addr.
+struct str addr_bytes(const struct sockaddr *sa);
 
 // A network "10.0.0.0/8", "::/0", "192.168.1.1".
 struct cidr {

@@ -11,7 +11,7 @@ struct uri_target {
     struct str args;               // after '?', without it
     bool has_args;                 // '?' was there
     struct str path;               // decoded and normalised (nginx $uri); == raw_path (no copy) when nothing changed
-    struct str exten;              // after the last '.' of the last segment
+    struct str exten;              // after the last '.' of the last segment; dots that begin it do not count
     bool encoded;                  // the raw path held %XX, or was changed by normalisation (dots, slashes)
     bool plus;
 };
@@ -26,18 +26,26 @@ enum uri_error uri_parse_target(struct uri_target *t, struct str target, bool co
 bool uri_normalise(struct str *path, bool merge_slashes, struct arena *arena);
 
 // What to escape, as nginx does in each place.
-enum uri_escape { URI_ESCAPE_PATH, URI_ESCAPE_ARGS, URI_ESCAPE_COMPONENT, URI_ESCAPE_HTML, URI_ESCAPE_REFRESH, URI_ESCAPE_MEMCACHED };
+enum uri_escape {
+    URI_ESCAPE_PATH,      // a decoded path that is sent on: proxy_pass, directory redirects
+    URI_ESCAPE_ARGS,      // captures in rewritten paths and arguments
+    URI_ESCAPE_COMPONENT, // one segment or argument: autoindex
+    URI_ESCAPE_HTML,      // text in HTML: entities for & < > "
+    URI_ESCAPE_REFRESH,   // a URL inside <meta http-equiv=Refresh>
+    URI_ESCAPE_MEMCACHED, // a memcached key
+};
 struct str uri_escape(struct str s, enum uri_escape how, struct arena *arena); // returns s itself when nothing changes
 struct str uri_unescape(struct str s, bool plus_is_space, struct arena *arena); // invalid %XX stay as they are
 
-// "http://host:port/path" of proxy_pass and friends.
+// "http://host:port/path" of proxy_pass and friends; without "://" there is no scheme (fastcgi_pass). False: *why says in
+// nginx's words what is wrong ("no host", "invalid port" ...).
 struct uri_url {
     struct str scheme, host, port, path; // host: "127.0.0.1", "[::1]", "name", or the path of unix:/path:
     bool is_unix, has_path;              // has_path: a URI part is there, even "/"
 };
 bool uri_parse_url(struct uri_url *u, struct str text, const char **why) MUST_USE;
 // Host header or :authority: name and optional port. Lower-cased name without trailing dot, as nginx's $host. False when
-// invalid (empty labels, control bytes, '/', userinfo...).
+// invalid (RFC 3986 reg-name or IP literal; bytes above ASCII are let through; the port is empty or 0..65535).
 bool uri_parse_host(struct str value, struct str *host, struct str *port, struct arena *arena) MUST_USE;
 // The value of argument `name` in a query string (nginx $arg_name: case folded name, first match, not decoded).
 bool uri_arg(struct str args, struct str name, struct str *value);
