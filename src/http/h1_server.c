@@ -204,6 +204,7 @@ static void no_head(struct conn *c, struct req *r, const struct reading *in, int
 static enum after serve_one(struct conn *c, struct loop *l) {
     struct req *r = req_new(l, c, c->conf, c->vhosts->fallback, &h1_codec);
     log_set_context(&r->log);
+    r->pipelined = link_has_unread(c->link);
     struct reading in = {.block = block_new(loop_blocks(l), HEAD_BLOCK)};
     set_limits(&in.limits, req_core(r));
     int err = 0;

@@ -289,6 +289,7 @@ int h1_send(struct req *r) {
     p.framing = choose_framing(r);
     if (p.framing == FRAME_CLOSE && !r->head_only)
         r->keepalive = false;
+    r->chunked_out = p.framing == FRAME_CHUNKED;
     p.ended = r->out_body == NULL;
     int err;
     if (r->in.version == 9) {
@@ -298,6 +299,7 @@ int h1_send(struct req *r) {
         if (err == 0)
             err = pump_body(&p);
     }
+    r->completed = err == 0;
     chain_done(&p.out);
     uint64_t sent = link_bytes_out(p.link) - before;
     r->body_bytes_out = sent > r->head_bytes_out ? sent - r->head_bytes_out : 0;

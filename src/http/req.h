@@ -71,7 +71,9 @@ struct req {
     int64_t last_modified;      // unix s of the answer, -1
     struct str location;        // of a redirect, a path that the codec makes absolute (answer_absolute); else in `out`
     bool head_only;             // HEAD, or a status without body
-    bool head_sent, keepalive;
+    bool head_sent, keepalive, chunked_out;
+    bool pipelined;             // its head was there before the last answer was sent
+    bool completed;             // answered to the end
     bool linger;               // the client may still be sending when the answer is out
     uint64_t head_bytes_out, body_bytes_out; // on the wire
 

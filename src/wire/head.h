@@ -159,3 +159,8 @@ bool list_has_token(struct str list, struct str token);
 // Takes the next element, trimmed; empty elements are skipped (RFC 9110 5.6.1.2); quoted strings are respected.
 bool list_next(struct str *rest, struct str *element);
 bool is_token(struct str s); // RFC 9110 5.6.2, not empty
+
+// Whether a field's name is what a variable's name says: case folded, dashes as underscores ($http_user_agent).
+bool field_is_variable(struct str field, struct str variable);
+// The value of a cookie in a Cookie field (RFC 6265 5.4; name case folded as in nginx). False when it is not there.
+bool cookie_find(struct str cookies, struct str name, struct str *value);
