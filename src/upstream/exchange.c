@@ -24,8 +24,9 @@ void exchange_log(struct exchange *x, int level, int err, const char *phase, con
     sbuf_vprintf(&b, fmt, ap);
     va_end(ap);
     if (x->peer != NULL || r->asked.p == NULL)
-        r->asked = arena_printf(&r->arena, STR_FMT STR_FMT "%s" STR_FMT, STR_ARG(x->scheme),
+        r->asked = arena_printf(&r->arena, STR_FMT STR_FMT "%s%s" STR_FMT, STR_ARG(x->scheme),
                                 STR_ARG(x->peer != NULL ? x->peer->name : x->group->name),
+                                x->peer != NULL && x->peer->addr.sa.sa_family == AF_UNIX ? ":" : "",
                                 x->uri.n != 0 && x->uri.p[0] != '/' ? "/" : "", STR_ARG(x->uri));
     const char *before = r->phase;
     r->phase = note == NULL ? phase : arena_printf(&r->arena, "%s (%s)", phase, note).p;

@@ -82,6 +82,7 @@ struct exchange {
     int64_t body_length;      // -1: until close or by chunks
     bool chunked;
     bool any_received;
+    const struct head *trailers; // of the response, when its body has ended with some
 
     // The tries.
     uint64_t start_ms;

@@ -119,7 +119,7 @@ static int take_trailer(struct h1_body *b) {
     if (res == HTTP1_OK) {
         chain_drop(&b->raw, b->trailer_parse.end - had);
         if (h->count != 0)
-            b->body.trailers = h;
+            b->x->trailers = b->body.trailers = h;
         b->chunks.state = CHUNKED_DONE;
         return 0;
     }
@@ -133,7 +133,7 @@ static int take_trailer(struct h1_body *b) {
 // -EPROTO.
 static ssize_t unchunk(struct h1_body *b, struct chain *to, size_t room) {
     size_t got = 0;
-    while (!chain_empty(&b->raw) && b->chunks.state != CHUNKED_DONE && got < room) {
+    while (!chain_empty(&b->raw) && b->chunks.state < CHUNKED_DONE && got < room) {
         struct piece *p = b->raw.head;
         if (b->chunks.state == CHUNKED_DATA) {
             size_t n = chain_move(to, &b->raw, (size_t)MIN((uint64_t)(room - got), b->chunks.left));
@@ -141,14 +141,15 @@ static ssize_t unchunk(struct h1_body *b, struct chain *to, size_t room) {
             got += n;
         } else if (b->chunks.state == CHUNKED_TRAILER) {
             if (take_trailer(b) != 0)
-                return -EPROTO;
+                b->chunks.state = CHUNKED_BAD;
         } else {
             chain_drop(&b->raw, chunked_parse(&b->chunks, p->p, p->n));
-            if (b->chunks.state == CHUNKED_BAD || b->chunks.overhead > OVERHEAD_MAX)
-                return -EPROTO;
+            if (b->chunks.overhead > OVERHEAD_MAX)
+                b->chunks.state = CHUNKED_BAD;
         }
     }
-    return (ssize_t)got;
+    // What came before the broken byte is given first.
+    return got == 0 && b->chunks.state == CHUNKED_BAD ? -EPROTO : (ssize_t)got;
 }
 
 static ssize_t read_chunked(struct body *body, struct chain *to, size_t room, enum body_wait wait) {
