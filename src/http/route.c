@@ -114,7 +114,9 @@ static bool duplicate(struct conf_cx *cx, const struct location *l, const struct
 bool route_add(struct conf_cx *cx, struct routes *rs, struct location *l, const struct conf_node *node) {
     if (l->kind == LOCATION_NAMED) {
         rs->has_named = true;
-        return map_put(&rs->named, l->text, l) == NULL || duplicate(cx, l, node);
+        if (map_get(&rs->named, l->text) == NULL) // nginx takes the first and says nothing
+            map_put(&rs->named, l->text, l);
+        return true;
     }
     if (l->kind == LOCATION_REGEX || l->kind == LOCATION_REGEX_NOCASE) {
         if (rs->nregexes == rs->regex_cap) {

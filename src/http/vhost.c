@@ -45,9 +45,9 @@ static struct vhosts *add_vhosts(struct conf_cx *cx, struct http_world *w, const
     v->addr = l->addr;
     v->opts = l->opts;
     v->tables = arena_new(cx->arena, struct vhost_tables);
-    map_init(&v->tables->exact, true, cx->conf->seed);
-    map_init(&v->tables->head, true, cx->conf->seed);
-    map_init(&v->tables->tail, true, cx->conf->seed);
+    map_init(&v->tables->exact, false, cx->conf->seed);
+    map_init(&v->tables->head, false, cx->conf->seed);
+    map_init(&v->tables->tail, false, cx->conf->seed);
     arena_cleanup(cx->arena, free_tables, v->tables);
     w->at[w->count++] = v;
     return v;
@@ -74,7 +74,7 @@ static bool listens_before(const struct server *s, const struct listen_conf *l) 
 static bool add_listen(struct conf_cx *cx, struct http_world *w, struct server *s, const struct listen_conf *l) {
     struct vhosts *v = vhosts_of(w, &l->addr.sa);
     if (listens_before(s, l))
-        return conf_err(cx, l->node, "a duplicate listen " STR_FMT, STR_ARG(l->text));
+        return conf_err(cx, l->node, "a duplicate listen " STR_FMT, STR_ARG(addr_text(cx, &l->addr)));
     bool fresh = v == NULL;
     if (fresh)
         v = add_vhosts(cx, w, l);
@@ -84,6 +84,7 @@ static bool add_listen(struct conf_cx *cx, struct http_world *w, struct server *
         v->has_opts = true;
         v->opts = l->opts;
     }
+    v->nservers++;
     v->ssl |= l->ssl;
     v->http2 |= l->http2;
     v->proxy_protocol |= l->proxy_protocol;
@@ -131,8 +132,9 @@ static bool add_name(struct conf_cx *cx, struct vhosts *v, const struct server_n
         dots |= n.p[i] == '.' && n.p[i + 1] == '.';
     bool head = str_starts(n, STR("*.")), tail = str_ends(n, STR(".*")), dot = n.n > 1 && n.p[0] == '.';
     struct str middle = head ? str_from(n, 2) : tail ? str_head(n, n.n - 2) : n;
-    if (dots || str_chr(middle, '*') >= 0 || ((head || tail) && middle.n == 0))
-        return conf_err(cx, s->node, "invalid server name or wildcard \"" STR_FMT "\" on " STR_FMT, STR_ARG(n),
+    // nginx looks at the names of an address only when there is something to choose.
+    if (v->nservers > 1 && (dots || str_chr(middle, '*') >= 0 || ((head || tail) && middle.n == 0)))
+        return conf_err(cx, NULL, "invalid server name or wildcard \"" STR_FMT "\" on " STR_FMT, STR_ARG(n),
                         STR_ARG(addr_text(cx, &v->addr)));
     if (head)
         fresh = put_name(&t->head, str_from(n, 1), s);

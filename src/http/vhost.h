@@ -34,6 +34,7 @@ struct vhosts {
     struct listen_opts opts;
     bool ssl, http2, proxy_protocol;
     bool has_opts, has_default; // given by a listen
+    unsigned nservers;
     struct server *fallback; // default_server, or the first
     // private tables follow in vhost.c
     struct vhost_tables *tables;
