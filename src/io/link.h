@@ -70,6 +70,7 @@ bool link_alive(struct link *l);
 // longer parked; the task asks link_news for the reason. If something is there already, the task starts in this turn.
 void link_park(struct link *l, task_fn *fn, void *arg, const char *name, uint64_t deadline_ms);
 void link_unpark(struct link *l); // harmless when not parked
+bool link_parked(const struct link *l); // still parked: no task has been started for it
 int link_news(const struct link *l); // LINK_* bits that ended the last park
 // A client that goes away (FIN, RST) cancels that task while it is watched. NULL ends it. Nothing else changes: data that
 // comes meanwhile stays in the kernel.

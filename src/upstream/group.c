@@ -108,16 +108,15 @@ static void peer_defaults(struct peer *p) {
     p->fail_timeout_ms = 10 * 1000;
 }
 
-static void group_defaults(struct group *g) {
+void group_defaults(struct group *g) {
     g->balancer = &balancer_round_robin;
     g->keepalive = 32;
     g->keepalive_requests = 1000;
     g->keepalive_time_ms = 3600 * 1000;
     g->keepalive_timeout_ms = 60 * 1000;
-    g->implicit = true;
 }
 
-static struct str peer_text(struct arena *a, const struct addr_full *addr) {
+struct str peer_address_text(struct arena *a, const struct addr_full *addr) {
     char text[ADDR_TEXT_MAX];
     struct sbuf b;
     sbuf_init_fixed(&b, text, sizeof(text));
@@ -133,7 +132,7 @@ static void add_peers(struct arena *a, struct group *g, const struct addr_full *
         peer_defaults(p);
         p->addr = addrs[i];
         p->index = i;
-        p->name = peer_text(a, &addrs[i]);
+        p->name = peer_address_text(a, &addrs[i]);
         p->server = g->name;
     }
 }
@@ -155,6 +154,7 @@ struct group *group_implicit(struct conf_cx *cx, struct str host_port, unsigned 
     }
     g = arena_new(cx->arena, struct group);
     group_defaults(g);
+    g->implicit = true;
     g->name = arena_dup(cx->arena, host_port);
     g->default_port = default_port;
     g->node = node;
@@ -172,6 +172,7 @@ struct group *group_of_request(struct req *r, struct str host_port, unsigned def
     struct group *g = arena_new(&r->arena, struct group);
     group_defaults(g);
     g->keepalive = 0; // its pool would end with the request
+    g->implicit = true;
     g->name = arena_dup(&r->arena, host_port);
     add_peers(&r->arena, g, &addr, 1);
     g->state = group_state_new(g);

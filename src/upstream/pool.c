@@ -156,8 +156,8 @@ static void noticed(void *arg) {
 static void drop_stolen(struct message *m) {
     struct idle *e = container_of(m, struct idle, drop);
     CHECK_OBJ(e, IDLE_MAGIC);
+    bool task_comes = !link_parked(e->link) && !e->noticed;
     link_unpark(e->link);
-    bool task_comes = link_news(e->link) != 0 && !e->noticed;
     int fd = link_detach(e->link);
     if (fd >= 0)
         close(fd);
@@ -170,7 +170,7 @@ static void drop_stolen(struct message *m) {
 
 // Unparks and closes an entry of this loop that is still linked. One whose task is already queued is left to that.
 static void evict(struct pool_loop *pl, struct idle *e) {
-    if (link_news(e->link) != 0)
+    if (!link_parked(e->link))
         return;
     pthread_mutex_lock(&e->shard->lock);
     bool stolen = e->stolen;
@@ -190,7 +190,7 @@ static struct idle *take_own(struct pool_shard *sh, unsigned peer) {
     struct idle *found = NULL;
     pthread_mutex_lock(&sh->lock);
     list_each(e, &sh->by_peer[peer], struct idle, of_peer) {
-        if (link_news(e->link) == 0 && !link_readable(e->link) && !link_gone(e->link)) {
+        if (link_parked(e->link) && !link_readable(e->link) && !link_gone(e->link)) {
             found = e;
             break;
         }
@@ -291,7 +291,7 @@ static void evict_oldest(struct pool_loop *pl, struct pool_shard *sh) {
     struct idle *oldest = NULL;
     pthread_mutex_lock(&sh->lock);
     list_each(e, &sh->by_age, struct idle, of_age) {
-        if (link_news(e->link) == 0) {
+        if (link_parked(e->link)) {
             oldest = e;
             break;
         }

@@ -40,5 +40,7 @@ struct upstream_conf {
 };
 struct groups *groups_of(const struct conf *c, bool make); // NULL: none, and not asked to make
 
+void group_defaults(struct group *g);                                        // nginx 1.29.7's
+struct str peer_address_text(struct arena *a, const struct addr_full *addr); // $upstream_addr
 // While loading: what the peers say is complete; gives the group its zone and state.
 void group_ready(struct conf_cx *cx, struct group *g);
