@@ -34,8 +34,9 @@ static enum step find_index(struct req *r, const void *conf) {
     if (r->uri.n == 0 || r->uri.p[r->uri.n - 1] != '/' || !is_get(r))
         return STEP_NEXT;
     bool dir_checked = false;
-    conf_list_each(struct tmpl *const, t, c->files) {
-        struct str name = req_eval(r, *t);
+    struct tmpl *const *files = c->files.at;
+    for (size_t i = 0; i < c->files.count; i++) {
+        struct str name = req_eval(r, files[i]);
         if (name.n == 0)
             continue;
         if (name.p[0] == '/')

@@ -144,7 +144,7 @@ static void many_parts(struct req *r, const struct range *ranges, unsigned count
     static __thread uint64_t boundaries;
     if (boundaries == 0)
         boundaries = loop_wall_ms(r->loop) * 1000;
-    unsigned long long boundary = ++boundaries % 100000000000000000000ull;
+    unsigned long long boundary = ++boundaries;
     struct parts_body *b = wrap(r, count, whole);
     struct str type = head_value(&r->out, FIELD_CONTENT_TYPE);
     struct str type_line = type.n != 0 ? arena_printf(&r->arena, "Content-Type: " STR_FMT "\r\n", STR_ARG(type)) : STR("");
