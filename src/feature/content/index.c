@@ -9,16 +9,16 @@ static bool is_get(const struct req *r) {
     return r->method == METHOD_GET || r->method == METHOD_HEAD || r->method == METHOD_POST;
 }
 
-// The directory itself is not there: no use to ask for the other files.
-static enum step no_directory(struct req *r, struct str path) {
+// The directory itself is not there: no use to ask for the other files. file_err says why the file is not.
+static enum step no_directory(struct req *r, struct str path, int file_err) {
     struct str dir = arena_dup(&r->arena, str_head(path, (size_t)MAX(str_rchr(path, '/'), (ssize_t)0)));
     struct file_info info;
-    int err = file_stat(dir.n != 0 ? dir.p : "/", &info);
+    int err = file_err == -ENOTDIR ? file_err : file_stat(dir.n != 0 ? dir.p : "/", &info);
     if (err == 0)
         return STEP_NEXT;
-    if (err == -ENOENT) {
+    if (err == -ENOENT || err == -ENOTDIR) {
         if (req_core(r)->log_not_found)
-            log_msg(LOG_ERR, ENOENT, "\"" STR_FMT "\" is not found", STR_ARG(path));
+            log_msg(LOG_ERR, -err, "\"" STR_FMT "\" is not found", STR_ARG(path));
         return answer_status(r, 404);
     }
     if (err == -EACCES || err == -ELOOP) {
@@ -54,7 +54,7 @@ static enum step find_index(struct req *r, const void *conf) {
             return answer_status(r, file_refused(r, path, err, "stat()"));
         if (err != 0 && err != -ENOENT && err != -ENOTDIR && err != -ENAMETOOLONG)
             return answer_status(r, file_refused(r, path, err, "stat()"));
-        if (!dir_checked && no_directory(r, path) == STEP_DONE)
+        if (!dir_checked && no_directory(r, path, err) == STEP_DONE)
             return STEP_DONE;
         dir_checked = true;
     }

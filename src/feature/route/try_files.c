@@ -4,8 +4,13 @@
 #include "http/route.h"
 #include "io/file.h"
 
+struct candidate {
+    struct tmpl *name;
+    bool dir; // written with a slash at its end, which is not part of `name`
+};
+
 struct try_files_conf {
-    struct tmpl **files;
+    struct candidate *files;
     unsigned count;
     struct tmpl *last; // a URI or "@name"; NULL: code
     unsigned code;
@@ -34,12 +39,11 @@ static bool path_of(struct req *r, struct str name, struct str *path, bool *stri
     return memchr(path->p, '\0', path->n) == NULL;
 }
 
-static bool exists(struct req *r, struct str name, struct str *uri) {
-    bool dir = name.n != 0 && name.p[name.n - 1] == '/', stripped;
-    struct str path;
+static bool exists(struct req *r, const struct candidate *c, struct str *uri) {
+    struct str path, name = req_eval(r, c->name);
     struct file_info info;
-    struct str bare = dir ? str_head(name, name.n - 1) : name;
-    if (!path_of(r, bare, &path, &stripped) || file_stat(path.p, &info) != 0 || info.is_dir != dir)
+    bool stripped;
+    if (!path_of(r, name, &path, &stripped) || file_stat(path.p, &info) != 0 || info.is_dir != c->dir)
         return false;
     const struct http_core *core = req_core(r);
     *uri = name;
@@ -51,30 +55,23 @@ static bool exists(struct req *r, struct str name, struct str *uri) {
 }
 
 static enum step goto_last(struct req *r, struct str uri) {
-    struct str args = r->args;
     if (uri.n == 0)
         return answer_status(r, 500);
-    if (uri.p[0] != '@') {
-        ssize_t q = str_chr(uri, '?');
-        args = q >= 0 ? str_from(uri, (size_t)q + 1) : STR_NONE;
-        uri = q >= 0 ? str_head(uri, (size_t)q) : uri;
-        if (q < 0)
-            args = r->args;
-    }
-    return answer_goto(r, uri, args);
+    ssize_t q = uri.p[0] != '@' ? str_chr(uri, '?') : -1;
+    if (q < 0)
+        return answer_goto(r, uri, r->args);
+    return answer_goto(r, str_head(uri, (size_t)q), str_from(uri, (size_t)q + 1));
 }
 
 static enum step try_all(struct req *r, const void *conf) {
     const struct try_files_conf *t = conf;
     for (unsigned i = 0; i < t->count; i++) {
-        struct str uri, name = req_eval(r, t->files[i]);
-        if (!exists(r, name, &uri))
+        struct str uri;
+        if (!exists(r, &t->files[i], &uri))
             continue;
-        const struct http_core *core = req_core(r);
-        if (core->is_alias && core->alias_skip == UINT64_MAX)
-            return STEP_NEXT; // the alias itself is the file
         if (!str_eq(uri, r->uri))
             req_set_uri(r, uri, r->args);
+        r->uri_below_alias = req_core(r)->is_alias && req_core(r)->alias_skip == UINT64_MAX;
         return STEP_NEXT;
     }
     return t->last != NULL ? goto_last(r, req_eval(r, t->last)) : answer_status(r, t->code);
@@ -83,10 +80,12 @@ static enum step try_all(struct req *r, const void *conf) {
 static bool set_try_files(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
     struct try_files_conf *t = conf;
     *t = (struct try_files_conf){.where = cx->scope, .count = node->nargs - 2};
-    t->files = arena_array(cx->arena, struct tmpl *, t->count);
+    t->files = arena_array(cx->arena, struct candidate, t->count);
     for (unsigned i = 0; i < t->count; i++) {
-        t->files[i] = tmpl_compile(cx, node->args[i + 1], node);
-        if (t->files[i] == NULL)
+        struct str name = node->args[i + 1];
+        t->files[i].dir = str_ends(name, STR("/"));
+        t->files[i].name = tmpl_compile(cx, str_head(name, name.n - t->files[i].dir), node);
+        if (t->files[i].name == NULL)
             return false;
     }
     struct str last = node->args[node->nargs - 1];
