@@ -11,6 +11,7 @@
 #include "io/loop.h"
 #include "wire/http1.h"
 #include <stdio.h>
+#include <unistd.h>
 
 struct site {
     struct arena arena; // of answers and errors

@@ -179,8 +179,8 @@ bool req_document_root(struct req *r, struct str *root) {
     if (memchr(path.p, '\0', path.n) != NULL)
         return false;
     if (path.n == 0 || path.p[0] != '/') {
-        struct str parts[2] = {r->conf->prefix, path};
-        path = arena_join(&r->arena, parts, 2);
+        struct str prefix = r->conf->prefix, parts[3] = {prefix, str_ends(prefix, STR("/")) ? STR("") : STR("/"), path};
+        path = arena_join(&r->arena, parts, 3);
     }
     *root = path;
     return true;

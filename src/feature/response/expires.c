@@ -122,7 +122,7 @@ static bool set_expires(struct conf_cx *cx, const struct conf_row *row, void *co
     struct str text = node->args[node->nargs - 1];
     const char *why = NULL;
     if (c->modified && !str_eq(node->args[1], STR("modified")))
-        return conf_err(cx, node, "invalid parameter \"" STR_FMT "\"", STR_ARG(node->args[1]));
+        return conf_err(cx, node, "\"expires\" directive invalid value");
     if (tmpl_has_var(text)) {
         c->text = tmpl_compile(cx, text, node);
         return c->text != NULL;
