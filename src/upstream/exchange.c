@@ -50,6 +50,7 @@ static void note_counters(struct exchange *x) {
 }
 
 void exchange_drop_link(struct exchange *x) {
+    send_end(x);
     note_counters(x);
     link_free(x->link);
     x->link = NULL;
@@ -84,7 +85,7 @@ void exchange_done(struct exchange *x, bool clean) {
 // With the request's arena: bodies have called exchange_done before, unless no body was ever made.
 static void forget(void *arg) {
     struct exchange *x = arg;
-    CHECK(x->sender == NULL);
+    CHECK(x->sender == NULL && x->request_body == NULL);
     chain_done(&x->early);
     chain_done(&x->out);
     link_free(x->link);
@@ -171,7 +172,6 @@ static bool refuse_answer(struct exchange *x, struct try_result *t) {
     if (why == 0 || x->tries_left <= 1 || !wants_next(x, why))
         return false;
     *t = (struct try_result){TRY_FAILED, why, x->head.status, false};
-    send_end(x);
     exchange_drop_link(x);
     return true;
 }
