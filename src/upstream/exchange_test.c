@@ -226,9 +226,9 @@ TEST(exchange_dead_idle_connection) {
     ask(&w, &first);
     ask(&w, &second);
     EXPECT_INT(second.status, 502);
-    EXPECT_INT(b.accepted, 1);
     world_end(&w);
     backend_end(&b);
+    EXPECT_INT(b.accepted, 1);
 
     backend_begin(&b, (struct script[]){{{OK, ""}, SCRIPT_CLOSE}, {{OK}, SCRIPT_HOLD}}, 2);
     world_begin(&w, servers_of(&b, NULL), "");

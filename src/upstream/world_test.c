@@ -48,10 +48,10 @@ void world_end(struct world *w) {
     conf_unref(w->conf);
     for (int i = 0; i < 10; i++)
         loop_turn(w->loop, 0);
+    helpers_stop(); // before the loop that they post to
     loop_free(w->loop);
     zones_free(w->zones);
     arena_done(&w->arena);
-    helpers_stop();
 }
 
 struct req *world_request(struct world *w, const char *method, const char *uri, const char *fields, const char *body) {
