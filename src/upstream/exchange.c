@@ -14,6 +14,7 @@ struct exchange *exchange_of(const struct req *r) { return req_ctx(r, &feature_e
 
 void exchange_log(struct exchange *x, int level, int err, const char *phase, const char *note, const char *fmt, ...) {
     struct req *r = x->r;
+    x->phase = phase;
     if (!log_wants((enum log_level)level))
         return;
     char text[1024];
@@ -63,7 +64,11 @@ static void release(struct exchange *x, enum peer_result result) {
     if (x->peer == NULL || x->released)
         return;
     x->released = true;
+    const char *before = x->r->phase;
+    if (result == PEER_FAILED)
+        x->r->phase = x->phase;
     group_release(x->group, x->peer, result, loop_now(x->r->loop));
+    x->r->phase = before;
 }
 
 void exchange_done(struct exchange *x, bool clean) {
