@@ -104,7 +104,11 @@ static bool parse_pattern(struct conf_cx *cx, struct str text, const struct conf
 static bool set_redirect(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
     struct proxy_conf *pc = conf;
     struct str word = node->args[1];
+    bool again = pc->redirect_scope == cx->scope;
+    pc->redirect_scope = cx->scope;
     if (node->nargs == 2 && str_eq(word, STR("off"))) {
+        if (again)
+            return conf_err(cx, node, "\"proxy_redirect\" directive is duplicate");
         pc->redirect_off = true;
         pc->redirects = (struct conf_list){0};
         return true;
