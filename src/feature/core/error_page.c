@@ -28,11 +28,6 @@ bool set_error_page(struct conf_cx *cx, const struct conf_row *row, void *conf, 
             return conf_err(cx, node, "value \"" STR_FMT "\" must be between 300 and 599", STR_ARG(node->args[i]));
         struct error_page *e = conf_list_add(cx, row, &core->error_pages, sizeof *e);
         *e = (struct error_page){.status = (uint16_t)status, .answer = answer, .uri = uri};
-        if (answer >= 0)
-            continue;
-        // The codes that nginx invents are 400 for the client.
-        if (status >= 494 && status <= 497)
-            e->answer = 400;
     }
     return true;
 }

@@ -100,6 +100,7 @@ static bool set_rlimit_core(struct conf_cx *cx, const struct conf_row *row, void
     if (!conf_parse_offset(node->args[1], &v))
         return invalid_value(cx, node);
     ((struct main_conf *)conf)->worker_rlimit_core = v;
+    ((struct main_conf *)conf)->core_limited = true;
     return true;
 }
 
@@ -152,15 +153,5 @@ static const struct conf_row rows[] = {
     ROW_NOOP("ssl_engine", IN_MAIN, 1, 1, "Accepted for nginx's sake."),
 };
 
-static bool finish_main(struct conf_cx *cx, struct scope *s, void *conf) {
-    struct main_conf *m = conf;
-    if (!conf_was_set(cx, &rows[8])) // worker_rlimit_core
-        m->worker_rlimit_core = UINT64_MAX;
-    return true;
-}
-
-struct feature feature_main = {.name = "main",
-                               .rows = rows,
-                               .nrows = ARRAY_LEN(rows),
-                               .conf_size = sizeof(struct main_conf),
-                               .finish = finish_main};
+struct feature feature_main = {
+    .name = "main", .rows = rows, .nrows = ARRAY_LEN(rows), .conf_size = sizeof(struct main_conf)};

@@ -19,7 +19,8 @@ struct main_conf {
     struct str pid;              // NUL-terminated, absolute
     struct str lock_file, working_directory; // the latter NUL-terminated; empty: none
     int64_t worker_rlimit_nofile; // 0: as it is
-    uint64_t worker_rlimit_core;  // UINT64_MAX: as it is
+    uint64_t worker_rlimit_core;  // when core_limited
+    bool core_limited;
     int64_t worker_priority;
     struct conf_list cpu_masks;   // uint64_t for each loop, the last for the rest
     bool cpu_auto;
