@@ -71,10 +71,22 @@ static void release(struct exchange *x, enum peer_result result) {
     x->r->phase = before;
 }
 
+// A client that goes away cancels the request's task, until the back end has nothing more to give.
+static void watch_client(struct exchange *x, bool on) {
+    if (x->watched == NULL && on && x->r->conn != NULL && !x->gw->ignore_client_abort) {
+        x->watched = x->r->conn->link;
+        link_watch(x->watched, task_self());
+    } else if (x->watched != NULL && !on) {
+        link_watch(x->watched, NULL);
+        x->watched = NULL;
+    }
+}
+
 void exchange_done(struct exchange *x, bool clean) {
     if (x->done)
         return;
     x->done = true;
+    watch_client(x, false);
     send_end(x);
     note_counters(x);
     bool keep = clean && x->keepalive && x->request_sent && chain_empty(&x->early) && x->link != NULL;
@@ -91,6 +103,7 @@ void exchange_done(struct exchange *x, bool clean) {
 static void forget(void *arg) {
     struct exchange *x = arg;
     CHECK(x->sender == NULL && x->request_body == NULL);
+    watch_client(x, false);
     chain_done(&x->early);
     chain_done(&x->out);
     link_free(x->link);
@@ -230,16 +243,13 @@ static unsigned run_tries(struct exchange *x) {
 }
 
 unsigned exchange_run(struct exchange *x) {
-    struct req *r = x->r;
     begin(x);
     unsigned status = send_prepare(x);
     if (status != 0)
         return status;
-    struct link *client = r->conn != NULL && !x->gw->ignore_client_abort ? r->conn->link : NULL;
-    if (client != NULL)
-        link_watch(client, task_self());
+    watch_client(x, true);
     status = run_tries(x);
-    if (client != NULL)
-        link_watch(client, NULL);
+    if (status != 0)
+        watch_client(x, false);
     return status;
 }
