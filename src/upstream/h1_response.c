@@ -56,7 +56,7 @@ static int malformed(struct exchange *x, enum http1_result res, const struct htt
         exchange_log(x, LOG_ERR, 0, reading,
                      arena_printf(&x->r->arena, "it sent \"" STR_FMT "%s\"", STR_ARG(sbuf_view(&b)),
                                   n < ps->line.n ? "..." : "").p,
-                     "upstream sent no valid HTTP/1.%c header", x->head.version == 11 ? '1' : '0');
+                     "upstream sent no valid HTTP/1.0 header");
     return -EPROTO;
 }
 
