@@ -161,6 +161,22 @@ static int check_first_chunk(struct exchange *x, const char *p, size_t n) {
     return probe.state == CHUNKED_BAD ? refuse(x, "upstream sent invalid chunked response") : 0;
 }
 
+// A head with nothing of its body, or no more than the line of a chunk, and the link knows of more: mostly that the peer is gone. While the client has seen
+// nothing, that is an error which can be repaired or at least be told. Does not wait; asks the kernel only in that case.
+static int look_further(struct exchange *x) {
+    if (x->early.bytes > (x->chunked ? CHUNKED_HEAD_MAX : 0) || !link_readable(x->link))
+        return 0;
+    size_t room = x->body_length >= 0 ? (size_t)MIN(x->body_length, (int64_t)READ_FIRST) : READ_FIRST;
+    ssize_t n = room == 0 ? -EAGAIN : link_try_read(x->link, &x->early, room);
+    if (n == -EAGAIN)
+        return 0;
+    if (n == 0)
+        return x->chunked || x->body_length > 0 ? -EPIPE : 0;
+    if (n < 0)
+        return (int)n;
+    return x->chunked ? check_first_chunk(x, x->early.head->p, x->early.head->n) : 0;
+}
+
 static int take_head(struct exchange *x, struct incoming *in, size_t end) {
     int err = find_length(x);
     if (err != 0)
@@ -183,7 +199,7 @@ static int take_head(struct exchange *x, struct incoming *in, size_t end) {
         n = (size_t)x->body_length;
     }
     chain_add_block(&x->early, in->block, rest, n);
-    return 0;
+    return look_further(x);
 }
 
 int h1_read_head(struct exchange *x) {
