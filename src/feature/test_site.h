@@ -81,7 +81,11 @@ static inline int site_send(struct req *r) {
     struct chain c;
     chain_init(&c, loop_blocks(r->loop));
     ssize_t n = 0;
-    while (r->out_body != NULL && (n = body_read(r->out_body, &c, 1000, BODY_WAIT)) > 0) {
+    static const size_t rooms[] = {1, 1000, 7, 65536};
+    static unsigned turn;
+    size_t room_size = rooms[turn++ % ARRAY_LEN(rooms)]; // each request in pieces of another size
+    while (r->out_body != NULL && (n = body_read(r->out_body, &c, room_size, BODY_WAIT)) > 0) {
+        EXPECT(n <= (ssize_t)room_size);
         for (struct piece *p = c.head; p != NULL; p = p->next) {
             char *room = sbuf_room(to, p->n);
             EXPECT(room != NULL);

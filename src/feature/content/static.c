@@ -59,7 +59,7 @@ static enum step serve_static(struct req *r, const void *conf) {
         return answer_status(r, 405);
     struct str path;
     bool mapped = req_map_path(r, &path);
-    if (r->uri.n == 0 || r->uri.p[r->uri.n - 1] == '/') {
+    if (str_ends(r->uri, STR("/"))) {
         if (mapped)
             log_msg(LOG_ERR, 0, "directory index of \"" STR_FMT "\" is forbidden", STR_ARG(path));
         return answer_status(r, mapped ? 403 : 404);
