@@ -149,7 +149,8 @@ TEST(exchange_large_heads) {
         size_t n = (size_t)snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nX-Large: ");
         size_t fill = i == 0 ? 7000 : 40000;
         memset(head + n, 'a', fill);
-        strcpy(head + n + fill, "\r\nContent-Length: 5\r\n\r\nhello");
+        static const char rest[] = "\r\nContent-Length: 5\r\n\r\nhello";
+        memcpy(head + n + fill, rest, sizeof(rest));
         struct backend b;
         struct world w;
         backend_begin(&b, (struct script[]){{{head}, SCRIPT_CLOSE}}, 1);

@@ -1,6 +1,5 @@
 // See world_test.h.
 #include "upstream/world_test.h"
-#include "feature/gateway/gateway.h"
 #include "http/answer.h"
 #include "http/tape.h"
 #include "http/vhost.h"
@@ -14,7 +13,7 @@
 #include <unistd.h>
 
 extern struct feature feature_main, feature_events, feature_http, feature_server, feature_location, feature_listen,
-    feature_server_name, feature_proxy;
+    feature_server_name, feature_proxy, feature_gateway_proxy; // of feature/: only their names are known here
 static struct feature *const features[] = {
     &feature_main,   &feature_events,      &feature_http,     &feature_http_core, &feature_server, &feature_server_name,
     &feature_listen, &feature_location,    &feature_exchange, &feature_upstream,  &feature_gateway_proxy, &feature_proxy,
