@@ -12,6 +12,10 @@
     X(return)                                                                                                          \
     X(access)                                                                                                          \
     X(try_files)                                                                                                       \
+    X(upstream)                                                                                                        \
+    X(exchange)                                                                                                        \
+    X(gateway_proxy)                                                                                                   \
+    X(proxy)                                                                                                           \
     X(index)                                                                                                           \
     X(static)                                                                                                          \
     X(not_modified)                                                                                                    \
@@ -20,6 +24,7 @@
     X(range)                                                                                                           \
     X(request_variables)                                                                                               \
     X(response_variables)                                                                                              \
+    X(upstream_variables)                                                                                              \
     X(connection_variables)
 
 #define X(name) extern struct feature feature_##name;

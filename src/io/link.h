@@ -22,9 +22,10 @@ bool link_pair(struct link **a, struct link **b, size_t room);
 // Closes and frees at once, unparks, forgets watchers. Unsent bytes in the kernel are still sent (unless link_reset came
 // before). Tasks must not be waiting on it. NULL does nothing.
 void link_free(struct link *l);
-// Frees the link without closing: the descriptor is no longer registered with the loop and is the caller's. -1 for links that
-// are more than a descriptor (memory, TLS): those are freed as by link_free.
-int link_detach(struct link *l);
+// Takes the connection out of a parked link of another loop, which goes on as a link to nothing, to be freed by its loop. `fd`
+// is that link's; the caller's lock keeps the owner from using or freeing it meanwhile. The descriptor to make a link of
+// here, or -1. From any thread.
+int link_take_fd(struct loop *owner, int fd);
 void link_reset_on_free(struct link *l); // TCP RST instead of FIN (nginx reset_timedout_connection)
 void link_shutdown_write(struct link *l); // sends FIN; reading goes on
 // Waits up to total_ms, each read up to step_ms, eating and dropping what the peer still sends (nginx lingering_close),

@@ -4,6 +4,10 @@
 
 // Splits "name:port"; a name has no brackets and no second colon.
 static bool split_name(struct str text, unsigned default_port, struct str *host, unsigned *port, const char **why) {
+    if (str_chr(text, '/') >= 0) {
+        *why = "invalid host";
+        return false;
+    }
     ssize_t colon = str_rchr(text, ':');
     uint64_t n = default_port;
     *host = text;
@@ -14,7 +18,7 @@ static bool split_name(struct str text, unsigned default_port, struct str *host,
             return false;
         }
     }
-    if (host->n == 0 || host->n > 253 || str_chr(*host, ':') >= 0 || str_chr(*host, '/') >= 0 || str_chr(*host, '\0') >= 0) {
+    if (host->n == 0 || host->n > 253 || str_chr(*host, ':') >= 0 || str_chr(*host, '\0') >= 0) {
         *why = host->n == 0 ? "no host" : "invalid host";
         return false;
     }

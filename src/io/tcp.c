@@ -2,13 +2,14 @@
 #include <linux/tcp.h>
 #include <sys/socket.h>
 
-bool tcp_acknowledged(const struct link *l, uint64_t *bytes) {
+bool tcp_unacknowledged(const struct link *l, uint64_t *bytes) {
     struct tcp_info info = {0};
     socklen_t len = sizeof(info);
     if (link_fd(l) < 0 || link_is_tls(l) || getsockopt(link_fd(l), IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
-        len < offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked) || info.tcpi_bytes_acked == 0)
+        len < offsetof(struct tcp_info, tcpi_bytes_retrans) + sizeof(info.tcpi_bytes_retrans) || info.tcpi_bytes_acked == 0)
         return false;
-    *bytes = info.tcpi_bytes_acked - 1; // the SYN counts
+    uint64_t sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans, acknowledged = info.tcpi_bytes_acked - 1; // the SYN counts
+    *bytes = sent > acknowledged ? sent - acknowledged : 0;
     return true;
 }
 

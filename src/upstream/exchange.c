@@ -14,6 +14,7 @@ struct exchange *exchange_of(const struct req *r) { return req_ctx(r, &feature_e
 
 void exchange_log(struct exchange *x, int level, int err, const char *phase, const char *note, const char *fmt, ...) {
     struct req *r = x->r;
+    x->phase = phase;
     if (!log_wants((enum log_level)level))
         return;
     char text[1024];
@@ -50,6 +51,7 @@ static void note_counters(struct exchange *x) {
 }
 
 void exchange_drop_link(struct exchange *x) {
+    send_end(x);
     note_counters(x);
     link_free(x->link);
     x->link = NULL;
@@ -62,13 +64,29 @@ static void release(struct exchange *x, enum peer_result result) {
     if (x->peer == NULL || x->released)
         return;
     x->released = true;
+    const char *before = x->r->phase;
+    if (result == PEER_FAILED)
+        x->r->phase = x->phase;
     group_release(x->group, x->peer, result, loop_now(x->r->loop));
+    x->r->phase = before;
+}
+
+// A client that goes away cancels the request's task, until the back end has nothing more to give.
+static void watch_client(struct exchange *x, bool on) {
+    if (x->watched == NULL && on && x->r->conn != NULL && !x->gw->ignore_client_abort) {
+        x->watched = x->r->conn->link;
+        link_watch(x->watched, task_self());
+    } else if (x->watched != NULL && !on) {
+        link_watch(x->watched, NULL);
+        x->watched = NULL;
+    }
 }
 
 void exchange_done(struct exchange *x, bool clean) {
     if (x->done)
         return;
     x->done = true;
+    watch_client(x, false);
     send_end(x);
     note_counters(x);
     bool keep = clean && x->keepalive && x->request_sent && chain_empty(&x->early) && x->link != NULL;
@@ -84,7 +102,8 @@ void exchange_done(struct exchange *x, bool clean) {
 // With the request's arena: bodies have called exchange_done before, unless no body was ever made.
 static void forget(void *arg) {
     struct exchange *x = arg;
-    CHECK(x->sender == NULL);
+    CHECK(x->sender == NULL && x->request_body == NULL);
+    watch_client(x, false);
     chain_done(&x->early);
     chain_done(&x->out);
     link_free(x->link);
@@ -171,7 +190,6 @@ static bool refuse_answer(struct exchange *x, struct try_result *t) {
     if (why == 0 || x->tries_left <= 1 || !wants_next(x, why))
         return false;
     *t = (struct try_result){TRY_FAILED, why, x->head.status, false};
-    send_end(x);
     exchange_drop_link(x);
     return true;
 }
@@ -225,16 +243,13 @@ static unsigned run_tries(struct exchange *x) {
 }
 
 unsigned exchange_run(struct exchange *x) {
-    struct req *r = x->r;
     begin(x);
     unsigned status = send_prepare(x);
     if (status != 0)
         return status;
-    struct link *client = r->conn != NULL && !x->gw->ignore_client_abort ? r->conn->link : NULL;
-    if (client != NULL)
-        link_watch(client, task_self());
+    watch_client(x, true);
     status = run_tries(x);
-    if (client != NULL)
-        link_watch(client, NULL);
+    if (status != 0)
+        watch_client(x, false);
     return status;
 }

@@ -92,7 +92,9 @@ struct exchange {
     unsigned nattempts, attempts_cap;
     struct attempt first;
     bool released;            // the peer was given back
+    const char *phase;        // of the last line in the error log
     bool done;
+    struct link *watched;     // the client's
     struct exchange *prev;    // of the same request, before an internal redirect
 };
 

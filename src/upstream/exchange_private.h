@@ -27,5 +27,5 @@ void send_begin(struct exchange *x);
 int send_and_await(struct exchange *x);
 void send_end(struct exchange *x); // ends the sender; what was not sent is dropped. Waits for the task, shortly.
 
-// Ends the link without keeping it, and notes the attempt's counters.
+// Ends the sender and the link without keeping it, and notes the attempt's counters.
 void exchange_drop_link(struct exchange *x);

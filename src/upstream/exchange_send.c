@@ -34,13 +34,20 @@ unsigned send_prepare(struct exchange *x) {
     return 0;
 }
 
+// A reader of the tape is of one try; the client's own body belongs to the request.
+static void drop_body(struct exchange *x) {
+    if (!x->streaming)
+        body_free(x->request_body);
+    x->request_body = NULL;
+}
+
 void send_begin(struct exchange *x) {
     struct req *r = x->r;
     CHECK(x->sender == NULL && x->link == NULL);
     chain_done(&x->out);
     x->request_sent = x->body_ended = x->sender_over = x->head_over = x->any_received = false;
     x->send_error = x->body_error = 0;
-    x->request_body = NULL;
+    drop_body(x);
     if (!x->has_body)
         return;
     if (x->text_body.p != NULL)
@@ -68,6 +75,7 @@ static ssize_t pull(struct exchange *x, enum body_wait wait) {
 }
 
 static void sent(struct exchange *x) {
+    drop_body(x);
     x->request_sent = true;
     x->sent_ms = loop_now(x->r->loop);
 }
@@ -184,6 +192,7 @@ void send_end(struct exchange *x) {
         task_join(x->sender);
         x->sender = NULL;
     }
+    drop_body(x);
     chain_done(&x->out);
 }
 

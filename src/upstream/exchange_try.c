@@ -13,13 +13,13 @@ static struct try_result stopped(unsigned status) { return (struct try_result){T
 
 // --- a connection ------------------------------------------------------------------------------------------------------------
 
-// An idle link that is alive as far as that is known without asking. A request that must not be repeated asks the kernel too.
+// An idle link that is alive as far as that is known without asking. A body that can be read only once cannot be sent again
+// when the link proves dead, so the kernel is asked first; other requests that meet a closed link are repeated.
 static struct link *take_idle(struct exchange *x) {
     struct link *l;
-    bool sure = !method_is_idempotent(method_from(x->method)) || x->streaming;
     while ((l = pool_take(x->group, x->peer)) != NULL) {
         pool_facts(l, &x->link_requests, &x->link_since);
-        if (!sure || link_alive(l))
+        if (!x->streaming || link_alive(l))
             return l;
         link_free(l);
     }
@@ -86,8 +86,9 @@ static struct try_result client_left(struct exchange *x, const char *phase) {
 // The peer closed before its kernel had any byte of this request: its FIN does not acknowledge one. Nobody can have acted on
 // it then, whatever the method.
 static bool provably_unread(const struct exchange *x, int err) {
-    uint64_t acknowledged;
-    return err == -EPIPE && x->send_error == 0 && tcp_acknowledged(x->link, &acknowledged) && acknowledged <= x->base_out;
+    uint64_t open;
+    return err == -EPIPE && x->send_error == 0 && tcp_unacknowledged(x->link, &open) &&
+           open >= link_bytes_out(x->link) - x->base_out;
 }
 
 // An idle connection that was dead already, and a request that may be sent again.

@@ -56,7 +56,7 @@ static int malformed(struct exchange *x, enum http1_result res, const struct htt
         exchange_log(x, LOG_ERR, 0, reading,
                      arena_printf(&x->r->arena, "it sent \"" STR_FMT "%s\"", STR_ARG(sbuf_view(&b)),
                                   n < ps->line.n ? "..." : "").p,
-                     "upstream sent no valid HTTP/1.%c header", x->head.version == 11 ? '1' : '0');
+                     "upstream sent no valid HTTP/1.0 header");
     return -EPROTO;
 }
 
@@ -152,13 +152,31 @@ static bool has_no_body(const struct exchange *x) {
     return method_from(x->method) == METHOD_HEAD || status_has_no_body(x->head.status);
 }
 
-// A broken first chunk that came with the head is still an error of the head: the client has seen nothing.
-static int check_first_chunk(struct exchange *x, const char *p, size_t n) {
+// A broken first chunk that came with the head is still an error of the head: the client has seen nothing. *begun: a byte of
+// data, or the last chunk, is there.
+static int check_first_chunk(struct exchange *x, const char *p, size_t n, bool *begun) {
     struct chunked probe;
     chunked_init(&probe);
-    if (n != 0)
-        chunked_parse(&probe, p, n);
+    size_t used = n != 0 ? chunked_parse(&probe, p, n) : 0;
+    *begun = probe.state == CHUNKED_DATA ? used < n : probe.state == CHUNKED_TRAILER;
     return probe.state == CHUNKED_BAD ? refuse(x, "upstream sent invalid chunked response") : 0;
+}
+
+// A head with nothing of its body, or no more than the line of a chunk, and the link knows of more: mostly that the peer is gone. While the client has seen
+// nothing, that is an error which can be repaired or at least be told. Does not wait; asks the kernel only in that case.
+static int look_further(struct exchange *x) {
+    if (!link_readable(x->link))
+        return 0;
+    size_t room = x->body_length >= 0 ? (size_t)MIN(x->body_length, (int64_t)READ_FIRST) : READ_FIRST;
+    ssize_t n = room == 0 ? -EAGAIN : link_try_read(x->link, &x->early, room);
+    if (n == -EAGAIN)
+        return 0;
+    if (n == 0)
+        return x->chunked || x->body_length > 0 ? -EPIPE : 0;
+    if (n < 0)
+        return (int)n;
+    bool begun;
+    return x->chunked ? check_first_chunk(x, x->early.head->p, x->early.head->n, &begun) : 0;
 }
 
 static int take_head(struct exchange *x, struct incoming *in, size_t end) {
@@ -173,7 +191,8 @@ static int take_head(struct exchange *x, struct incoming *in, size_t end) {
             x->keepalive = false;
         return 0;
     }
-    if (x->chunked && (err = check_first_chunk(x, rest, n)) != 0)
+    bool begun = n != 0;
+    if (x->chunked && (err = check_first_chunk(x, rest, n, &begun)) != 0)
         return err;
     if (!x->chunked && x->body_length < 0)
         x->keepalive = false;
@@ -183,7 +202,7 @@ static int take_head(struct exchange *x, struct incoming *in, size_t end) {
         n = (size_t)x->body_length;
     }
     chain_add_block(&x->early, in->block, rest, n);
-    return 0;
+    return begun ? 0 : look_further(x);
 }
 
 int h1_read_head(struct exchange *x) {

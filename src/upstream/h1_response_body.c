@@ -67,6 +67,22 @@ static ssize_t receive(struct h1_body *b, struct chain *to, size_t room, enum bo
     return n;
 }
 
+// The last `left` bytes, asked for with room for one more: a receive that is not filled tells the link that nothing follows,
+// so that it can be parked without asking the kernel.
+static ssize_t receive_rest(struct h1_body *b, struct chain *to, size_t left, enum body_wait wait) {
+    struct chain in;
+    chain_init(&in, to->pool);
+    ssize_t n = receive(b, &in, left + 1, wait);
+    if (n > (ssize_t)left) {
+        b->x->keepalive = false; // more than it promised
+        n = (ssize_t)left;
+    }
+    if (n > 0)
+        chain_move(to, &in, (size_t)n);
+    chain_done(&in);
+    return n;
+}
+
 static void count(struct h1_body *b, size_t n) { b->x->attempts[b->x->nattempts - 1].response_length += n; }
 
 // --- by length, and until the end --------------------------------------------------------------------------------------------------
@@ -75,7 +91,8 @@ static ssize_t read_length(struct body *body, struct chain *to, size_t room, enu
     struct h1_body *b = container_of(body, struct h1_body, body);
     if (b->error != 0 || b->ended)
         return b->error;
-    ssize_t n = receive(b, to, (size_t)MIN((uint64_t)room, (uint64_t)body->length), wait);
+    size_t left = (size_t)MIN((uint64_t)room, (uint64_t)body->length);
+    ssize_t n = left < room ? receive_rest(b, to, left, wait) : receive(b, to, left, wait);
     if (n == -EAGAIN)
         return n;
     if (n <= 0)
@@ -199,7 +216,7 @@ struct body *h1_response_body(struct exchange *x) {
     b->x = x;
     chain_init(&b->raw, loop_blocks(x->r->loop));
     chunked_init(&b->chunks);
-    b->room = x->body_length < 0 ? ROOM_MIN : (size_t)MIN(x->body_length, ROOM_MAX);
+    b->room = x->body_length < 0 ? ROOM_MIN : (size_t)MIN(x->body_length + 1, ROOM_MAX);
     b->room = MAX(b->room, (size_t)ROOM_MIN);
     body_init(&b->body, x->chunked ? &chunked_ops : x->body_length >= 0 ? &length_ops : &close_ops, x->body_length);
     return &b->body;

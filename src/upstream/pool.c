@@ -11,9 +11,7 @@
 // An idle link that becomes readable, ends, or is too old wakes as a task on its loop, which closes it.
 #include "io/inbox.h"
 #include "upstream/state.h"
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { IDLE_MAGIC = 0x5749444c };
 
@@ -158,9 +156,7 @@ static void drop_stolen(struct message *m) {
     CHECK_OBJ(e, IDLE_MAGIC);
     bool task_comes = !link_parked(e->link) && !e->noticed;
     link_unpark(e->link);
-    int fd = link_detach(e->link);
-    if (fd >= 0)
-        close(fd);
+    link_free(e->link);
     e->link = NULL;
     if (task_comes)
         e->dropped = true;
@@ -201,7 +197,7 @@ static struct idle *take_own(struct pool_shard *sh, unsigned peer) {
     return found;
 }
 
-// A duplicate of a foreign link's descriptor, or -1. The entry is the owner's to free.
+// The descriptor of a foreign link's connection, or -1. The entry is the owner's to free.
 static int steal_from(struct pool_shard *sh, unsigned peer, struct pool_loop *pl, struct loop *owner) {
     int fd = -1;
     struct idle *found = NULL;
@@ -213,7 +209,7 @@ static int steal_from(struct pool_shard *sh, unsigned peer, struct pool_loop *pl
         }
     }
     if (found != NULL) {
-        fd = fcntl(found->fd, F_DUPFD_CLOEXEC, 0);
+        fd = link_take_fd(owner, found->fd);
         if (fd >= 0) {
             pl->taken_requests = found->requests;
             pl->taken_since_ms = found->since_ms;

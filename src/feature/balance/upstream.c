@@ -114,13 +114,14 @@ static bool read_keepalive(struct reading *rd, const struct conf_node *node) {
 static bool read_keepalive_requests(struct reading *rd, const struct conf_node *node) {
     if (!right_args(rd->cx, node, 1, 1))
         return false;
-    return conf_parse_num(node->args[1], &rd->group->keepalive_requests) || conf_err(rd->cx, node, "invalid number");
+    return conf_parse_num(node->args[1], &rd->group->keepalive_requests) || conf_err(rd->cx, node, "\"keepalive_requests\" directive invalid number");
 }
 
 static bool read_time(struct reading *rd, const struct conf_node *node, uint64_t *ms) {
     if (!right_args(rd->cx, node, 1, 1))
         return false;
-    return conf_parse_msec(node->args[1], ms) || conf_err(rd->cx, node, "invalid value");
+    return conf_parse_msec(node->args[1], ms) ||
+           conf_err(rd->cx, node, "\"" STR_FMT "\" directive invalid value", STR_ARG(node->args[0]));
 }
 
 static bool read_node(struct reading *rd, const struct conf_node *node) {
@@ -159,8 +160,11 @@ static bool make_peers(struct reading *rd, const struct conf_node *node) {
         total += rd->servers[i].found.count;
         primaries += (rd->servers[i].peer.flags & PEER_BACKUP) == 0;
     }
-    if (primaries == 0)
+    if (total == 0)
         return conf_err(rd->cx, node, "no servers are inside upstream");
+    if (primaries == 0)
+        return conf_err_hint(rd->cx, node, STR("all of them are backup"), "no servers in upstream \"" STR_FMT "\"",
+                             STR_ARG(rd->group->name));
     if (total > GROUP_PEERS_MAX)
         return conf_err(rd->cx, node, "%zu servers inside upstream, at most %d are possible", total, GROUP_PEERS_MAX);
     g->peers = arena_array(a, struct peer, total);

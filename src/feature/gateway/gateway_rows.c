@@ -73,7 +73,7 @@ static bool set_temp_path(struct conf_cx *cx, const struct conf_row *row, void *
     struct gateway_conf *gw = conf;
     for (unsigned i = 2; i < node->nargs; i++) { // levels of directories: unlinked files need none
         uint64_t level;
-        if (!str_u64(node->args[i], 3, &level) || level == 0)
+        if (!str_u64(node->args[i], INT_MAX, &level))
             return conf_err(cx, node, "invalid value \"" STR_FMT "\"", STR_ARG(node->args[i]));
     }
     gw->temp_path = conf_full_path(cx, node->args[1], false);

@@ -101,14 +101,24 @@ static bool parse_pattern(struct conf_cx *cx, struct str text, const struct conf
     return *from != NULL;
 }
 
+static bool duplicate(struct conf_cx *cx, const struct conf_node *node) {
+    return conf_err(cx, node, "\"" STR_FMT "\" directive is duplicate", STR_ARG(node->args[0]));
+}
+
 static bool set_redirect(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
     struct proxy_conf *pc = conf;
     struct str word = node->args[1];
+    bool again = pc->redirect_scope == cx->scope;
+    pc->redirect_scope = cx->scope;
     if (node->nargs == 2 && str_eq(word, STR("off"))) {
+        if (again)
+            return duplicate(cx, node);
         pc->redirect_off = true;
         pc->redirects = (struct conf_list){0};
         return true;
     }
+    if (again && pc->redirect_off)
+        return duplicate(cx, node);
     if (node->nargs == 2 && !str_eq(word, STR("default")) && !str_eq(word, STR("false")))
         return conf_err(cx, node, "invalid parameter \"" STR_FMT "\"", STR_ARG(word));
     struct proxy_redirect made = {.dflt = node->nargs == 2};

@@ -41,6 +41,7 @@ struct proxy_conf {
     int version;                 // 10, 11
     struct tmpl *method, *body;
     bool redirect_off;           // proxy_redirect off
+    const struct scope *redirect_scope; // the block whose proxy_redirect these are
     struct conf_list redirects;  // struct proxy_redirect; empty and not off: the default one
     struct proxy_redirect dflt;  // resolved
     bool has_dflt;

@@ -49,12 +49,11 @@ static struct str cookie_rule(struct req *r, const struct proxy_cookie *rule, st
     struct str from = req_eval(r, rule->from);
     if (!domain)
         return str_starts(value, from) ? join3(r, req_eval(r, rule->to), str_from(value, from.n), STR("")) : STR_NONE;
-    // A leading dot of either domain does not count (nginx).
+    // A leading dot of either domain does not count, and the cookie keeps its own (nginx).
+    struct str dot = value.n != 0 && value.p[0] == '.' ? STR(".") : STR("");
     if (from.n != 0 && from.p[0] == '.')
         from = str_from(from, 1);
-    if (value.n != 0 && value.p[0] == '.')
-        value = str_from(value, 1);
-    return str_ieq(value, from) ? arena_dup(&r->arena, req_eval(r, rule->to)) : STR_NONE;
+    return str_ieq(str_from(value, dot.n), from) ? join3(r, dot, req_eval(r, rule->to), STR("")) : STR_NONE;
 }
 
 static struct str cookie_rules(struct req *r, struct conf_list rules, struct str value, bool domain) {
@@ -74,8 +73,10 @@ struct str proxy_rewrite_cookie(struct req *r, const struct proxy_conf *pc, stru
     struct str rest = value, part;
     bool first = true, changed = false;
     while (str_split(&rest, ';', &part)) {
-        if (!first)
-            sbuf_chr(&b, ';');
+        if (!first) {
+            sbuf_lit(&b, "; ");
+            part = str_trim(part);
+        }
         ssize_t eq = str_chr(part, '=');
         struct str name = str_trim(eq < 0 ? part : str_head(part, (size_t)eq)), made = STR_NONE;
         if (!first && eq >= 0) {
