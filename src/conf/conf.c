@@ -136,6 +136,7 @@ static struct conf *conf_new(const struct conf_load *load) {
     c->seed = load->seed;
     c->path = arena_dup(&c->arena, load->path);
     c->prefix = arena_dup(&c->arena, load->prefix);
+    c->error_log = arena_dup(&c->arena, load->error_log);
     ssize_t slash = str_rchr(c->path, '/');
     c->conf_prefix = load->source != NULL && load->source->prefix.n > 0
                          ? arena_dup(&c->arena, load->source->prefix)

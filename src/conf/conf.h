@@ -32,6 +32,7 @@ struct conf {
     size_t nfeatures;
     struct conf_errors errors; // warnings stay for the log
     struct str path, prefix, conf_prefix;
+    struct str error_log; // of struct conf_load
     struct zones *zones;
     uint64_t seed; // for hash tables
     void *world;   // of http/: vhosts, listeners
@@ -67,6 +68,7 @@ struct conf_load {
     struct str text;            // instead of a file, when not NONE (embedded default)
     struct str extra;           // -g
     struct str prefix;          // -p
+    struct str error_log;       // -e, where the text names none; empty: "logs/error.log" under the prefix
     const struct conf_source *source;
     struct feature *const *features;
     size_t nfeatures;

@@ -111,6 +111,9 @@ void *req_ctx_make(struct req *r, const struct feature *f, size_t size); // zero
 static inline const struct http_core *req_core(const struct req *r) {
     return (const struct http_core *)scope_conf(r->scope, &feature_http_core);
 }
+static inline const struct log *scope_error_log(const struct scope *s) {
+    return ((const struct error_log_conf *)scope_conf(s, &feature_error_log))->log;
+}
 static inline const void *req_conf(const struct req *r, const struct feature *f) { return scope_conf(r->scope, f); }
 
 void req_set_uri(struct req *r, struct str uri, struct str args); // normalised already

@@ -51,7 +51,7 @@ static enum step enter_location(struct req *r) {
     const struct http_core *core = req_core(r);
     if (core->internal && !r->internal)
         return answer_status(r, 404);
-    r->log.log = core->error_log;
+    r->log.log = scope_error_log(r->scope);
     if (r == r->main && core->client_max_body_size != 0 && r->content_length > 0 && r->body != NULL &&
         (uint64_t)r->content_length > core->client_max_body_size) {
         log_msg(LOG_ERR, 0,
@@ -119,7 +119,7 @@ static void run_once(struct req *r, bool first) {
             return;
         }
         r->scope = s;
-        r->log.log = req_core(r)->error_log;
+        r->log.log = scope_error_log(r->scope);
         run_location(r, false);
         return;
     }
