@@ -12,8 +12,7 @@ static void expect_items(struct scope *s, const char *want) {
     char text[200] = "";
     struct sbuf b;
     sbuf_init_fixed(&b, text, sizeof(text));
-    conf_list_each(struct str, item, FAKE(s)->items)
-        sbuf_printf(&b, "%s" STR_FMT, b.n ? " " : "", STR_ARG(*item));
+    conf_list_each(struct str, item, FAKE(s)->items) sbuf_printf(&b, "%s" STR_FMT, b.n ? " " : "", STR_ARG(*item));
     EXPECT_STR(sbuf_view(&b), str_c(want));
 }
 
@@ -67,9 +66,10 @@ TEST(conf_inherits_what_comes_later) {
 
 TEST(conf_lists) {
     struct fake_load l;
-    struct scope *root = load(&l, "item a;\n"
-                                  "http { item b; item c; server { location / { item d; item e; item f; item g; item h; item i;"
-                                  "item j; item k; item l; } location /2 { num 1; } } server { item m; } }");
+    struct scope *root =
+        load(&l, "item a;\n"
+                 "http { item b; item c; server { location / { item d; item e; item f; item g; item h; item i;"
+                 "item j; item k; item l; } location /2 { num 1; } } server { item m; } }");
     struct scope *http = fake_inner(root, 0), *one = fake_inner(http, 0);
     expect_items(root, "a"); // replaces the default
     expect_items(http, "b c");
@@ -143,7 +143,9 @@ TEST(conf_families) {
 
 TEST(conf_duplicates_are_of_a_block) {
     struct fake_load l;
-    load(&l, "num 1; http { num 1; server { num 1; location / { num 1; location /a { num 1; } } location /b { num 1; } } }");
+    load(
+        &l,
+        "num 1; http { num 1; server { num 1; location / { num 1; location /a { num 1; } } location /b { num 1; } } }");
     fake_done(&l);
     fake_load(&l, "http { server { location / { num 1; } num 2; num 3; location /b { num 1; num 1; } } num 1; }");
     EXPECT_INT(l.errors.errors, 2);
@@ -183,7 +185,8 @@ TEST(conf_many_servers) {
     EXPECT_INT(other, SERVERS);
     EXPECT_INT(proxy, SERVERS);
     EXPECT_INT(fastcgi, 0);
-    // Bytes: the text, its nodes, a scope, an array of pointers and core's struct for each location; some slack for chunks.
+    // Bytes: the text, its nodes, a scope, an array of pointers and core's struct for each location; some slack for
+    // chunks.
     size_t each = sizeof(struct scope) + sizeof(struct conf_node) + 3 * sizeof(struct str) + sizeof(struct fake) +
                   FAKE_FEATURES * sizeof(void *) + 64;
     EXPECT(l.conf->arena.total < (servers + locations) * (each + each / 4) + 2 * text.n + (1 << 20));

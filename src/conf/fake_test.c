@@ -66,7 +66,8 @@ static bool finish_core(struct conf_cx *cx, struct scope *s, void *conf) {
 
 static bool bind_core(struct conf_cx *cx, struct scope *s, void *conf) {
     note(conf, 'B');
-    return s->outer == NULL || s->outer->plan != NULL ? (s->plan = s) != NULL : conf_err(cx, NULL, "bound before outer");
+    return s->outer == NULL || s->outer->plan != NULL ? (s->plan = s) != NULL
+                                                      : conf_err(cx, NULL, "bound before outer");
 }
 
 static const struct conf_word modes[] = {{"fast", 1}, {"slow", 2}, {NULL, 0}};

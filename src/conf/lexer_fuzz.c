@@ -1,5 +1,5 @@
-// Any bytes as a configuration, through lexer, parser and rows. Whatever they are: every error has a place inside the text,
-// words lie within bounds, and a text without errors means the same when it is read again.
+// Any bytes as a configuration, through lexer, parser and rows. Whatever they are: every error has a place inside the
+// text, words lie within bounds, and a text without errors means the same when it is read again.
 #include "conf/conf.h"
 #include "conf/lexer.h"
 #include <stdlib.h>
@@ -29,7 +29,8 @@ static const struct conf_row rows[] = {
     ROW_BLOCK("location", IN_SERVER | IN_LOCATION, 1, 2, IN_LOCATION, NULL, ""),
     ROW_DATA("map", ALL, 0, 2, ROW_REPEAT, conf_set_nothing, ""),
 };
-static struct feature fuzzed = {.name = "fuzzed", .rows = rows, .nrows = ARRAY_LEN(rows), .conf_size = sizeof(struct values)};
+static struct feature fuzzed = {
+    .name = "fuzzed", .rows = rows, .nrows = ARRAY_LEN(rows), .conf_size = sizeof(struct values)};
 static struct feature *const features[] = {&fuzzed};
 
 static void check_tokens(struct str text) {

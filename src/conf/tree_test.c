@@ -1,5 +1,5 @@
-// nginx's language: broken texts, and what Debian's nginx -t says of each (1.22, asked for every row of the first table; its
-// error stops the reading there, so only the first is compared).
+// nginx's language: broken texts, and what Debian's nginx -t says of each (1.22, asked for every row of the first
+// table; its error stops the reading there, so only the first is compared).
 #include "conf/fake.h"
 
 struct wording {
@@ -69,7 +69,10 @@ static const struct wording as_nginx[] = {
     {"daemon\t\r\non;\r\nfoo\r\n;", "unknown directive \"foo\" in F:4"},
     {"\"\" x;", "unknown directive \"\" in F:1"},
     {"\"daemon\" x;", "invalid value \"x\" in \"daemon\" directive, it must be \"on\" or \"off\" in F:1"},
-    {"\xef\xbb\xbf" "daemon on;", "unknown directive \"\xef\xbb\xbf" "daemon\" in F:1"},
+    {"\xef\xbb\xbf"
+     "daemon on;",
+     "unknown directive \"\xef\xbb\xbf"
+     "daemon\" in F:1"},
     {"daemon;", "invalid number of arguments in \"daemon\" directive in F:1"},
     {"daemon on off;", "invalid number of arguments in \"daemon\" directive in F:1"},
     {"daemon on; daemon on;", "\"daemon\" directive is duplicate in F:1"},
@@ -121,7 +124,8 @@ TEST(conf_wording_as_nginx) {
         bool newline = str_chr(want, '\n') >= 0;
         got = newline ? str_head(got, want.n) : first_line(got);
         if (!str_eq(got, want))
-            test_fail(__FILE__, __LINE__, "%s\n got: %.*s\nwant: %s", as_nginx[i].text, STR_ARG(got), as_nginx[i].first);
+            test_fail(__FILE__, __LINE__, "%s\n got: %.*s\nwant: %s", as_nginx[i].text, STR_ARG(got),
+                      as_nginx[i].first);
         EXPECT((l.conf != NULL) == (want.n == 0));
         fake_done(&l);
     }
@@ -152,8 +156,7 @@ TEST(conf_too_long_parameter) {
     expect_long("daemon \n\n", 5000, ";", "too long parameter \"xxxxxxxxxx...\" started in F:3");
     expect_long("daemon \"", 4094, "\";", "invalid value \"xxx");
     expect_long("daemon \"", 4095, "\";", "too long parameter \"xxxxxxxxxx...\" started in F:1");
-    expect_long("daemon \"", 4096, "\";",
-                "too long parameter, probably missing terminating \"\"\" character in F:1");
+    expect_long("daemon \"", 4096, "\";", "too long parameter, probably missing terminating \"\"\" character in F:1");
     expect_long("daemon '", 5000, "", "too long parameter, probably missing terminating \"'\" character in F:1");
 }
 
@@ -169,7 +172,8 @@ static const struct wording all_errors[] = {
     {"http {\n server {\n  num 4\n }\n num x;\n}\n",
      "unexpected \"}\" in F:4 [a ; may be missing at the end of line 3]\n"
      "\"num\" directive invalid number in F:5\n"},
-    {"daemon on\n", "unexpected end of file, expecting \";\" or \"}\" in F:2 [a ; may be missing at the end of line 1]\n"},
+    {"daemon on\n",
+     "unexpected end of file, expecting \";\" or \"}\" in F:2 [a ; may be missing at the end of line 1]\n"},
     // A forgotten quote ends with its line.
     {"http {\n text \"a;\n text \"b\";\n num x;\n}\n",
      "unexpected \"b\" in F:3 [the quote in line 2 may not be closed]\n"
@@ -179,7 +183,8 @@ static const struct wording all_errors[] = {
      "\"num\" directive invalid number in F:3\n"},
     // One '}' too many, one too few.
     {"http {\n }\n server {\n  num 1;\n }\n server { }\n}\n",
-     "\"server\" directive is not allowed here in F:3 [one \"}\" too many before this line may have ended the block too "
+     "\"server\" directive is not allowed here in F:3 [one \"}\" too many before this line may have ended the block "
+     "too "
      "early]\n"
      "unexpected \"}\" in F:7 [one \"}\" too many, or a block before it ends too early]\n"},
     {"http {\n server {\n num 1;\n}\n",
@@ -187,19 +192,21 @@ static const struct wording all_errors[] = {
     // What is inside an unknown block is not looked at; inside a bad one it is.
     {"foo { num 1; } bar { x; }", "unknown directive \"foo\" in F:1\nunknown directive \"bar\" in F:1\n"},
     {"http { server { location bad { nmu 3; num 10; location / { foo; } } } }",
-     "bad location in F:1\nunknown directive \"nmu\" in F:1 [did you mean \"num\"?]\nunknown directive \"foo\" in F:1\n"},
-    // Variables: unknown ones have the place of their first use; one that a broken directive would have made is excused.
+     "bad location in F:1\nunknown directive \"nmu\" in F:1 [did you mean \"num\"?]\nunknown directive \"foo\" in "
+     "F:1\n"},
+    // Variables: unknown ones have the place of their first use; one that a broken directive would have made is
+    // excused.
     {"http { tmpl $nope;\n server { tmpl a$nope$Other; } }",
      "unknown \"nope\" variable in F:1\nunknown \"other\" variable in F:2\n"},
     {"http { server { set $a b c; tmpl $a; } }", "invalid number of arguments in \"set\" directive in F:1\n"},
-    {"http { server { tmpl ${1}$2$12; } }",
-     "unknown \"1\" variable in F:1\nunknown \"2\" variable in F:1\n"},
+    {"http { server { tmpl ${1}$2$12; } }", "unknown \"1\" variable in F:1\nunknown \"2\" variable in F:1\n"},
     // Hints.
     {"deamon on;", "unknown directive \"deamon\" in F:1 [did you mean \"daemon\"?]\n"},
     {"http { dav_methods PUT; }", "unknown directive \"dav_methods\" in F:1 [weir does not have it yet (nginx: "
                                   "ngx_http_dav_module): see weir help dav_methods]\n"},
-    {"daemon on;\n\"\r\" x;", "unknown directive \"\r\" in F:2 [the file may have DOS line ends, or a quoted \"\" stands where "
-                            "a directive is expected]\n"},
+    {"daemon on;\n\"\r\" x;",
+     "unknown directive \"\r\" in F:2 [the file may have DOS line ends, or a quoted \"\" stands where "
+     "a directive is expected]\n"},
     {"num 0;", "value must be between 1 and 9 in F:1\n"},
     {"bits fast FAST;", "warning: duplicate value \"fast\" in F:1\n"},
     {"http { daemon on; }", "\"daemon\" directive is not allowed here in F:1 [it may stand in: main]\n"},
@@ -242,7 +249,8 @@ TEST(conf_deep_blocks) {
 
 TEST(conf_includes) {
     static const struct fake_file files[] = {
-        {"/etc/w/weir.conf", "include a.conf;\nhttp {\n include conf.d/*.conf;\n map { include pairs; z 3; }\n}\nfoo;\n"},
+        {"/etc/w/weir.conf",
+         "include a.conf;\nhttp {\n include conf.d/*.conf;\n map { include pairs; z 3; }\n}\nfoo;\n"},
         {"/etc/w/a.conf", "daemon off;\n"},
         {"/etc/w/conf.d/1.conf", "item one;\n\nnum x;\n"},
         {"/etc/w/conf.d/2.conf", "server { item two; }\n}\n"},
@@ -250,10 +258,11 @@ TEST(conf_includes) {
     };
     struct fake_load l;
     fake_load_files(&l, files, ARRAY_LEN(files), NULL);
-    EXPECT_STR(l.said, STR("\"num\" directive invalid number in /etc/w/conf.d/1.conf:3\n"
-                           "unexpected \"}\" in /etc/w/conf.d/2.conf:2 [one \"}\" too many, or a block before it ends too "
-                           "early]\n"
-                           "unknown directive \"foo\" in /etc/w/weir.conf:6\n"));
+    EXPECT_STR(l.said,
+               STR("\"num\" directive invalid number in /etc/w/conf.d/1.conf:3\n"
+                   "unexpected \"}\" in /etc/w/conf.d/2.conf:2 [one \"}\" too many, or a block before it ends too "
+                   "early]\n"
+                   "unknown directive \"foo\" in /etc/w/weir.conf:6\n"));
     fake_done(&l);
 }
 
@@ -268,8 +277,7 @@ TEST(conf_include_order_and_files) {
     EXPECT_STR(l.said, STR(""));
     struct sbuf items;
     sbuf_init_arena(&items, &l.arena, 64, 1024);
-    conf_list_each(struct str, s, FAKE(l.conf->root)->items)
-        sbuf_printf(&items, STR_FMT " ", STR_ARG(*s));
+    conf_list_each(struct str, s, FAKE(l.conf->root)->items) sbuf_printf(&items, STR_FMT " ", STR_ARG(*s));
     EXPECT_STR(sbuf_view(&items), STR("first a b c b "));
     EXPECT_INT(FAKE(fake_inner(l.conf->root, 0))->pairs.count, 3);
     size_t count = 0;
@@ -283,8 +291,9 @@ TEST(conf_include_of_itself) {
     static const struct fake_file files[] = {{"/etc/w/weir.conf", "item a;\ninclude weir.conf;\n"}};
     struct fake_load l;
     fake_load_files(&l, files, 1, NULL);
-    EXPECT_STR(l.said, STR("includes of \"/etc/w/weir.conf\" are nested too deep in /etc/w/weir.conf:2 [a file seems to "
-                           "include itself]\n"));
+    EXPECT_STR(l.said,
+               STR("includes of \"/etc/w/weir.conf\" are nested too deep in /etc/w/weir.conf:2 [a file seems to "
+                   "include itself]\n"));
     fake_done(&l);
     fake_load_files(&l, &(struct fake_file){"/etc/w/none.conf", NULL}, 0, NULL);
     EXPECT_STR(l.said, STR("open() \"/etc/w/none.conf\" failed (2: No such file or directory)\n"));

@@ -161,11 +161,12 @@ TEST(var_make_rules) {
     EXPECT(v != NULL && v->get == get_none);
     EXPECT(var_make(&w.cx, STR("a"), VAR_CHANGEABLE, get_mine, NULL, 2, NULL) == v); // a weak one yields
     EXPECT(v->get == get_mine && v->data == 2);
-    EXPECT(var_make(&w.cx, STR("a"), VAR_CHANGEABLE, get_count, NULL, 3, NULL) == v); // the first wins
-    EXPECT(v->get == get_mine && v->data == 2);
+    EXPECT(var_make(&w.cx, STR("a"), VAR_CHANGEABLE, get_count, NULL, 3, NULL) == v); // the last wins
+    EXPECT(v->get == get_count && v->data == 3);
     EXPECT(var_make(&w.cx, STR("a"), VAR_CHANGEABLE | VAR_WEAK, get_none, NULL, 4, NULL) == v);
-    EXPECT(v->get == get_mine);
-    v = var_make(&w.cx, STR("free"), VAR_CHANGEABLE | VAR_WEAK, get_none, NULL, 0, NULL); // `set` keeps the feature's getter
+    EXPECT(v->get == get_count);
+    v = var_make(&w.cx, STR("free"), VAR_CHANGEABLE | VAR_WEAK, get_none, NULL, 0,
+                 NULL); // `set` keeps the feature's getter
     EXPECT(v != NULL && v->get == get_count);
     EXPECT(var_make(&w.cx, STR("free"), VAR_CHANGEABLE, get_mine, NULL, 0, NULL) == v && v->get == get_mine);
     EXPECT_INT(w.conf.errors.errors, 0);

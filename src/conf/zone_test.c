@@ -15,7 +15,9 @@ static void drop(void *state) {
     __atomic_fetch_sub(&live, 1, __ATOMIC_RELAXED);
     free(state);
 }
-static bool fits(const void *state, const void *now) { return *(const int *)state == *(const int *)now; }
+static bool fits(const void *state, const void *now) {
+    return *(const int *)state == *(const int *)now;
+}
 
 static const struct zone_kind one = {"one", make, drop, fits};
 static const struct zone_kind two = {"two", make, drop, NULL};
@@ -43,7 +45,8 @@ TEST(zone_found_again) {
     zones_free(NULL);
 }
 
-// A reload with other parameters makes a new state; when that reload fails, the old one is found as if nothing had been.
+// A reload with other parameters makes a new state; when that reload fails, the old one is found as if nothing had
+// been.
 TEST(zone_changed) {
     struct zones *z = zones_new();
     bool fresh;
@@ -88,7 +91,9 @@ static struct conf *load_text(struct zones *z, struct arena *arena, const char *
     struct conf_load load = {.path = STR("F"), .text = str_c(text), .features = holders, .nfeatures = 1, .zones = z};
     return conf_load(&load, arena, &errors);
 }
-static struct zone *zone_of(struct conf *c) { return ((struct zone_holder *)scope_conf(c->root, &holder))->zone; }
+static struct zone *zone_of(struct conf *c) {
+    return ((struct zone_holder *)scope_conf(c->root, &holder))->zone;
+}
 
 TEST(zone_across_loads) {
     features_register(holders, 1);
