@@ -146,7 +146,7 @@ static bool check_sizes(struct conf_cx *cx, const struct gateway_conf *gw) {
 static bool finish(struct conf_cx *cx, struct scope *s, void *conf) {
     struct gateway_conf *gw = conf;
     if (gw->temp_path.n == 0)
-        gw->temp_path = conf_full_path(cx, arena_printf(cx->arena, "%s_temp", cx->feature->family), false);
+        gw->temp_path = STR("/var/tmp"); // unnamed files: they need no directory of their own
     compile_hidden(cx, s, gw);
     return check_sizes(cx, gw);
 }
