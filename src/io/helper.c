@@ -82,13 +82,12 @@ int helper_run(int (*fn)(void *arg), void *arg) {
     struct work w = {.fn = fn, .arg = arg, .loop = t->loop, .task = t};
     if (!work_queue(&w))
         return fn(arg);
-    bool shielded = t->shielded, woken = t->woken;
+    bool shielded = t->shielded;
     t->shielded = true;
     while (!w.done)
         task_park(UINT64_MAX);
     t->shielded = shielded;
-    // One of the wakes may have been somebody else's: who waits next looks for itself.
-    t->woken |= woken;
+    t->woken = true; // a wake may have been somebody else's: who waits next looks for itself
     return w.result;
 }
 

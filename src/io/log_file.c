@@ -423,6 +423,25 @@ static void turn_end(void *arg) {
     loop_log_set_timer(l, next_due);
 }
 
+static void loop_log_hand_over(struct loop_log *l) {
+    list_each_safe(s, &l->dirty, struct shard, node) {
+        if (s->fill != NULL)
+            shard_hand_over(s);
+        shard_clean(s);
+    }
+}
+
+// The loop is freed: what it had, buffered lines too, goes to the writer, and no timer is left.
+static void loop_ends(void *arg) {
+    struct loop_log *l = arg;
+    loop_log_hand_over(l);
+    timer_remove(&l->timer);
+    if (l->handed != l->announced) {
+        l->announced = l->handed;
+        writer_kick();
+    }
+}
+
 static NOINLINE struct loop_log *loop_log_begin(struct loop *loop) {
     unsigned id = loop_id(loop);
     if (id >= LOG_LOOPS)
@@ -439,6 +458,7 @@ static NOINLINE struct loop_log *loop_log_begin(struct loop *loop) {
     timer_init(&l->timer, timer_fired);
     *loop_slot(loop, registry.slot) = l;
     loop_at_turn_end(loop, turn_end, l);
+    loop_at_free(loop, loop_ends, l);
     return l;
 }
 
@@ -662,14 +682,8 @@ void log_files_reopen(void) {
 void log_files_flush(void) {
     struct log_file **all = registry_all();
     for (unsigned i = 0; i < LOG_LOOPS; i++) {
-        struct loop_log *l = loop_logs[i];
-        if (l == NULL)
-            continue;
-        list_each_safe(s, &l->dirty, struct shard, node) {
-            if (s->fill != NULL)
-                shard_hand_over(s);
-            shard_clean(s);
-        }
+        if (loop_logs[i] != NULL)
+            loop_log_hand_over(loop_logs[i]);
     }
     for (struct log_file **f = all; *f != NULL; f++) {
         pthread_mutex_lock(&(*f)->io_lock); // a writer that is still at it ends first

@@ -3,6 +3,7 @@
 #include "base/test.h"
 #include "io/inbox.h"
 #include "io/log.h"
+#include "io/task.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -367,6 +368,50 @@ TEST(log_file_buffer_and_flush) {
     EXPECT_INT(st.st_size, 40);
     log_file_unref(f);
     loop_free(l);
+    dir_remove();
+}
+
+TEST(log_file_loop_that_ends_hands_over_its_buffer) {
+    struct loop *l = loop_new(0);
+    helpers_start(1);
+    struct log_file *f = open_log(in_dir("log"));
+    log_file_write(f, STR("buffered\n"), 1000, 3600000);
+    loop_turn(l, 0);
+    log_file_unref(f);
+    loop_free(l);
+    helpers_stop();
+    struct str got = slurp(in_dir("log"));
+    EXPECT_STR(got, STR("buffered\n"));
+    free((char *)got.p);
+    dir_remove();
+}
+
+static void logs_inside(void *arg) { log_msg(LOG_ERR, 0, "%s", (const char *)arg); }
+
+static void logs_of_a_request(void *arg) {
+    log_set_context(arg);
+    EXPECT(task_new(logs_inside, (char *)"made by the request", "inner") != NULL);
+    log_msg(LOG_ERR, 0, "the request");
+}
+
+TEST(log_context_goes_with_the_task) {
+    struct loop *l = loop_new(0);
+    helpers_start(1);
+    error_log_begin(LOG_ERR);
+    struct log_context c = {.connection = 5};
+    EXPECT(task_new(logs_of_a_request, &c, "request") != NULL);
+    EXPECT(task_new(logs_inside, (char *)"not of it", "other") != NULL);
+    for (int i = 0; i < 4; i++)
+        loop_turn(l, 0);
+    EXPECT(log_context() == NULL);
+    loop_free(l);
+    helpers_stop();
+    struct str got = error_lines();
+    EXPECT(str_find(got, STR(": *5 the request\n")) > 0);
+    EXPECT(str_find(got, STR(": *5 made by the request\n")) > 0);
+    EXPECT(str_find(got, STR(": not of it\n")) > 0);
+    free((char *)got.p);
+    error_log_end();
     dir_remove();
 }
 

@@ -63,6 +63,7 @@ void loop_set_clock(struct loop *l, uint64_t (*fn)(void *arg), void *arg) {
     l->wall_offset = (int64_t)clock_ms(CLOCK_REALTIME) - (int64_t)l->now;
     l->text_second = INT64_MIN;
     wheel_rebase(&l->wheel, l->now);
+    timer_set(l, &l->trim_timer, l->now + TRIM_MS);
 }
 
 static void texts_make(struct loop *l) {
@@ -153,6 +154,8 @@ void loop_free(struct loop *l) {
     CHECK(loop_this == l && l->current == NULL);
     l->closing = true;
     inbox_run(l);
+    for (unsigned i = 0; i < l->free_hook_count; i++)
+        l->free_hooks[i].fn(l->free_hooks[i].arg);
     links_free_dead(l);
     CHECK(l->tasks == 0 && list_empty(&l->parked) && list_empty(&l->listeners));
     timer_remove(&l->trim_timer);
@@ -221,8 +224,10 @@ static int wait_events(struct loop *l, int timeout_ms) {
     if (spin_pays(l)) {
         int n = spin(l);
         bool paid = n != 0 || !inbox_empty(l);
-        l->spin_worth += paid ? (SPIN_ONE - l->spin_worth) / 8 : 0;
-        l->spin_worth -= paid ? 0 : l->spin_worth / 8;
+        if (paid)
+            l->spin_worth = MAX(l->spin_worth, SPIN_ENOUGH) + (SPIN_ONE - MAX(l->spin_worth, SPIN_ENOUGH)) / 8;
+        else
+            l->spin_worth -= l->spin_worth / 8;
         if (paid)
             return n;
     }
@@ -301,6 +306,12 @@ void loop_at_turn_end(struct loop *l, void (*fn)(void *arg), void *arg) {
     CHECK(l->hook_count < LOOP_HOOKS);
     l->hooks[l->hook_count].fn = fn;
     l->hooks[l->hook_count++].arg = arg;
+}
+
+void loop_at_free(struct loop *l, void (*fn)(void *arg), void *arg) {
+    CHECK(l->free_hook_count < LOOP_HOOKS);
+    l->free_hooks[l->free_hook_count].fn = fn;
+    l->free_hooks[l->free_hook_count++].arg = arg;
 }
 
 static _Atomic unsigned slots_taken;

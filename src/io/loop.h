@@ -36,6 +36,8 @@ void loop_set_clock(struct loop *l, uint64_t (*fn)(void *arg), void *arg);
 
 // Code that runs at the end of each turn before the loop sleeps (log flush). Registered once; fn must not wait.
 void loop_at_turn_end(struct loop *l, void (*fn)(void *arg), void *arg);
+// Code that runs first in loop_free, for rooms that have timers on the loop or something of it to hand on.
+void loop_at_free(struct loop *l, void (*fn)(void *arg), void *arg);
 
 // Per-loop places for other rooms (the pool's shard, the log's lines): an index from loop_slot_new(), taken once at
 // start-up, then a pointer per loop.

@@ -17,6 +17,7 @@ enum { WHEEL_BITS = 6, WHEEL_SLOTS = 64, WHEEL_LEVELS = 11 };
 
 struct wheel {
     uint64_t now;                // everything up to here has come up
+    uint64_t until;              // where wheel_run is going; else now
     uint32_t levels;             // bit i: level i may have timers
     uint64_t used[WHEEL_LEVELS]; // bit j: slot j may have timers
     struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
@@ -110,8 +111,8 @@ struct loop {
     struct {
         void (*fn)(void *arg);
         void *arg;
-    } hooks[LOOP_HOOKS];
-    unsigned hook_count;
+    } hooks[LOOP_HOOKS], free_hooks[LOOP_HOOKS]; // at the end of a turn; in loop_free
+    unsigned hook_count, free_hook_count;
     void *slots[LOOP_SLOTS];
     struct timer trim_timer;
     struct wheel wheel;

@@ -3,7 +3,7 @@
 #include "io/loop_private.h"
 
 void wheel_init(struct wheel *w, uint64_t now) {
-    w->now = now;
+    w->now = w->until = now;
     w->levels = 0;
     for (int i = 0; i < WHEEL_LEVELS; i++) {
         w->used[i] = 0;
@@ -13,7 +13,7 @@ void wheel_init(struct wheel *w, uint64_t now) {
 }
 
 static void place(struct wheel *w, struct timer *t) {
-    uint64_t due = MAX(t->due_ms, w->now + 1); // what is late comes up at the next tick
+    uint64_t due = MAX(t->due_ms, w->until + 1); // what is late comes up at the next tick
     unsigned level = (63 - (unsigned)__builtin_clzll(due ^ w->now)) / WHEEL_BITS;
     unsigned slot = (due >> (level * WHEEL_BITS)) & (WHEEL_SLOTS - 1);
     t->queued_ms = due;
@@ -74,6 +74,7 @@ static void come_up(struct wheel *w, struct list *slot, uint64_t to) {
 void wheel_run(struct wheel *w, uint64_t to) {
     uint64_t at;
     struct list *slot;
+    w->until = MAX(w->until, to);
     while (w->now < to && (slot = first_slot(w, &at)) != NULL && at <= to) {
         w->now = at;
         come_up(w, slot, to);

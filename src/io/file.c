@@ -1,0 +1,173 @@
+// Files: opening, reading from the page cache or on a helper thread, temp files.
+#include "io/file.h"
+#include "io/inbox.h"
+#include "io/loop_private.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { READ_MAX = 256 << 10, WRITE_IOVECS = 64 };
+
+static void info_from(const struct stat *st, struct file_info *info) {
+    *info = (struct file_info){
+        .is_dir = S_ISDIR(st->st_mode),
+        .is_file = S_ISREG(st->st_mode),
+        .is_exec = (st->st_mode & 0111) != 0,
+        .size = st->st_size,
+        .mtime_s = st->st_mtim.tv_sec,
+        .inode = st->st_ino,
+    };
+}
+
+static void file_close(struct file_ref *f) {
+    close(f->fd);
+    free(f);
+}
+
+// Takes fd, also when it fails.
+static struct file_ref *ref_new(int fd, int *err) {
+    struct file_ref *f = malloc(sizeof(*f));
+    if (f == NULL) {
+        close(fd);
+        *err = -ENOMEM;
+        return NULL;
+    }
+    *f = (struct file_ref){.refs = 1, .fd = fd, .close = file_close};
+    return f;
+}
+
+struct file_ref *file_open(const char *path, struct file_info *info, int *err) {
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) {
+        *err = -errno;
+        return NULL;
+    }
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+        *err = -errno;
+        close(fd);
+        return NULL;
+    }
+    struct file_ref *f = ref_new(fd, err);
+    if (f != NULL)
+        info_from(&st, info);
+    return f;
+}
+
+int file_stat(const char *path, struct file_info *info) {
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return -errno;
+    info_from(&st, info);
+    return 0;
+}
+
+struct read_work {
+    int fd;
+    off_t off;
+    struct iovec to;
+};
+
+static int read_do(void *arg) {
+    struct read_work *w = arg;
+    ssize_t n;
+    do
+        n = pread(w->fd, w->to.iov_base, w->to.iov_len, w->off);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : (int)n;
+}
+
+ssize_t file_read(struct file_ref *f, off_t off, size_t n, struct chain *to) {
+    CHECK(n > 0);
+    n = MIN(n, READ_MAX);
+    struct block *b = block_new(loop_this->blocks, n);
+    struct read_work w = {.fd = f->fd, .off = off, .to = {.iov_base = b->data, .iov_len = n}};
+    ssize_t r = preadv2(f->fd, &w.to, 1, off, RWF_NOWAIT);
+    if (r < 0) // not in the cache, or a file system that cannot tell
+        r = helper_run(read_do, &w);
+    if (r > 0)
+        chain_give_block(to, b, b->data, (size_t)r);
+    else
+        block_unref(b);
+    return r;
+}
+
+// --- temp files ------------------------------------------------------------------------------------------------------------
+
+static int open_named(const char *dir) {
+    char path[PATH_MAX];
+    size_t n = strlen(dir);
+    static const char name[] = "/weir-XXXXXX";
+    if (n + sizeof(name) > sizeof(path))
+        return -ENAMETOOLONG;
+    memcpy(path, dir, n);
+    memcpy(path + n, name, sizeof(name));
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    unlink(path);
+    return fd;
+}
+
+struct file_ref *temp_file_new(const char *dir, int *err) {
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT || errno == EINVAL))
+        fd = open_named(dir); // no O_TMPFILE on this file system
+    else if (fd < 0)
+        fd = -errno;
+    if (fd < 0) {
+        *err = fd;
+        return NULL;
+    }
+    return ref_new(fd, err);
+}
+
+struct write_work {
+    int fd;
+    off_t off;
+    const struct piece *next;
+};
+
+static int write_all(int fd, struct iovec *iov, int count, off_t off) {
+    while (count > 0) {
+        ssize_t n = pwritev(fd, iov, count, off);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        off += n;
+        for (; count > 0 && (size_t)n >= iov->iov_len; iov++, count--)
+            n -= (ssize_t)iov->iov_len;
+        if (count > 0) {
+            iov->iov_base = (char *)iov->iov_base + n;
+            iov->iov_len -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+static int write_do(void *arg) {
+    struct write_work *w = arg;
+    while (w->next != NULL) {
+        struct iovec iov[WRITE_IOVECS];
+        int count = 0;
+        off_t bytes = 0;
+        for (; count < WRITE_IOVECS && w->next != NULL; w->next = w->next->next) {
+            iov[count++] = (struct iovec){(void *)(uintptr_t)w->next->p, w->next->n};
+            bytes += (off_t)w->next->n;
+        }
+        int r = write_all(w->fd, iov, count, w->off);
+        if (r < 0)
+            return r;
+        w->off += bytes;
+    }
+    return 0;
+}
+
+int temp_file_write(struct file_ref *f, off_t off, const struct chain *bytes) {
+    for (const struct piece *p = bytes->head; p != NULL; p = p->next)
+        CHECK(p->kind == PIECE_MEM);
+    struct write_work w = {.fd = f->fd, .off = off, .next = bytes->head};
+    return helper_run(write_do, &w);
+}
