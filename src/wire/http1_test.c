@@ -128,6 +128,23 @@ TEST(http1_request_lines) {
     expect_requests(cases, ARRAY_LEN(cases));
 }
 
+TEST(http1_method_bytes) {
+    for (unsigned c = 0; c < 256; c++) {
+        char text[] = "Gx / HTTP/1.1\r\n\r\n";
+        bool good = (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
+        text[1] = (char)c;
+        if (c == ' ') // two spaces
+            continue;
+        struct arena arena;
+        struct head h;
+        struct http1_parse ps = {0};
+        arena_init(&arena, NULL);
+        head_init(&h, &arena);
+        EXPECT_INT(http1_parse_request(&ps, &h, text, sizeof(text) - 1, &roomy), good ? HTTP1_OK : HTTP1_BAD_METHOD);
+        arena_done(&arena);
+    }
+}
+
 // What is wrong is said at its byte: nothing here ends with a line feed that would have brought it out.
 TEST(http1_bad_request_lines) {
     static const struct parse_case cases[] = {

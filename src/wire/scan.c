@@ -72,7 +72,7 @@ static size_t vec_head_end(const char *p, size_t n, size_t *from) {
     size_t i = *from, end;
     while (i < n) {
         size_t part = MIN(n - i, VEC_BYTES);
-        vec_mask m = part == VEC_BYTES ? vec_lf(vec_load(p + i)) : vec_keep(vec_lf(vec_load_part(p + i, part)), part);
+        vec_mask m = vec_lf(part == VEC_BYTES ? vec_load(p + i) : vec_load_part(p + i, part));
         for (; m != 0; m = vec_next(m)) {
             size_t lf = i + vec_first(m);
             enum after_lf after = after_lf(p, n, lf, &end);

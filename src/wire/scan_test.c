@@ -96,10 +96,10 @@ TEST(scan_head_end_random) {
             unsigned char c = random_byte(&state);
             p[i] = c % (1 + (unsigned)round % 40) == 0 ? alphabet[c % 6] : 'c';
         }
-        size_t from0 = 0, want = ways[0].head_end(p, SPAN, &from0);
+        size_t from0 = 0, n = SPAN - (size_t)round % 50, want = ways[0].head_end(p, n, &from0);
         for (size_t w = 1; w < count; w++) {
             size_t from = 0;
-            EXPECT_INT(ways[w].head_end(p, SPAN, &from), want);
+            EXPECT_INT(ways[w].head_end(p, n, &from), want);
             if (want == 0)
                 EXPECT_INT(from, from0);
         }

@@ -42,9 +42,6 @@ static inline vec vec_load_part(const char *p, size_t n) { // 0 < n < VEC_BYTES
 static inline size_t vec_first(vec_mask m) {
     return (size_t)__builtin_ctz(m);
 }
-static inline vec_mask vec_keep(vec_mask m, size_t n) { // of the first n < VEC_BYTES bytes
-    return m & ((1u << n) - 1);
-}
 
 static inline vec_mask vec_ctl(vec x) {
     vec low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
@@ -87,9 +84,6 @@ static inline vec vec_load_part(const char *p, size_t n) { // 0 < n < VEC_BYTES
 static inline size_t vec_first(vec_mask m) {
     return (size_t)__builtin_ctzll(m) >> 2;
 }
-static inline vec_mask vec_keep(vec_mask m, size_t n) { // of the first n < VEC_BYTES bytes
-    return m & (((uint64_t)1 << 4 * n) - 1);
-}
 static inline vec_mask vec_mask_of(vec hit) {
     uint8x8_t narrow = vshrn_n_u16(vreinterpretq_u16_u8(hit), 4);
     return vget_lane_u64(vreinterpret_u64_u8(narrow), 0) & 0x1111111111111111;
@@ -128,9 +122,6 @@ static inline vec vec_load_part(const char *p, size_t n) { // 0 < n < VEC_BYTES
 static inline size_t vec_first(vec_mask m) {
     return (size_t)__builtin_ctzll(m) >> 3;
 }
-static inline vec_mask vec_keep(vec_mask m, size_t n) { // of the first n < VEC_BYTES bytes
-    return m & (((uint64_t)1 << 8 * n) - 1);
-}
 
 #define VEC_ALL(byte) (0x0101010101010101u * (uint64_t)(byte))
 #define VEC_TOPS      VEC_ALL(0x80)
@@ -168,20 +159,16 @@ static inline vec_mask vec_next(vec_mask m) { // without its first byte
     return m & (m - 1);
 }
 
-#define VEC_SCAN(function, test)                             \
-    static inline size_t function(const char *p, size_t n) { \
-        size_t i = 0;                                        \
-        for (; n - i >= VEC_BYTES; i += VEC_BYTES) {         \
-            vec_mask m = test(vec_load(p + i));              \
-            if (m != 0)                                      \
-                return i + vec_first(m);                     \
-        }                                                    \
-        if (i == n)                                          \
-            return n;                                        \
-        size_t rest = n - i;                                 \
-        vec_mask m = test(vec_load_part(p + i, rest));       \
-        m = vec_keep(m, rest);                               \
-        return m != 0 ? i + vec_first(m) : n;                \
+// The zeros behind a last part stop each of these scans, at n.
+#define VEC_SCAN(function, test)                                              \
+    static inline size_t function(const char *p, size_t n) {                  \
+        size_t i = 0;                                                         \
+        for (; n - i >= VEC_BYTES; i += VEC_BYTES) {                          \
+            vec_mask m = test(vec_load(p + i));                               \
+            if (m != 0)                                                       \
+                return i + vec_first(m);                                      \
+        }                                                                     \
+        return i == n ? n : i + vec_first(test(vec_load_part(p + i, n - i))); \
     }
 
 VEC_SCAN(vec_scan_ctl, vec_ctl)
