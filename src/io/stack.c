@@ -82,8 +82,16 @@ static long protect_limit_read(void) {
     return limit;
 }
 
+// An emulator may say yes to any advice and do nothing.
+static bool advice_is_taken_seriously(const struct stacks *s, const struct slab *slab) {
+    static _Atomic int known; // 1: yes, -1: no
+    if (atomic_load(&known) == 0)
+        atomic_store(&known, madvise(slab->base, s->page, INT_MAX) != 0 ? 1 : -1);
+    return atomic_load(&known) > 0;
+}
+
 static bool guard_install(const struct stacks *s, const struct slab *slab) {
-    if (atomic_load(&best_guard) > GUARD_INSTALL)
+    if (atomic_load(&best_guard) > GUARD_INSTALL || !advice_is_taken_seriously(s, slab))
         return false;
     for (uint32_t i = 0; i < SLAB_STACKS; i++)
         if (madvise(slot_base(s, slab, i), s->page, MADV_GUARD_INSTALL) != 0) {
