@@ -269,7 +269,7 @@ LINK_TEST(many_slices_in_one_write) {
     struct chain c;
     chain_init(&c, loop_blocks(loop_self()));
     for (int i = 0; i < 200; i++)
-        chain_add_const(&c, "0123456789" + i % 10, 1);
+        chain_add_const(&c, &"0123456789"[i % 10], 1);
     EXPECT_INT(link_try_write(a, &c, true), 200);
     for (int i = 0; i < 20; i++)
         expect_text(b, "0123456789", 10);
