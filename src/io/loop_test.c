@@ -152,6 +152,7 @@ TEST(messages_from_many_threads_arrive_in_order) {
 enum { THROWS = 20000 };
 static struct loop *_Atomic players[2];
 static int throws;
+static pthread_barrier_t both_stopped;
 
 static void on_throw(struct message *m) {
     struct loop *here = loop_self();
@@ -167,6 +168,7 @@ static void *player_main(void *arg) {
     struct loop *l = loop_new(1);
     players[1] = l;
     loop_run(l);
+    pthread_barrier_wait(&both_stopped); // the other may be inside inbox_post still
     loop_free(l);
     return NULL;
 }
@@ -174,6 +176,7 @@ static void *player_main(void *arg) {
 TEST(two_loops_play) {
     struct loop *l = loop_new(0);
     players[0] = l;
+    pthread_barrier_init(&both_stopped, NULL, 2);
     pthread_t t;
     pthread_create(&t, NULL, player_main, NULL);
     while (players[1] == NULL)
@@ -181,6 +184,7 @@ TEST(two_loops_play) {
     struct message ball = {.fn = on_throw};
     inbox_post(l, &ball);
     loop_run(l);
+    pthread_barrier_wait(&both_stopped);
     pthread_join(t, NULL);
     EXPECT_INT(throws, THROWS);
     loop_free(l);
