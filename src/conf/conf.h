@@ -14,6 +14,7 @@ struct scope {
     struct scope *outer, *children, *last_child, *next;
     const struct conf_node *node; // NULL for the root
     void **conf;
+    uint64_t *owned; // private: bits of the features whose struct is this block's own; NULL: `conf` is the outer's array
     void *data; // of whoever opened the block: the server, the location...
     void *plan; // of http/: what is in force here
 };
@@ -53,6 +54,9 @@ bool conf_err(struct conf_cx *cx, const struct conf_node *node, const char *fmt,
 bool conf_err_hint(struct conf_cx *cx, const struct conf_node *node, struct str hint, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 void conf_warn(struct conf_cx *cx, const struct conf_node *node, const char *fmt, ...) PRINTF_LIKE(3, 4);
+// The scope's own struct of a feature, to be written: copied from the outer one unless that has been done. For setters and
+// openers that write to another feature's struct or to another scope. NULL when f has none.
+void *conf_own(struct conf_cx *cx, struct scope *s, const struct feature *f);
 // Sets one row as if the user had written `name args...;` in this block (compound directives).
 bool conf_was_set(struct conf_cx *cx, const struct conf_row *row); // in the block being read
 // A file name made absolute as nginx does: relative to the prefix (to the configuration's directory when conf_prefix).

@@ -31,7 +31,9 @@ enum conf_place {
 
 // Stores the directive's value into `conf` (the feature's struct of this scope), or reports with conf_err and returns false.
 typedef bool conf_set_fn(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node);
-// Opens a block: `inner` is the new scope whose values were copied from outside; attach data to it.
+// Opens a block: `inner` is the new scope whose values were copied from outside; attach data to it. `conf` is inner's own
+// struct of the row's feature (so the feature's finish runs for every block that it opens); cx->scope is still the outer
+// scope, whose struct is conf_own(cx, cx->scope, feature).
 typedef bool conf_open_fn(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node,
                           struct scope *inner);
 
@@ -55,6 +57,7 @@ struct conf_row {
     int64_t min, max;     // of numbers, sizes, times; both 0: no range
     const void *extra;    // words of an enum...
     const char *help;     // one sentence
+    const char *syntax;   // what follows the name in the manual; NULL: derived from the type
 };
 
 #define FIELD_AT(S, f, T) (offsetof(S, f) + 0 * sizeof(char[_Generic(((S *)0)->f, T: 1)]))
@@ -75,6 +78,8 @@ struct conf_row {
 #define ROW_BUFS(n, in, S, f, d, h)  {n, in, 2, 2, 0, 0, conf_set_bufs, NULL, FIELD_AT(S, f, struct conf_bufs), d, 0, 0, NULL, h}
 // Whatever else: the feature's own setter.
 #define ROW_FN(n, in, lo, hi, fl, fn, d, h) {n, in, lo, hi, fl, 0, fn, NULL, 0, d, 0, 0, NULL, h}
+// The same with the syntax that the manual shows: "<i>uri</i> [flag]" is written "uri [flag]".
+#define ROW_FNS(n, in, lo, hi, fl, fn, d, syn, h) {n, in, lo, hi, fl, 0, fn, NULL, 0, d, 0, 0, NULL, h, syn}
 // A block that is a scope, and a block of data.
 #define ROW_BLOCK(n, in, lo, hi, inner, fn, h) {n, in, lo, hi, ROW_REPEAT, inner, NULL, fn, 0, NULL, 0, 0, NULL, h}
 #define ROW_DATA(n, in, lo, hi, fl, fn, h) {n, in, lo, hi, fl, 0xffff, fn, NULL, 0, NULL, 0, 0, NULL, h}
@@ -118,7 +123,9 @@ struct feature {
     size_t conf_size;             // of the struct per scope; 0: none
     const struct var_def *vars;
     size_t nvars;
-    // After a block's own rows and before its inner blocks: what follows from several values. May be NULL.
+    // After a block's own rows and before its inner blocks: what follows from several values. Called for the outermost
+    // scope and for each block that has a struct of its own (it used a row of the feature, or the feature opened it); other
+    // blocks share the outer struct, whose finish has run. May be NULL.
     bool (*finish)(struct conf_cx *cx, struct scope *s, void *conf);
     // When the whole tree is built, for each scope, outer before inner: puts hooks into plans. May be NULL.
     bool (*bind)(struct conf_cx *cx, struct scope *s, void *conf);

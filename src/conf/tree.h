@@ -3,6 +3,7 @@
 #pragma once
 #include "base/arena.h"
 #include "base/list.h"
+#include "base/sbuf.h"
 
 struct conf_file {
     struct str path;    // as nginx names it in messages: absolute, or as given
@@ -16,7 +17,8 @@ struct conf_node {
     bool block;          // has { }
     const struct conf_file *file;
     unsigned line;       // of the terminating ';' or '{' (where nginx reports errors of the directive)
-    unsigned seq;        // order of appearance in the whole configuration, includes expanded
+    unsigned seq;        // order of appearance in the whole configuration, includes expanded; from 1
+    const unsigned *arg_lines; // where each argument begins, when they are not all on `line`; else NULL
     struct conf_node *children, *next, *parent;
 };
 
@@ -27,17 +29,25 @@ struct conf_error {
     const struct conf_file *file; // NULL: no place
     unsigned line;
     struct str hint;             // one more sentence, or empty
+    unsigned seq;                // place in the order of the text: of the node it is about
 };
+enum { CONF_MAX_ERRORS = 100 }; // reading stops there
 
 struct conf_errors {
     struct conf_error *head, **tail;
     unsigned errors, warnings;
+    unsigned seq; // given to what is added next
     struct arena *arena;
 };
 void conf_errors_init(struct conf_errors *e, struct arena *arena);
 // Appends; returns false so that parsers can `return conf_err(...)`.
 bool conf_errors_add(struct conf_errors *e, bool warning, const struct conf_file *file, unsigned line, struct str hint,
                      const char *fmt, ...) PRINTF_LIKE(6, 7);
+bool conf_errors_vadd(struct conf_errors *e, bool warning, const struct conf_file *file, unsigned line, struct str hint,
+                      const char *fmt, va_list ap) PRINTF_LIKE(6, 0);
+void conf_errors_sort(struct conf_errors *e); // into the order of the text; stable
+// The text with its place as nginx writes it: `... in FILE:LINE`, `... in command line`, or bare. Without the hint.
+void conf_error_print(const struct conf_error *e, struct sbuf *out);
 
 // How the lexer gets at files: conf/ does no I/O.
 struct conf_source {
@@ -52,6 +62,9 @@ struct conf_source {
 struct conf_tree {
     struct conf_node *children; // top level
     struct conf_file *files;    // in the order they were opened; each once
+    unsigned nodes;             // the highest seq
+    bool broken;                // the text could not be read whole: directives are missing
+    bool extra_close;           // somewhere outside all blocks there was a '}'
 };
 
 // Parses the file and what it includes; `extra` (the text of -g, may be empty) is parsed first as a file "command line".

@@ -18,6 +18,7 @@ enum {
     VAR_VOLATILE = 1,   // asked anew each time (nginx NOCACHEABLE)
     VAR_CHANGEABLE = 2, // set, map... may redefine it; the first definition by them wins
     VAR_CHEAP = 4,      // asking costs no more than looking it up: never kept
+    VAR_WEAK = 8,       // of var_make: yields to any other definition, before or after (what `set` makes)
 };
 
 // A feature's table of variables.
@@ -40,6 +41,7 @@ struct var {
     var_set_fn *set;
     uintptr_t data;
     const struct conf_node *first_use;
+    bool made; // by var_make
 };
 
 struct vars {
@@ -49,10 +51,12 @@ struct vars {
     struct map defs;         // exact definitions known from features
     const struct var_def **prefixes;
     unsigned nprefixes;
+    struct arena *arena; // of everything here
 };
 
-void vars_init(struct vars *vs);
-void vars_define(struct vars *vs, const struct var_def *defs, size_t n, struct arena *arena); // of a feature, before parsing
+void vars_init(struct vars *vs, struct arena *arena, uint64_t seed);
+void vars_done(struct vars *vs); // the maps; the rest is the arena's
+void vars_define(struct vars *vs, const struct var_def *defs, size_t n); // of a feature, before parsing
 // The slot for a name used in the configuration. Never fails: an unknown name is reported when loading ends
 // (`unknown "x" variable`).
 struct var *var_use(struct conf_cx *cx, struct str name, const struct conf_node *node);
@@ -92,5 +96,7 @@ enum { TMPL_MAX = 1 << 20 }; // bytes of one value
 // Compiles. NULL and an error (`invalid variable name` ...) when malformed. "$1".."$9" are variables named "1".."9"; "${x}".
 struct tmpl *tmpl_compile(struct conf_cx *cx, struct str source, const struct conf_node *node);
 struct tmpl *tmpl_const(struct arena *arena, struct str text);
-struct str tmpl_eval(const struct tmpl *t, struct eval *e); // lives as long as the request; variables not found are empty
-bool tmpl_has_var(struct str source); // a '$' that begins a variable
+// Lives as long as the request; variables not found are empty. A value above TMPL_MAX becomes empty: half a value could
+// mean something else.
+struct str tmpl_eval(const struct tmpl *t, struct eval *e);
+bool tmpl_has_var(struct str source); // a '$', which always begins a variable (or is an error), as in nginx

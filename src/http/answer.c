@@ -30,7 +30,7 @@ enum step answer_ready(struct req *r, unsigned status, struct body *body, int64_
         drop_answer(r);
     r->outcome = OUTCOME_ANSWER;
     // The answer of an error_page keeps the status that it explains, or has the one that "=code" gave.
-    r->out.status = r->error_status != 0 && status == 200 ? r->error_status : status;
+    r->out.status = r->error_status != 0 ? r->error_status : status;
     r->out_body = body;
     r->out_length = body == NULL ? 0 : length;
     return STEP_DONE;
@@ -128,6 +128,8 @@ static const char *page_title(unsigned status) {
     switch (status) {
     case 302:
         return "302 Found";
+    case 401:
+        return "401 Authorization Required";
     case 494:
         return "400 Request Header Or Cookie Too Large";
     case 495:
@@ -197,10 +199,8 @@ static void built_in(struct req *r, unsigned status) {
     r->error_status = kept;
 }
 
-static bool is_url(struct str s) { return str_istarts(s, STR("http://")) || str_istarts(s, STR("https://")); }
-
-// Takes the error_page: true when it answers or redirects.
-static bool take_error_page(struct req *r, const struct error_page *e, unsigned status) {
+// A page of this server is fetched; anything else is where to redirect to.
+static void take_error_page(struct req *r, const struct error_page *e, unsigned status) {
     struct str uri = req_eval(r, e->uri);
     r->error_status = e->answer > 0 ? (unsigned)e->answer : e->answer == 0 ? 0 : visible_status(status);
     if (uri.n != 0 && (uri.p[0] == '/' || uri.p[0] == '@')) {
@@ -221,11 +221,7 @@ static bool take_error_page(struct req *r, const struct error_page *e, unsigned 
                 uri = normal;
         }
         answer_goto(r, uri, args);
-        return true;
-    }
-    if (!is_url(uri)) {
-        r->error_status = 0;
-        return false;
+        return;
     }
     unsigned code = r->error_status;
     r->error_status = 0;
@@ -233,7 +229,6 @@ static bool take_error_page(struct req *r, const struct error_page *e, unsigned 
         code = 302;
     head_set(&r->out, FIELD_LOCATION, uri);
     built_in(r, code);
-    return true;
 }
 
 void answer_resolve_status(struct req *r) {
@@ -246,13 +241,12 @@ void answer_resolve_status(struct req *r) {
     if (ends_connection(status))
         r->keepalive = false;
     bool may = !r->in_error_page || core->recursive_error_pages;
-    if (may && status >= 300 && r->redirects < REQ_REDIRECTS_MAX) {
+    if (may && status >= 300 && r->redirects <= REQ_REDIRECTS_MAX) {
         conf_list_each(const struct error_page, e, core->error_pages) {
             if (e->status == status) {
                 r->in_error_page = true;
-                if (take_error_page(r, e, status))
-                    return;
-                break;
+                take_error_page(r, e, status);
+                return;
             }
         }
     }

@@ -38,6 +38,7 @@ struct http_core {
     bool msie_padding, msie_refresh;
     struct str default_type;
     struct types *types;
+    struct conf_list types_blocks; // that made `types`
     // errors
     struct conf_list error_pages; // struct error_page
     bool recursive_error_pages;

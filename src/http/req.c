@@ -95,6 +95,7 @@ void req_set_uri(struct req *r, struct str uri, struct str args) {
     r->uri = uri;
     r->args = args;
     r->valid_unparsed_uri = false;
+    r->uri_below_alias = false;
 }
 
 struct str req_exten(const struct req *r) {
@@ -178,8 +179,8 @@ bool req_document_root(struct req *r, struct str *root) {
     if (memchr(path.p, '\0', path.n) != NULL)
         return false;
     if (path.n == 0 || path.p[0] != '/') {
-        struct str parts[2] = {r->conf->prefix, path};
-        path = arena_join(&r->arena, parts, 2);
+        struct str prefix = r->conf->prefix, parts[3] = {prefix, str_ends(prefix, STR("/")) ? STR("") : STR("/"), path};
+        path = arena_join(&r->arena, parts, 3);
     }
     *root = path;
     return true;
@@ -192,7 +193,8 @@ bool req_map_path(struct req *r, struct str *path) {
     struct str rest = r->uri;
     if (req_core(r)->is_alias) {
         // In a regex location the alias is the whole path.
-        rest = str_from(r->uri, MIN(req_core(r)->alias_skip, r->uri.n));
+        if (!r->uri_below_alias)
+            rest = str_from(r->uri, MIN(req_core(r)->alias_skip, r->uri.n));
     } else if (root.n != 0 && root.p[root.n - 1] == '/') {
         root.n--;
     }

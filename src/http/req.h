@@ -54,6 +54,7 @@ struct req {
     const struct server *server;
     bool internal;             // by error_page, index, try_files, rewrite...
     bool uri_changed;          // by rewrite: route again
+    bool uri_below_alias;      // by try_files in a regex location with alias: the URI goes behind the alias
     uint8_t redirects, uri_changes;
     unsigned error_status;     // that an error_page's answer keeps, 0 else
     bool in_error_page;        // error_page was taken once (recursive_error_pages)

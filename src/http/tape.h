@@ -23,14 +23,16 @@ struct tape_limits {
     size_t write_size;   // pieces written to the file at once
     const char *dir;     // of temp files; NUL-terminated, outlives the tape
     bool keep;           // bytes stay for further readers (request bodies)
+    bool file_optional;  // when the file fails (a full disk), go on in memory and let the writer wait for the readers
 };
 
 struct tape *tape_new(const struct tape_limits *lim); // one reference
 struct tape *tape_ref(struct tape *t);
 void tape_unref(struct tape *t); // NULL does nothing; the last one closes the file. Does not wait.
 
-// Takes the chain's bytes. Waits for the file, and, when everything is full, until readers made room: 0, -ECANCELED,
-// -ENOSPC and other file errors (then the tape has failed and readers get that error).
+// Takes the chain's bytes, always all of them. Waits for the file, and, when everything is full, until readers made room: 0,
+// -ECANCELED (the tape goes on), -ENOSPC and other file errors, -EFBIG when a kept tape is full (then the tape has ended, and
+// readers get that error after the bytes). One task writes at a time.
 int tape_append(struct tape *t, struct chain *bytes);
 bool tape_has_room(const struct tape *t); // an append of some bytes would not wait for readers
 void tape_end(struct tape *t, int error); // no more will come: 0, or the negative errno that readers get after the bytes
@@ -48,7 +50,7 @@ bool tape_text(const struct tape *t, struct arena *a, struct str *out);
 struct file_ref *tape_file(const struct tape *t);
 
 // A body that reads the tape from its beginning (from what is still there, if not kept). Waits while the writer is slower.
-// length is known once the tape has ended, or when `length` >= 0 is given.
+// length is known once the tape has ended, or when `length` >= 0 is given. What lies in the file comes as file ranges.
 struct body *tape_reader(struct tape *t, struct arena *a, int64_t length);
 
 // Response buffering: a body that passes `source` through while its reader keeps up, and on body_ahead() starts a task that

@@ -33,6 +33,8 @@ struct vhosts {
     struct addr_full addr;
     struct listen_opts opts;
     bool ssl, http2, proxy_protocol;
+    bool has_opts, has_default; // given by a listen
+    unsigned nservers;
     struct server *fallback; // default_server, or the first
     // private tables follow in vhost.c
     struct vhost_tables *tables;
@@ -54,5 +56,7 @@ bool vhosts_build(struct conf_cx *cx, struct http_world *w);
 struct server *vhost_find(const struct vhosts *v, struct str host, struct req *r);
 // Whether connections of a listening socket need their local address for that (a system call each).
 bool vhosts_need_local(const struct http_world *w, const struct sockaddr *bound);
-// The vhosts for a connection: by its local address when several addresses share a wildcard socket.
+// Whether an address has a listening socket of its own: not when a wildcard address with its port takes its connections.
+bool vhosts_own_socket(const struct http_world *w, const struct vhosts *v);
+// The vhosts for a connection; NULL when a new snapshot no longer has that address: by its local address when several addresses share a wildcard socket.
 struct vhosts *vhosts_at(const struct http_world *w, const struct sockaddr *bound, const struct sockaddr *local);

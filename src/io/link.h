@@ -22,6 +22,10 @@ bool link_pair(struct link **a, struct link **b, size_t room);
 // Closes and frees at once, unparks, forgets watchers. Unsent bytes in the kernel are still sent (unless link_reset came
 // before). Tasks must not be waiting on it. NULL does nothing.
 void link_free(struct link *l);
+// Takes the connection out of a parked link of another loop, which goes on as a link to nothing, to be freed by its loop. `fd`
+// is that link's; the caller's lock keeps the owner from using or freeing it meanwhile. The descriptor to make a link of
+// here, or -1. From any thread.
+int link_take_fd(struct loop *owner, int fd);
 void link_reset_on_free(struct link *l); // TCP RST instead of FIN (nginx reset_timedout_connection)
 void link_shutdown_write(struct link *l); // sends FIN; reading goes on
 // Waits up to total_ms, each read up to step_ms, eating and dropping what the peer still sends (nginx lingering_close),
@@ -67,6 +71,7 @@ bool link_alive(struct link *l);
 // longer parked; the task asks link_news for the reason. If something is there already, the task starts in this turn.
 void link_park(struct link *l, task_fn *fn, void *arg, const char *name, uint64_t deadline_ms);
 void link_unpark(struct link *l); // harmless when not parked
+bool link_parked(const struct link *l); // still parked: no task has been started for it
 int link_news(const struct link *l); // LINK_* bits that ended the last park
 // A client that goes away (FIN, RST) cancels that task while it is watched. NULL ends it. Nothing else changes: data that
 // comes meanwhile stays in the kernel.

@@ -35,33 +35,67 @@ struct attempt {
 enum { EXCHANGE_ATTEMPTS_MAX = 64 };
 
 struct exchange {
+    // What the gateway says before exchange_run.
     struct req *r;
     const struct gateway_conf *gw;
     const struct protocol *protocol;
-    void *protocol_conf;      // of the gateway feature (struct proxy_conf)
+    void *protocol_conf;      // of the gateway feature (h1_client: struct h1_request_conf)
     void *protocol_state;
     struct group *group;
+    struct str scheme;        // "http://", for the error log
+    const char *family;       // "proxy": which directives the error log names
     struct str host;          // $proxy_host
     struct str method;        // to send
     struct str uri;           // request target to send
-    struct body *request_body; // of the current try; NULL: none
-    int64_t request_length;   // -1: unknown
+    struct str text_body;     // sent instead of the client's body when .p is not NULL (proxy_set_body)
+    bool needs_length;        // the protocol cannot send a body of unknown length: it is buffered
+
+    // The request of the current try.
+    struct body *request_body; // NULL: none
+    int64_t request_length;   // -1: unknown, or no body at all
+    bool has_body;
+    bool streaming;           // request_body is the client's, read once
+    bool streamed_any;        // some of it is gone: no further try
     bool request_sent;        // whole, head and body
     bool bytes_sent_any;
+    struct chain out;         // what the link did not take yet
+    bool body_ended;
+    uint64_t sent_ms;         // when the last byte was sent; the read time-out runs from here
+    ssize_t send_error, body_error; // of the link; of the client's body
+    struct task *sender;      // sends the rest of the request while the head is awaited; joined by its maker
+    bool sender_over;
+    struct task *waiter;      // to be woken when the sender or the reader of the head has ended
+    bool head_over;
+    int head_result;
 
+    // The response.
     struct peer *peer;
     struct link *link;
     bool reused, keepalive;
     int64_t link_requests;
     uint64_t link_since;
-    struct head head;         // of the response; strings live in r->arena or head_block
+    uint64_t base_in, base_out; // the link's counters when the try began
+    uint64_t keep_ms;         // how long the peer says it keeps the connection; UINT64_MAX: nothing said
+    struct head head;         // strings live in head_block
     struct block *head_block;
+    struct chain early;       // bytes of the body that came with the head
     int64_t body_length;      // -1: until close or by chunks
     bool chunked;
+    bool any_received;
+    const struct head *trailers; // of the response, when its body has ended with some
+
+    // The tries.
+    uint64_t start_ms;
+    uint64_t *tried;          // a bit per peer
+    int64_t tries_left;
     struct attempt *attempts; // [nattempts]
-    unsigned nattempts;
-    struct task *sender;      // sends the request body while the head is awaited
+    unsigned nattempts, attempts_cap;
+    struct attempt first;
     bool released;            // the peer was given back
+    const char *phase;        // of the last line in the error log
+    bool done;
+    struct link *watched;     // the client's
+    struct exchange *prev;    // of the same request, before an internal redirect
 };
 
 extern struct feature feature_exchange; // for req_ctx: the exchange of a request ($upstream_* variables)
@@ -70,5 +104,13 @@ struct exchange *exchange_of(const struct req *r); // the latest, or NULL
 // Does it. 0: x->head is there and x->protocol->body(x) may be called; else the status to answer (499, 502, 503, 504, 500,
 // 413, 408), logged in nginx's words. Waits.
 unsigned exchange_run(struct exchange *x);
+// Whether the request is still being sent: then the time-out for reading has not begun.
+bool exchange_sending(const struct exchange *x);
+// The milliseconds that a read may still wait after one timed out: not 0 while the request is being sent.
+uint64_t exchange_read_grace(const struct exchange *x);
+// One line of the error log: "MESSAGE (errno) while PHASE (NOTE), client: ...". note may be NULL.
+void exchange_log(struct exchange *x, int level, int err, const char *phase, const char *note, const char *fmt, ...)
+    PRINTF_LIKE(6, 7);
+const char *exchange_note(struct exchange *x, const char *directive, uint64_t value, const char *unit); // "proxy_x 60000 ms"
 // The response's body has ended (clean: the link may be used again) or is given up. Called once by bodies' free/end.
 void exchange_done(struct exchange *x, bool clean);

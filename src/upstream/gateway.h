@@ -9,20 +9,26 @@ enum next_upstream { // bits
     NEXT_UPDATING = 8192,
 };
 
+enum ignore_header { // bits of *_ignore_headers
+    IGNORE_ACCEL_REDIRECT = 1, IGNORE_ACCEL_EXPIRES = 2, IGNORE_ACCEL_LIMIT_RATE = 4, IGNORE_ACCEL_BUFFERING = 8,
+    IGNORE_ACCEL_CHARSET = 16, IGNORE_EXPIRES = 32, IGNORE_CACHE_CONTROL = 64, IGNORE_SET_COOKIE = 128, IGNORE_VARY = 256,
+};
+
 struct gateway_conf {
     uint64_t connect_timeout, send_timeout, read_timeout; // ms
     bool buffering, request_buffering;
     uint64_t buffer_size;          // head of the response
     struct conf_bufs buffers;
-    uint64_t busy_buffers_size, max_temp_file_size, temp_file_write_size;
+    uint64_t busy_buffers_size, temp_file_write_size; // 0: not given: twice the larger buffer
+    uint64_t max_temp_file_size;
     struct str temp_path;          // NUL-terminated, absolute
     unsigned next_upstream;
     int64_t next_upstream_tries;
     uint64_t next_upstream_timeout;
-    bool pass_request_headers, pass_request_body, ignore_client_abort, intercept_errors, force_ranges, socket_keepalive;
-    struct conf_list hide_headers, pass_headers; // struct str; compiled by finish into `hidden`
-    struct map *hidden;            // lower-cased names, default hidden ones included
+    bool pass_request_headers, pass_request_body, ignore_client_abort, intercept_errors, socket_keepalive;
+    struct conf_list hide_headers, pass_headers; // struct str; compiled by finish into hidden_ids and hidden
+    uint64_t hidden_ids[2];        // bit per known field
+    struct map *hidden;            // names that are not known fields; NULL: none
     unsigned ignore_headers;       // bits
-    struct tmpl *bind;
-    uint64_t limit_rate;
+    struct tmpl *bind;             // NULL: off
 };

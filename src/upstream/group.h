@@ -86,5 +86,8 @@ struct link *pool_take(struct group *g, struct peer *p); // a living idle link o
 // Takes over a link that is idle and clean; `requests` were served on it, it was made at `since_ms`. Closes it when the
 // group keeps none, the limits are reached, or more than `keepalive` are idle (then the oldest goes).
 void pool_give(struct group *g, struct peer *p, struct link *l, int64_t requests, uint64_t since_ms);
+// The same for a link whose peer said how long it keeps it (Keep-Alive: timeout=5): never idle for longer than idle_ms.
+void pool_give_for(struct group *g, struct peer *p, struct link *l, int64_t requests, uint64_t since_ms, uint64_t idle_ms);
 void pool_facts(struct link *l, int64_t *requests, uint64_t *since_ms); // of a link just taken
-void pools_close(void); // idle links of the calling loop: at its end
+// Closes the idle links of the calling loop: at its end, outside of tasks, before loop_free. Runs turns of the loop.
+void pools_close(void);

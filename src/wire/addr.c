@@ -210,7 +210,8 @@ bool addr_eq(const struct sockaddr *a, const struct sockaddr *b) {
         return false;
     if (a->sa_family == AF_UNIX)
         return strncmp(((const struct sockaddr_un *)(const void *)a)->sun_path,
-                       ((const struct sockaddr_un *)(const void *)b)->sun_path, sizeof(((struct sockaddr_un *)0)->sun_path)) == 0;
+                       ((const struct sockaddr_un *)(const void *)b)->sun_path,
+                       sizeof(((struct sockaddr_un *)0)->sun_path)) == 0;
     return addr_port(a) == addr_port(b) && str_eq(addr_bytes(a), addr_bytes(b));
 }
 

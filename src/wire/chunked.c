@@ -1,12 +1,6 @@
 // The chunked transfer coding. One state for each place in RFC 9112 7.1's grammar where bytes may run out.
 #include "wire/chunked.h"
-
-static int hex_digit(unsigned char c) {
-    if (ascii_is_digit(c))
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+#include "wire/hex.h"
 
 // What a byte of a chunk's line makes of the state.
 static enum chunked_state after_byte(struct chunked *c, unsigned char byte) {

@@ -2,15 +2,25 @@
 #include "wire/conditional.h"
 #include "base/date.h"
 
-static bool is_weak(struct str etag) { return str_starts(etag, STR("W/")); }
+static bool is_weak(struct str etag) {
+    return str_starts(etag, STR("W/"));
+}
 
-static struct str opaque(struct str etag) { return is_weak(etag) ? str_from(etag, 2) : etag; }
+static struct str opaque(struct str etag) {
+    return is_weak(etag) ? str_from(etag, 2) : etag;
+}
 
-bool etag_eq_strong(struct str a, struct str b) { return a.n != 0 && !is_weak(a) && str_eq(a, b); }
+bool etag_eq_strong(struct str a, struct str b) {
+    return a.n != 0 && !is_weak(a) && str_eq(a, b);
+}
 
-bool etag_eq_weak(struct str a, struct str b) { return a.n != 0 && str_eq(opaque(a), opaque(b)); }
+bool etag_eq_weak(struct str a, struct str b) {
+    return a.n != 0 && str_eq(opaque(a), opaque(b));
+}
 
-static bool is_space_or_comma(char c) { return c == ' ' || c == '\t' || c == ','; }
+static bool is_space_or_comma(char c) {
+    return c == ' ' || c == '\t' || c == ',';
+}
 
 bool etag_next(struct str *rest, struct str *etag) {
     while (rest->n != 0 && is_space_or_comma(rest->p[0]))

@@ -2,13 +2,13 @@
 #include "wire/head.h"
 #include <endian.h>
 
-// Bytes at..at+7 of a literal as a little-endian word, and a word with 0x20 where the literal has a letter. With constant
-// arguments both are constants.
-#define NAME_BYTE(z, i) ((i) < sizeof(z) - 1 ? (uint64_t)(unsigned char)(z)[(i) < sizeof(z) - 1 ? (i) : 0] : 0)
+// Bytes at..at+7 of a literal as a little-endian word, and a word with 0x20 where the literal has a letter. With
+// constant arguments both are constants.
+#define NAME_BYTE(z, i)  ((i) < sizeof(z) - 1 ? (uint64_t)(unsigned char)(z)[(i) < sizeof(z) - 1 ? (i) : 0] : 0)
 #define LOWER_BYTE(z, i) (NAME_BYTE(z, i) | CASE_BYTE(z, i))
-#define CASE_BYTE(z, i) ((NAME_BYTE(z, i) | 0x20) - 'a' < 26 ? (uint64_t)0x20 : (uint64_t)0)
-#define WORD_OF(byte, z, at)                                                                                           \
-    (byte(z, (at)) | byte(z, (at) + 1) << 8 | byte(z, (at) + 2) << 16 | byte(z, (at) + 3) << 24 |                      \
+#define CASE_BYTE(z, i)  ((NAME_BYTE(z, i) | 0x20) - 'a' < 26 ? (uint64_t)0x20 : (uint64_t)0)
+#define WORD_OF(byte, z, at)                                                                      \
+    (byte(z, (at)) | byte(z, (at) + 1) << 8 | byte(z, (at) + 2) << 16 | byte(z, (at) + 3) << 24 | \
      byte(z, (at) + 4) << 32 | byte(z, (at) + 5) << 40 | byte(z, (at) + 6) << 48 | byte(z, (at) + 7) << 56)
 
 static inline __attribute__((always_inline)) uint64_t load32(const char *p) {
@@ -24,7 +24,7 @@ static inline __attribute__((always_inline)) uint64_t load64(const char *p) {
 }
 
 // Word i of a name of len bytes begins here: the last one overlaps so as not to read past the end.
-#define WORD_AT(len, i) ((len) < 8 ? 0 : (i) * 8 + 8 <= (len) ? (i) * 8 : (len) - 8)
+#define WORD_AT(len, i) ((len) < 8 ? 0 : (i)*8 + 8 <= (len) ? (i)*8 : (len)-8)
 
 // len is a constant in every caller. Below 8 bytes the word is padded with zeros.
 static inline __attribute__((always_inline)) uint64_t load_word(const char *p, size_t len, size_t i) {
@@ -37,16 +37,16 @@ static inline __attribute__((always_inline)) uint64_t load_word(const char *p, s
 }
 
 // One bit of case is let go, and only where the known name has a letter, so that no other byte passes for one.
-#define SAME_FOLDED(p, i, z)                                                                                           \
-    ((load_word(p, sizeof(z) - 1, i) | WORD_OF(CASE_BYTE, z, WORD_AT(sizeof(z) - 1, i))) ==                            \
+#define SAME_FOLDED(p, i, z)                                                                \
+    ((load_word(p, sizeof(z) - 1, i) | WORD_OF(CASE_BYTE, z, WORD_AT(sizeof(z) - 1, i))) == \
      WORD_OF(LOWER_BYTE, z, WORD_AT(sizeof(z) - 1, i)))
 #define SAME(p, i, z) (load_word(p, sizeof(z) - 1, i) == WORD_OF(NAME_BYTE, z, WORD_AT(sizeof(z) - 1, i)))
 
 // The compiler is given a constant len, drops the names of other lengths and leaves a few comparisons with constants.
 static inline __attribute__((always_inline)) enum field_id field_of_length(const char *p, size_t len) {
-#define X(id, name, flags)                                                                                             \
-    if (sizeof(name) - 1 == len && SAME_FOLDED(p, 0, name) && (len <= 8 || SAME_FOLDED(p, 1, name)) &&                 \
-        (len <= 16 || SAME_FOLDED(p, 2, name)) && (len <= 24 || SAME_FOLDED(p, 3, name)))                              \
+#define X(id, name, flags)                                                                             \
+    if (sizeof(name) - 1 == len && SAME_FOLDED(p, 0, name) && (len <= 8 || SAME_FOLDED(p, 1, name)) && \
+        (len <= 16 || SAME_FOLDED(p, 2, name)) && (len <= 24 || SAME_FOLDED(p, 3, name)))              \
         return FIELD_##id;
     KNOWN_FIELDS(X)
 #undef X
@@ -59,13 +59,15 @@ KNOWN_FIELDS(X)
 _Static_assert(FIELD_COUNT <= 128, "struct head keeps one bit for each known field");
 
 enum field_id field_id_of(struct str name) {
-#define CASE(len)                                                                                                      \
-    case len:                                                                                                          \
+#define CASE(len) \
+    case len:     \
         return field_of_length(name.p, len);
+    // clang-format off
     switch (name.n) {
         CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14)
         CASE(15) CASE(16) CASE(17) CASE(18) CASE(19) CASE(20) CASE(21) CASE(22) CASE(23) CASE(24) CASE(25) CASE(26)
     }
+    // clang-format on
 #undef CASE
     return FIELD_UNKNOWN;
 }
@@ -74,9 +76,9 @@ static const struct field_row {
     struct str name;
     unsigned flags;
 } field_rows[FIELD_COUNT] = {
-#define HOP  FIELD_HOP
-#define ONE  FIELD_ONE
-#define LIST FIELD_LIST
+#define HOP                FIELD_HOP
+#define ONE                FIELD_ONE
+#define LIST               FIELD_LIST
 #define X(id, name, flags) [FIELD_##id] = {STR_INIT(name), flags},
     KNOWN_FIELDS(X)
 #undef X
@@ -85,9 +87,13 @@ static const struct field_row {
 #undef LIST
 };
 
-struct str field_name(enum field_id id) { return (unsigned)id < FIELD_COUNT ? field_rows[id].name : STR_NONE; }
+struct str field_name(enum field_id id) {
+    return (unsigned)id < FIELD_COUNT ? field_rows[id].name : STR_NONE;
+}
 
-unsigned field_flags(enum field_id id) { return (unsigned)id < FIELD_COUNT ? field_rows[id].flags : 0; }
+unsigned field_flags(enum field_id id) {
+    return (unsigned)id < FIELD_COUNT ? field_rows[id].flags : 0;
+}
 
 static const struct method_row {
     struct str name;
@@ -100,8 +106,8 @@ static const struct method_row {
 };
 
 static inline __attribute__((always_inline)) enum method method_of_length(const char *p, size_t len) {
-#define X(id, name, safe, idem)                                                                                        \
-    if (sizeof(name) - 1 == len && SAME(p, 0, name) && (len <= 8 || SAME(p, 1, name)))                                 \
+#define X(id, name, safe, idem)                                                        \
+    if (sizeof(name) - 1 == len && SAME(p, 0, name) && (len <= 8 || SAME(p, 1, name))) \
         return METHOD_##id;
     KNOWN_METHODS(X)
 #undef X
@@ -113,10 +119,12 @@ KNOWN_METHODS(X)
 #undef X
 
 enum method method_from(struct str name) {
-#define CASE(len)                                                                                                      \
-    case len:                                                                                                          \
+#define CASE(len) \
+    case len:     \
         return method_of_length(name.p, len);
+    // clang-format off
     switch (name.n) { CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) }
+    // clang-format on
 #undef CASE
     return METHOD_UNKNOWN;
 }
@@ -125,14 +133,20 @@ static const struct method_row *method_row(enum method m) {
     return &method_rows[(unsigned)m < ARRAY_LEN(method_rows) ? m : METHOD_UNKNOWN];
 }
 
-struct str method_name(enum method m) { return method_row(m)->name; }
-bool method_is_safe(enum method m) { return method_row(m)->safe; }
-bool method_is_idempotent(enum method m) { return method_row(m)->idempotent; }
+struct str method_name(enum method m) {
+    return method_row(m)->name;
+}
+bool method_is_safe(enum method m) {
+    return method_row(m)->safe;
+}
+bool method_is_idempotent(enum method m) {
+    return method_row(m)->idempotent;
+}
 
 struct str status_reason(unsigned status) {
     switch (status) {
-#define X(code, reason)                                                                                                \
-    case code:                                                                                                         \
+#define X(code, reason) \
+    case code:          \
         return STR(reason);
         KNOWN_STATUSES(X)
 #undef X
@@ -140,12 +154,20 @@ struct str status_reason(unsigned status) {
     return STR_NONE;
 }
 
-bool status_has_no_body(unsigned status) { return status / 100 == 1 || status == 204 || status == 304; }
+bool status_has_no_body(unsigned status) {
+    return status / 100 == 1 || status == 204 || status == 304;
+}
 
-void head_init(struct head *h, struct arena *arena) { *h = (struct head){.arena = arena}; }
+void head_init(struct head *h, struct arena *arena) {
+    *h = (struct head){.arena = arena};
+}
 
-static inline void mark_seen(struct head *h, unsigned id) { h->seen[id >> 6] |= (uint64_t)1 << (id & 63); }
-static inline void mark_gone(struct head *h, unsigned id) { h->seen[id >> 6] &= ~((uint64_t)1 << (id & 63)); }
+static inline void mark_seen(struct head *h, unsigned id) {
+    h->seen[id >> 6] |= (uint64_t)1 << (id & 63);
+}
+static inline void mark_gone(struct head *h, unsigned id) {
+    h->seen[id >> 6] &= ~((uint64_t)1 << (id & 63));
+}
 
 static struct field *find_from(const struct head *h, uint32_t i, unsigned id) {
     for (; i < h->count; i++)
@@ -161,7 +183,9 @@ static struct field *find_name_from(const struct head *h, uint32_t i, struct str
     return NULL;
 }
 
-struct field *head_find_slow(const struct head *h, enum field_id id) { return find_from(h, 0, id); }
+struct field *head_find_slow(const struct head *h, enum field_id id) {
+    return find_from(h, 0, id);
+}
 
 struct str head_value(const struct head *h, enum field_id id) {
     struct field *f = head_find(h, id);

@@ -53,7 +53,9 @@ static bool goes_on_with(const char *p, size_t n, const char *word, size_t len, 
     return i == n || i == len;
 }
 
-static inline bool is_method_byte(unsigned char c) { return (unsigned)c - 'A' < 26 || c == '_' || c == '-'; }
+static inline bool is_method_byte(unsigned char c) {
+    return (unsigned)c - 'A' < 26 || c == '_' || c == '-';
+}
 
 // "1.1" and what follows up to the line feed, at p[i].
 static enum http1_result parse_version(struct http1_parse *ps, struct start_line *sl, struct str in, size_t i) {
@@ -198,7 +200,8 @@ static enum http1_result parse_status_line(struct http1_parse *ps, struct start_
 
 enum name_verdict { NAME_GOOD, NAME_INVALID, NAME_BAD };
 
-// The rest of a name that is not only letters, digits and hyphens; p[*at] is the first other byte, *at becomes the colon.
+// The rest of a name that is not only letters, digits and hyphens; p[*at] is the first other byte, *at becomes the
+// colon.
 static COLD enum name_verdict judge_name(struct str in, size_t *at, const struct http1_limits *lim) {
     enum name_verdict verdict = NAME_GOOD;
     for (; *at < in.n && in.p[*at] != ':'; ++*at) {
@@ -215,8 +218,8 @@ static COLD enum name_verdict judge_name(struct str in, size_t *at, const struct
     return *at < in.n ? verdict : NAME_BAD;
 }
 
-// Field lines from p[i] until the empty line, or until `stop`, which is a line's beginning or SIZE_MAX. Without h they are
-// only checked. *end is where the parsing ended well.
+// Field lines from p[i] until the empty line, or until `stop`, which is a line's beginning or SIZE_MAX. Without h they
+// are only checked. *end is where the parsing ended well.
 static enum http1_result parse_fields(struct http1_parse *ps, struct head *h, struct str in, size_t i, size_t stop,
                                       const struct http1_limits *lim, size_t *end) {
     const char *p = in.p;

@@ -34,7 +34,8 @@ void http1_put_status_line(struct sbuf *b, unsigned version, unsigned status, st
     else
         sbuf_lit(b, "HTTP/1.0 ");
     CHECK(status >= 100 && status <= 999);
-    sbuf_put(b, (char[]){(char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10), ' '}, 4);
+    sbuf_put(b, (char[]){(char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10), ' '},
+             4);
     if (vec_scan_ctl(reason.p, reason.n) == reason.n)
         sbuf_str(b, reason);
     sbuf_lit(b, "\r\n");

@@ -3,9 +3,15 @@
 #include "wire/scan.h"
 #include "wire/vec.h"
 
-size_t scan_ctl(const char *p, size_t n) { return vec_scan_ctl(p, n); }
-size_t scan_ctl_sp(const char *p, size_t n) { return vec_scan_ctl_sp(p, n); }
-size_t scan_name(const char *p, size_t n) { return vec_scan_name(p, n); }
+size_t scan_ctl(const char *p, size_t n) {
+    return vec_scan_ctl(p, n);
+}
+size_t scan_ctl_sp(const char *p, size_t n) {
+    return vec_scan_ctl_sp(p, n);
+}
+size_t scan_name(const char *p, size_t n) {
+    return vec_scan_name(p, n);
+}
 
 static size_t plain_ctl(const char *p, size_t n) {
     size_t i = 0;
@@ -61,7 +67,9 @@ static inline size_t plain_head_end_from(const char *p, size_t n, size_t i, size
     return 0;
 }
 
-static size_t plain_head_end(const char *p, size_t n, size_t *from) { return plain_head_end_from(p, n, *from, from); }
+static size_t plain_head_end(const char *p, size_t n, size_t *from) {
+    return plain_head_end_from(p, n, *from, from);
+}
 
 static size_t vec_head_end(const char *p, size_t n, size_t *from) {
     size_t i = *from, end;
@@ -88,10 +96,16 @@ __attribute__((target("avx2"))) static size_t avx2_head_end(const char *p, size_
     return vec_head_end(p, n, from);
 }
 
-static inline bool have_avx2(void) { return __builtin_cpu_supports("avx2"); }
+static inline bool have_avx2(void) {
+    return __builtin_cpu_supports("avx2");
+}
 #else
-static size_t avx2_head_end(const char *p, size_t n, size_t *from) { return vec_head_end(p, n, from); }
-static inline bool have_avx2(void) { return false; }
+static size_t avx2_head_end(const char *p, size_t n, size_t *from) {
+    return vec_head_end(p, n, from);
+}
+static inline bool have_avx2(void) {
+    return false;
+}
 #endif
 
 size_t scan_head_end(const char *p, size_t n, size_t *from) {

@@ -7,9 +7,9 @@ size_t scan_ctl(const char *p, size_t n);    // first byte < 0x20 except HTAB, o
 size_t scan_ctl_sp(const char *p, size_t n); // first byte <= 0x20, HTAB too, or 0x7f
 size_t scan_name(const char *p, size_t n);   // first byte that is not a letter, a digit or '-'
 
-// The end of a head: offset just after its empty line ("\n\r\n" or "\n\n"), or 0 when it has not come yet. *from is where
-// the search begins, and where to go on when there are more bytes. The line feed before the empty line must not lie
-// before *from.
+// The end of a head: offset just after its empty line ("\n\r\n" or "\n\n"), or 0 when it has not come yet. *from is
+// where the search begins, and where to go on when there are more bytes. The line feed before the empty line must not
+// lie before *from.
 size_t scan_head_end(const char *p, size_t n, size_t *from);
 
 // The ways to do it that this processor has, for tests; the first is the portable one.

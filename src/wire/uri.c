@@ -1,14 +1,8 @@
-// Request targets: split, decode, normalise (RFC 3986 5.2.4 and 6.2.2, in nginx's dialect). Escaping is in uri_escape.c,
-// the addresses of upstreams and Host in uri_host.c.
+// Request targets: split, decode, normalise (RFC 3986 5.2.4 and 6.2.2, in nginx's dialect). Escaping is in
+// uri_escape.c, the addresses of upstreams and Host in uri_host.c.
 #include "wire/uri.h"
+#include "wire/hex.h"
 #include "wire/vec.h"
-
-static int hex_digit(unsigned char c) {
-    if (ascii_is_digit(c))
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 // Writes `path`, whose escapes are gone, into `to` (room for path.n bytes) without "." and ".." segments and, with
 // merge_slashes, without empty ones. Returns the length, or -1 when ".." leaves the root. to may be path.p: what is
@@ -43,9 +37,8 @@ static bool is_normal(struct str path, bool merge_slashes) {
             continue;
         if (path.p[i + 1] == '/' && merge_slashes)
             return false;
-        if (path.p[i + 1] == '.' &&
-            (i + 2 == path.n || path.p[i + 2] == '/' ||
-             (path.p[i + 2] == '.' && (i + 3 == path.n || path.p[i + 3] == '/'))))
+        if (path.p[i + 1] == '.' && (i + 2 == path.n || path.p[i + 2] == '/' ||
+                                     (path.p[i + 2] == '.' && (i + 3 == path.n || path.p[i + 3] == '/'))))
             return false;
     }
     return true;

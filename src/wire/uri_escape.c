@@ -1,5 +1,6 @@
 // Escaping and unescaping. The sets of bytes are those that nginx 1.22 was seen to escape in each place.
 #include "wire/uri.h"
+#include "wire/hex.h"
 
 // One bit for each byte: escaped as %XX. Control bytes, SP, DEL and all bytes above are; what else is listed.
 static const uint32_t escape_sets[][8] = {
@@ -15,7 +16,9 @@ static const uint32_t escape_sets[][8] = {
     [URI_ESCAPE_MEMCACHED] = {0xffffffff, 0x00000021, 0, 0, 0, 0, 0, 0},
 };
 
-static inline bool in_set(const uint32_t *set, unsigned char c) { return set[c >> 5] >> (c & 31) & 1; }
+static inline bool in_set(const uint32_t *set, unsigned char c) {
+    return set[c >> 5] >> (c & 31) & 1;
+}
 
 static struct str html_entity(char c) {
     switch (c) {
@@ -70,13 +73,6 @@ struct str uri_escape(struct str s, enum uri_escape how, struct arena *arena) {
         }
     }
     return str_n(to, s.n + 2 * count);
-}
-
-static int hex_digit(unsigned char c) {
-    if (ascii_is_digit(c))
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 struct str uri_unescape(struct str s, bool plus_is_space, struct arena *arena) {

@@ -1,5 +1,5 @@
-// VEC_BYTES bytes looked at in one go: masks of the bytes that stop a scan. Inline parts of scan.h, for its users inside
-// this room. vec_first(mask) is the index of the first such byte; mask != 0.
+// VEC_BYTES bytes looked at in one go: masks of the bytes that stop a scan. Inline parts of scan.h, for its users
+// inside this room. vec_first(mask) is the index of the first such byte; mask != 0.
 #pragma once
 #include "base/base.h"
 
@@ -8,7 +8,9 @@
 enum { VEC_BYTES = 16 };
 typedef uint32_t vec_mask;
 
-static inline size_t vec_first(vec_mask m) { return (size_t)__builtin_ctz(m); }
+static inline size_t vec_first(vec_mask m) {
+    return (size_t)__builtin_ctz(m);
+}
 
 static inline vec_mask vec_ctl(const char *p) {
     __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
@@ -40,15 +42,21 @@ static inline vec_mask vec_lf(const char *p) {
     return (vec_mask)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('\n')));
 }
 
-static inline vec_mask vec_next(vec_mask m) { return m & (m - 1); }
+static inline vec_mask vec_next(vec_mask m) {
+    return m & (m - 1);
+}
 
 #elif defined(__aarch64__) && !defined(WEIR_NO_SIMD)
 #include <arm_neon.h>
 enum { VEC_BYTES = 16 };
 typedef uint64_t vec_mask; // four bits for each byte
 
-static inline size_t vec_first(vec_mask m) { return (size_t)__builtin_ctzll(m) >> 2; }
-static inline vec_mask vec_next(vec_mask m) { return m & (m - 1); }
+static inline size_t vec_first(vec_mask m) {
+    return (size_t)__builtin_ctzll(m) >> 2;
+}
+static inline vec_mask vec_next(vec_mask m) {
+    return m & (m - 1);
+}
 
 // One bit of each byte's four is kept, so that vec_next steps from byte to byte.
 static inline vec_mask vec_mask_of(uint8x16_t hit) {
@@ -82,8 +90,12 @@ static inline vec_mask vec_lf(const char *p) {
 enum { VEC_BYTES = 8 };
 typedef uint64_t vec_mask; // the top bit of each byte, in memory order from the lowest
 
-static inline size_t vec_first(vec_mask m) { return (size_t)__builtin_ctzll(m) >> 3; }
-static inline vec_mask vec_next(vec_mask m) { return m & (m - 1); }
+static inline size_t vec_first(vec_mask m) {
+    return (size_t)__builtin_ctzll(m) >> 3;
+}
+static inline vec_mask vec_next(vec_mask m) {
+    return m & (m - 1);
+}
 
 #define VEC_ALL(byte) (0x0101010101010101u * (uint64_t)(byte))
 #define VEC_TOPS      VEC_ALL(0x80)
@@ -101,7 +113,9 @@ static inline uint64_t vec_load(const char *p) {
 static inline vec_mask vec_below(uint64_t x, unsigned limit) {
     return ~(((x & ~VEC_TOPS) + VEC_ALL(0x80 - limit)) | x) & VEC_TOPS;
 }
-static inline vec_mask vec_equal(uint64_t x, unsigned char c) { return vec_below(x ^ VEC_ALL(c), 1); }
+static inline vec_mask vec_equal(uint64_t x, unsigned char c) {
+    return vec_below(x ^ VEC_ALL(c), 1);
+}
 static inline vec_mask vec_between(uint64_t x, unsigned first, unsigned last) {
     return vec_below(x, last + 1) & ~vec_below(x, first);
 }
@@ -122,27 +136,33 @@ static inline vec_mask vec_not_name(const char *p) {
     return ~name & VEC_TOPS;
 }
 
-static inline vec_mask vec_lf(const char *p) { return vec_equal(vec_load(p), '\n'); }
+static inline vec_mask vec_lf(const char *p) {
+    return vec_equal(vec_load(p), '\n');
+}
 #endif
 
 // One byte at a time, for the ends of buffers.
-static inline bool byte_is_ctl(unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; }
-static inline bool byte_is_ctl_sp(unsigned char c) { return c <= 0x20 || c == 0x7f; }
+static inline bool byte_is_ctl(unsigned char c) {
+    return (c < 0x20 && c != '\t') || c == 0x7f;
+}
+static inline bool byte_is_ctl_sp(unsigned char c) {
+    return c <= 0x20 || c == 0x7f;
+}
 static inline bool byte_is_not_name(unsigned char c) {
     return !((unsigned)(c | 0x20) - 'a' < 26 || (unsigned)c - '0' < 10 || c == '-');
 }
 
-#define VEC_SCAN(function, vec_test, byte_test)                                                                        \
-    static inline size_t function(const char *p, size_t n) {                                                           \
-        size_t i = 0;                                                                                                  \
-        for (; n - i >= VEC_BYTES; i += VEC_BYTES) {                                                                   \
-            vec_mask m = vec_test(p + i);                                                                              \
-            if (m != 0)                                                                                                \
-                return i + vec_first(m);                                                                               \
-        }                                                                                                              \
-        while (i < n && !byte_test((unsigned char)p[i]))                                                               \
-            i++;                                                                                                       \
-        return i;                                                                                                      \
+#define VEC_SCAN(function, vec_test, byte_test)              \
+    static inline size_t function(const char *p, size_t n) { \
+        size_t i = 0;                                        \
+        for (; n - i >= VEC_BYTES; i += VEC_BYTES) {         \
+            vec_mask m = vec_test(p + i);                    \
+            if (m != 0)                                      \
+                return i + vec_first(m);                     \
+        }                                                    \
+        while (i < n && !byte_test((unsigned char)p[i]))     \
+            i++;                                             \
+        return i;                                            \
     }
 
 VEC_SCAN(vec_scan_ctl, vec_ctl, byte_is_ctl)

@@ -1,0 +1,96 @@
+// Files by root or alias: what answers when nothing else does.
+#include "feature/content/files.h"
+#include "base/date.h"
+#include "feature/response/range.h"
+
+unsigned file_refused(struct req *r, struct str path, int err, const char *call) {
+    unsigned status;
+    enum log_level level = LOG_ERR;
+    switch (err) {
+    case -ENOENT:
+    case -ENOTDIR:
+    case -ENAMETOOLONG:
+        status = 404;
+        break;
+    case -EACCES:
+    case -ELOOP:
+        status = 403;
+        break;
+    default:
+        level = LOG_CRIT;
+        status = 500;
+        break;
+    }
+    if (status != 404 || req_core(r)->log_not_found)
+        log_msg(level, -err, "%s \"" STR_FMT "\" failed", call, STR_ARG(path));
+    return status;
+}
+
+static enum step redirect_to_directory(struct req *r) {
+    struct str uri = uri_escape(r->uri, URI_ESCAPE_PATH, &r->arena);
+    return answer_redirect(r, 301, r->args.n != 0 ? arena_printf(&r->arena, STR_FMT "/?" STR_FMT, STR_ARG(uri), STR_ARG(r->args))
+                                                  : arena_printf(&r->arena, STR_FMT "/", STR_ARG(uri)));
+}
+
+static void describe(struct req *r, const struct file_info *info) {
+    head_set(&r->out, FIELD_CONTENT_TYPE, answer_type(r));
+    char *date = arena_bytes(&r->arena, DATE_HTTP_LEN);
+    date_http(info->mtime_s, date);
+    head_set(&r->out, FIELD_LAST_MODIFIED, str_n(date, DATE_HTTP_LEN));
+    r->last_modified = info->mtime_s;
+    if (req_core(r)->etag)
+        head_set(&r->out, FIELD_ETAG,
+                 arena_printf(&r->arena, "\"%llx-%llx\"", (unsigned long long)info->mtime_s, (unsigned long long)info->size));
+}
+
+static enum step answer_file(struct req *r, struct file_ref *f, const struct file_info *info) {
+    describe(r, info);
+    range_allow(r, info->size != 0 ? f : NULL);
+    struct body *body = NULL;
+    if (info->size != 0)
+        body = body_of_file(&r->arena, f, 0, (uint64_t)info->size);
+    else
+        file_unref(f);
+    return answer_ready(r, 200, body, (int64_t)info->size);
+}
+
+static enum step serve_static(struct req *r, const void *conf) {
+    if (r->method != METHOD_GET && r->method != METHOD_HEAD && r->method != METHOD_POST)
+        return answer_status(r, 405);
+    struct str path;
+    bool mapped = req_map_path(r, &path);
+    if (str_ends(r->uri, STR("/"))) {
+        if (mapped)
+            log_msg(LOG_ERR, 0, "directory index of \"" STR_FMT "\" is forbidden", STR_ARG(path));
+        return answer_status(r, mapped ? 403 : 404);
+    }
+    if (!mapped)
+        return answer_status(r, 404);
+    struct file_info info;
+    int err = 0;
+    struct file_ref *f = file_open(path.p, &info, &err);
+    if (f == NULL)
+        return answer_status(r, file_refused(r, path, err, "open()"));
+    if (info.is_dir) {
+        file_unref(f);
+        return redirect_to_directory(r);
+    }
+    if (!info.is_file) {
+        file_unref(f);
+        log_msg(LOG_CRIT, 0, "\"" STR_FMT "\" is not a regular file", STR_ARG(path));
+        return answer_status(r, 404);
+    }
+    if (r->method == METHOD_POST) {
+        file_unref(f);
+        return answer_status(r, 405);
+    }
+    return answer_file(r, f, &info);
+}
+
+static bool bind_static(struct conf_cx *cx, struct scope *s, void *conf) {
+    if (s->place & (IN_SERVER | IN_LOCATION | IN_IF | IN_LIMIT_EXCEPT))
+        plan_add(cx, s, STAGE_CONTENT, ORDER_STATIC, serve_static, NULL, "static");
+    return true;
+}
+
+struct feature feature_static = {.name = "static", .bind = bind_static};

@@ -1,0 +1,152 @@
+// What of a back end's response goes to the client: fields one by one, never framing; X-Accel-* obeyed; the body, buffered.
+#include "feature/gateway/proxy.h"
+#include "http/tape.h"
+
+static bool ignores(const struct exchange *x, enum ignore_header bit) { return (x->gw->ignore_headers & bit) != 0; }
+
+// Fields that Connection names belong to the connection between the back end and us.
+static struct str named_by_connection(struct req *r, const struct exchange *x) {
+    if (!head_has(&x->head, FIELD_CONNECTION))
+        return STR_NONE;
+    struct str named = head_join(&x->head, FIELD_CONNECTION, &r->arena);
+    return str_ieq(named, STR("keep-alive")) || str_ieq(named, STR("close")) ? STR_NONE : named;
+}
+
+static void copy_location(struct req *r, const struct proxy_conf *pc, const struct field *f) {
+    struct str made = proxy_rewrite_url(r, pc, f->value);
+    // What was rewritten to a path becomes a URL of this server, as nginx does; what the back end wrote stays.
+    if (made.n != 0 && made.p[0] == '/' && req_core(r)->absolute_redirect)
+        r->location = made;
+    else
+        head_add(&r->out, FIELD_LOCATION, f->name, made.p != NULL ? made : f->value);
+}
+
+static void copy_field(struct req *r, const struct proxy_conf *pc, const struct field *f) {
+    struct str value = f->value, made = STR_NONE;
+    if (f->id == FIELD_LOCATION) {
+        copy_location(r, pc, f);
+        return;
+    }
+    if (f->id == FIELD_REFRESH)
+        made = proxy_rewrite_refresh(r, pc, value);
+    else if (f->id == FIELD_SET_COOKIE)
+        made = proxy_rewrite_cookie(r, pc, value);
+    head_add(&r->out, f->id, f->name, made.p != NULL ? made : value);
+}
+
+static void copy_head(struct req *r, const struct proxy_conf *pc, const struct exchange *x) {
+    struct str named = named_by_connection(r, x);
+    r->location = STR_NONE;
+    head_each(f, &x->head) {
+        if (f->id == FIELD_CONTENT_LENGTH || (field_flags(f->id) & FIELD_HOP) != 0 || gateway_hides(x->gw, f))
+            continue;
+        if (named.n != 0 && list_has_token(named, f->name))
+            continue;
+        copy_field(r, pc, f);
+    }
+    r->out.reason = x->head.reason;
+}
+
+// --- X-Accel-Redirect ---------------------------------------------------------------------------------------------------------------
+
+static bool kept_for_redirect(enum field_id id) {
+    return id == FIELD_CONTENT_TYPE || id == FIELD_SET_COOKIE || id == FIELD_CONTENT_DISPOSITION || id == FIELD_CACHE_CONTROL ||
+           id == FIELD_EXPIRES || id == FIELD_ACCEPT_RANGES;
+}
+
+static enum step accel_redirect(struct req *r, struct exchange *x, struct str to) {
+    exchange_done(x, false);
+    head_each(f, &x->head) {
+        if (kept_for_redirect(f->id) && !gateway_hides(x->gw, f))
+            head_add(&r->out, f->id, f->name, f->value);
+    }
+    if (to.p[0] == '@')
+        return answer_goto(r, to, STR_NONE);
+    struct str path = to, args = STR_NONE;
+    ssize_t q = str_chr(to, '?');
+    if (q >= 0) {
+        path = str_head(to, (size_t)q);
+        args = str_from(to, (size_t)q + 1);
+    }
+    path = uri_unescape(path, false, &r->arena);
+    if (path.n == 0 || path.p[0] != '/' || str_chr(path, '\0') >= 0 ||
+        !uri_normalise(&path, req_core(r)->merge_slashes, &r->arena)) {
+        log_msg(LOG_ERR, 0, "unsafe URI \"" STR_FMT "\" was detected in X-Accel-Redirect", STR_ARG(to));
+        return answer_status(r, 404);
+    }
+    if (r->method != METHOD_HEAD) {
+        r->method = METHOD_GET;
+        r->method_text = STR("GET");
+    }
+    return answer_goto(r, path, args);
+}
+
+// --- the answer -----------------------------------------------------------------------------------------------------------------------
+
+static bool is_intercepted(struct req *r, const struct exchange *x) {
+    if (!x->gw->intercept_errors || x->head.status < 300)
+        return false;
+    conf_list_each(const struct error_page, e, req_core(r)->error_pages) {
+        if (e->status == x->head.status)
+            return true;
+    }
+    return false;
+}
+
+static enum step intercept(struct req *r, struct exchange *x) {
+    exchange_done(x, false);
+    if (x->head.status == 401) {
+        head_each(f, &x->head) {
+            if (f->id == FIELD_WWW_AUTHENTICATE)
+                head_add(&r->out, f->id, f->name, f->value);
+        }
+    }
+    return answer_status(r, x->head.status);
+}
+
+static bool is_buffered(const struct exchange *x) {
+    struct str said = ignores(x, IGNORE_ACCEL_BUFFERING) ? STR_NONE : head_value(&x->head, FIELD_X_ACCEL_BUFFERING);
+    if (str_ieq(said, STR("no")))
+        return false;
+    if (str_ieq(said, STR("yes")))
+        return true;
+    return x->gw->buffering;
+}
+
+// Events must not wait for more events.
+static bool is_stream_of_events(const struct exchange *x) {
+    struct str type = head_value(&x->head, FIELD_CONTENT_TYPE);
+    return str_istarts(type, STR("text/event-stream")) || str_istarts(type, STR("application/grpc"));
+}
+
+static struct body *make_body(struct req *r, struct exchange *x) {
+    bool buffered = is_buffered(x);
+    // Nothing to read ahead when all of it came with the head.
+    bool whole = x->body_length >= 0 && x->early.bytes >= (uint64_t)x->body_length;
+    struct body *b = x->protocol->body(x);
+    if (b == NULL)
+        return NULL;
+    bool flush = !buffered || is_stream_of_events(x);
+    if (buffered && !whole) {
+        struct tape_limits lim;
+        gateway_tape_limits(x->gw, r, &lim);
+        b = tape_buffered(b, &lim, &r->arena);
+    }
+    b->flush = flush;
+    return b;
+}
+
+enum step proxy_answer(struct req *r, const struct proxy_conf *pc, struct exchange *x) {
+    struct str to = ignores(x, IGNORE_ACCEL_REDIRECT) ? STR_NONE : head_value(&x->head, FIELD_X_ACCEL_REDIRECT);
+    if (to.n != 0)
+        return accel_redirect(r, x, to);
+    if (is_intercepted(r, x))
+        return intercept(r, x);
+    copy_head(r, pc, x);
+    int64_t length = x->body_length;
+    struct body *b = make_body(r, x);
+    answer_ready(r, x->head.status, b, length);
+    if (b == NULL) // HEAD: the length of what a GET would bring
+        r->out_length = r->method == METHOD_HEAD || length >= 0 ? length : status_has_no_body(x->head.status) ? -1 : 0;
+    return STEP_DONE;
+}

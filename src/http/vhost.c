@@ -1,0 +1,248 @@
+// Which server answers. One table per listening address: names as written, wildcards in front and behind, expressions.
+#include "http/vhost.h"
+#include "http/regex.h"
+
+struct regex_name {
+    const struct regex *regex;
+    struct server *server;
+};
+
+struct vhost_tables {
+    struct map exact; // "example.com"
+    struct map head;  // ".example.com", of *.example.com
+    struct map tail;  // "www.example.", of www.example.*
+    struct regex_name *regexes;
+    unsigned nregexes, cap;
+};
+
+struct http_world *http_world(const struct conf *c) { return c->world; }
+
+// --- building ------------------------------------------------------------------------------------------------------------
+
+static void free_tables(void *arg) {
+    struct vhost_tables *t = arg;
+    map_done(&t->exact);
+    map_done(&t->head);
+    map_done(&t->tail);
+}
+
+static struct vhosts *vhosts_of(const struct http_world *w, const struct sockaddr *sa) {
+    for (unsigned i = 0; i < w->count; i++) {
+        if (addr_eq(&w->at[i]->addr.sa, sa))
+            return w->at[i];
+    }
+    return NULL;
+}
+
+static struct vhosts *add_vhosts(struct conf_cx *cx, struct http_world *w, const struct listen_conf *l) {
+    if ((w->count & (w->count - 1)) == 0) { // full at powers of two
+        struct vhosts **grown = arena_array(cx->arena, struct vhosts *, w->count ? w->count * 2 : 1);
+        if (w->count != 0)
+            memcpy(grown, w->at, w->count * sizeof(*grown));
+        w->at = grown;
+    }
+    struct vhosts *v = arena_new(cx->arena, struct vhosts);
+    v->addr = l->addr;
+    v->opts = l->opts;
+    v->tables = arena_new(cx->arena, struct vhost_tables);
+    map_init(&v->tables->exact, false, cx->conf->seed);
+    map_init(&v->tables->head, false, cx->conf->seed);
+    map_init(&v->tables->tail, false, cx->conf->seed);
+    arena_cleanup(cx->arena, free_tables, v->tables);
+    w->at[w->count++] = v;
+    return v;
+}
+
+static struct str addr_text(struct conf_cx *cx, const struct addr_full *a) {
+    struct sbuf b;
+    sbuf_init_arena(&b, cx->arena, 32, ADDR_TEXT_MAX);
+    addr_put(&b, &a->sa, true);
+    return sbuf_view(&b);
+}
+
+static bool listens_before(const struct server *s, const struct listen_conf *l) {
+    conf_list_each(const struct listen_conf, o, s->listens) {
+        if (o >= l)
+            return false;
+        if (addr_eq(&o->addr.sa, &l->addr.sa))
+            return true;
+    }
+    return false;
+}
+
+// One listen of one server.
+static bool add_listen(struct conf_cx *cx, struct http_world *w, struct server *s, const struct listen_conf *l) {
+    struct vhosts *v = vhosts_of(w, &l->addr.sa);
+    if (listens_before(s, l))
+        return conf_err(cx, l->node, "a duplicate listen " STR_FMT, STR_ARG(addr_text(cx, &l->addr)));
+    bool fresh = v == NULL;
+    if (fresh)
+        v = add_vhosts(cx, w, l);
+    if (l->has_opts) {
+        if (v->has_opts)
+            return conf_err(cx, l->node, "duplicate listen options for " STR_FMT, STR_ARG(addr_text(cx, &l->addr)));
+        v->has_opts = true;
+        v->opts = l->opts;
+    }
+    v->nservers++;
+    v->ssl |= l->ssl;
+    v->http2 |= l->http2;
+    v->proxy_protocol |= l->proxy_protocol;
+    if (l->default_server) {
+        if (v->has_default)
+            return conf_err(cx, l->node, "a duplicate default server for " STR_FMT, STR_ARG(addr_text(cx, &l->addr)));
+        v->has_default = true;
+        v->fallback = s;
+    } else if (fresh) {
+        v->fallback = s;
+    }
+    return true;
+}
+
+static void add_regex(struct conf_cx *cx, struct vhost_tables *t, struct regex *re, struct server *s) {
+    if (t->nregexes == t->cap) {
+        t->cap = t->cap ? t->cap * 2 : 4;
+        struct regex_name *grown = arena_array(cx->arena, struct regex_name, t->cap);
+        if (t->nregexes != 0)
+            memcpy(grown, t->regexes, t->nregexes * sizeof(*grown));
+        t->regexes = grown;
+    }
+    t->regexes[t->nregexes++] = (struct regex_name){re, s};
+}
+
+// The first server with a name keeps it.
+static bool put_name(struct map *m, struct str key, struct server *s) {
+    if (map_get(m, key) != NULL)
+        return false;
+    map_put(m, key, s);
+    return true;
+}
+
+// Names that begin or end with an asterisk, or begin with a dot; nginx's checks of the rest.
+static bool add_name(struct conf_cx *cx, struct vhosts *v, const struct server_name *name, struct server *s) {
+    struct vhost_tables *t = v->tables;
+    struct str n = name->text;
+    if (name->regex != NULL) {
+        add_regex(cx, t, name->regex, s);
+        return true;
+    }
+    bool fresh;
+    bool dots = false;
+    for (size_t i = 0; i + 1 < n.n; i++)
+        dots |= n.p[i] == '.' && n.p[i + 1] == '.';
+    bool head = str_starts(n, STR("*.")), tail = str_ends(n, STR(".*")), dot = n.n > 1 && n.p[0] == '.';
+    struct str middle = head ? str_from(n, 2) : tail ? str_head(n, n.n - 2) : n;
+    // nginx looks at the names of an address only when there is something to choose.
+    if (v->nservers > 1 && (dots || str_chr(middle, '*') >= 0 || ((head || tail) && middle.n == 0)))
+        return conf_err(cx, NULL, "invalid server name or wildcard \"" STR_FMT "\" on " STR_FMT, STR_ARG(n),
+                        STR_ARG(addr_text(cx, &v->addr)));
+    if (head)
+        fresh = put_name(&t->head, str_from(n, 1), s);
+    else if (tail)
+        fresh = put_name(&t->tail, str_head(n, n.n - 1), s);
+    else if (dot)
+        fresh = put_name(&t->exact, str_from(n, 1), s) && put_name(&t->head, n, s);
+    else
+        fresh = put_name(&t->exact, n, s);
+    if (!fresh)
+        conf_warn(cx, NULL, "conflicting server name \"" STR_FMT "\" on " STR_FMT ", ignored", STR_ARG(n),
+                  STR_ARG(addr_text(cx, &v->addr)));
+    return true;
+}
+
+static bool add_names(struct conf_cx *cx, struct http_world *w, struct server *s) {
+    bool ok = true;
+    conf_list_each(const struct listen_conf, l, s->listens) {
+        struct vhosts *v = vhosts_of(w, &l->addr.sa);
+        conf_list_each(const struct server_name, n, s->names) ok &= add_name(cx, v, n, s);
+    }
+    return ok;
+}
+
+bool vhosts_build(struct conf_cx *cx, struct http_world *w) {
+    bool ok = true;
+    for (unsigned i = 0; i < w->nservers; i++) {
+        conf_list_each(const struct listen_conf, l, w->servers[i]->listens) ok &= add_listen(cx, w, w->servers[i], l);
+    }
+    for (unsigned i = 0; ok && i < w->nservers; i++)
+        ok &= add_names(cx, w, w->servers[i]);
+    return ok;
+}
+
+// --- searching -----------------------------------------------------------------------------------------------------------
+
+// "a.b.example.com": ".b.example.com", ".example.com", ".com": the longest first.
+static struct server *find_head(const struct vhost_tables *t, struct str host) {
+    for (size_t i = 1; t->head.count != 0 && i < host.n; i++) {
+        if (host.p[i] != '.')
+            continue;
+        struct server *s = map_get(&t->head, str_from(host, i));
+        if (s != NULL)
+            return s;
+    }
+    return NULL;
+}
+
+static struct server *find_tail(const struct vhost_tables *t, struct str host) {
+    for (size_t i = host.n; t->tail.count != 0 && i-- > 1;) {
+        if (host.p[i] != '.' || i + 1 == host.n)
+            continue;
+        struct server *s = map_get(&t->tail, str_head(host, i + 1));
+        if (s != NULL)
+            return s;
+    }
+    return NULL;
+}
+
+struct server *vhost_find(const struct vhosts *v, struct str host, struct req *r) {
+    const struct vhost_tables *t = v->tables;
+    struct server *s = t->exact.count != 0 ? map_get(&t->exact, host) : NULL;
+    if (s == NULL && host.n != 0)
+        s = find_head(t, host);
+    if (s == NULL && host.n != 0)
+        s = find_tail(t, host);
+    for (unsigned i = 0; s == NULL && host.n != 0 && i < t->nregexes; i++) {
+        if (regex_match_req(t->regexes[i].regex, host, r))
+            s = t->regexes[i].server;
+    }
+    return s != NULL ? s : v->fallback;
+}
+
+// --- addresses -----------------------------------------------------------------------------------------------------------
+
+static bool is_wildcard(const struct sockaddr *sa) {
+    if (sa->sa_family == AF_INET)
+        return ((const struct sockaddr_in *)sa)->sin_addr.s_addr == INADDR_ANY;
+    return sa->sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)sa)->sin6_addr);
+}
+
+// A wildcard socket of this configuration takes the connections of that address.
+static bool covers(const struct sockaddr *wild, const struct vhosts *v) {
+    return is_wildcard(wild) && !v->opts.bind && v->addr.sa.sa_family == wild->sa_family && !is_wildcard(&v->addr.sa) &&
+           addr_port(&v->addr.sa) == addr_port(wild);
+}
+
+bool vhosts_own_socket(const struct http_world *w, const struct vhosts *v) {
+    for (unsigned i = 0; i < w->count; i++) {
+        if (w->at[i] != v && covers(&w->at[i]->addr.sa, v))
+            return false;
+    }
+    return true;
+}
+
+bool vhosts_need_local(const struct http_world *w, const struct sockaddr *bound) {
+    if (!is_wildcard(bound))
+        return false;
+    for (unsigned i = 0; i < w->count; i++) {
+        if (covers(bound, w->at[i]))
+            return true;
+    }
+    return false;
+}
+
+struct vhosts *vhosts_at(const struct http_world *w, const struct sockaddr *bound, const struct sockaddr *local) {
+    struct vhosts *v = local != NULL ? vhosts_of(w, local) : NULL;
+    if (v == NULL)
+        v = vhosts_of(w, bound);
+    return v;
+}

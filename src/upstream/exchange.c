@@ -1,0 +1,255 @@
+// Asking a group: which peer, how often, and when to stop. nginx's proxy_next_upstream rules, and one more: a request that
+// meets an idle connection which the peer had just closed is repeated once on a fresh one, without a word to the failure
+// counts, when repeating cannot do harm.
+#include "http/answer.h"
+#include "http/conn.h"
+#include "io/loop.h"
+#include "upstream/exchange_private.h"
+
+struct feature feature_exchange = {.name = "exchange"};
+
+struct exchange *exchange_of(const struct req *r) { return req_ctx(r, &feature_exchange); }
+
+// --- log -------------------------------------------------------------------------------------------------------------------
+
+void exchange_log(struct exchange *x, int level, int err, const char *phase, const char *note, const char *fmt, ...) {
+    struct req *r = x->r;
+    x->phase = phase;
+    if (!log_wants((enum log_level)level))
+        return;
+    char text[1024];
+    struct sbuf b;
+    sbuf_init_fixed(&b, text, sizeof(text));
+    va_list ap;
+    va_start(ap, fmt);
+    sbuf_vprintf(&b, fmt, ap);
+    va_end(ap);
+    if (x->peer != NULL || r->asked.p == NULL)
+        r->asked = arena_printf(&r->arena, STR_FMT STR_FMT "%s%s" STR_FMT, STR_ARG(x->scheme),
+                                STR_ARG(x->peer != NULL ? x->peer->name : x->group->name),
+                                x->peer != NULL && x->peer->addr.sa.sa_family == AF_UNIX ? ":" : "",
+                                x->uri.n != 0 && x->uri.p[0] != '/' ? "/" : "", STR_ARG(x->uri));
+    const char *before = r->phase;
+    r->phase = note == NULL ? phase : arena_printf(&r->arena, "%s (%s)", phase, note).p;
+    log_msg((enum log_level)level, err, "%s", sbuf_cstr(&b));
+    r->phase = before;
+}
+
+const char *exchange_note(struct exchange *x, const char *directive, uint64_t value, const char *unit) {
+    return arena_printf(&x->r->arena, "%s_%s %llu%s%s", x->family, directive, (unsigned long long)value, *unit ? " " : "", unit).p;
+}
+
+// --- ends ------------------------------------------------------------------------------------------------------------------
+
+static void note_counters(struct exchange *x) {
+    struct attempt *a = exchange_attempt(x);
+    if (x->link != NULL) {
+        a->bytes_sent += link_bytes_out(x->link) - x->base_out;
+        a->bytes_received += link_bytes_in(x->link) - x->base_in;
+    }
+    a->response_ms = loop_now(x->r->loop) - a->start_ms;
+}
+
+void exchange_drop_link(struct exchange *x) {
+    send_end(x);
+    note_counters(x);
+    link_free(x->link);
+    x->link = NULL;
+    chain_done(&x->early);
+    block_unref(x->head_block);
+    x->head_block = NULL;
+}
+
+static void release(struct exchange *x, enum peer_result result) {
+    if (x->peer == NULL || x->released)
+        return;
+    x->released = true;
+    const char *before = x->r->phase;
+    if (result == PEER_FAILED)
+        x->r->phase = x->phase;
+    group_release(x->group, x->peer, result, loop_now(x->r->loop));
+    x->r->phase = before;
+}
+
+// A client that goes away cancels the request's task, until the back end has nothing more to give.
+static void watch_client(struct exchange *x, bool on) {
+    if (x->watched == NULL && on && x->r->conn != NULL && !x->gw->ignore_client_abort) {
+        x->watched = x->r->conn->link;
+        link_watch(x->watched, task_self());
+    } else if (x->watched != NULL && !on) {
+        link_watch(x->watched, NULL);
+        x->watched = NULL;
+    }
+}
+
+void exchange_done(struct exchange *x, bool clean) {
+    if (x->done)
+        return;
+    x->done = true;
+    watch_client(x, false);
+    send_end(x);
+    note_counters(x);
+    bool keep = clean && x->keepalive && x->request_sent && chain_empty(&x->early) && x->link != NULL;
+    chain_done(&x->early);
+    if (keep)
+        pool_give_for(x->group, x->peer, x->link, x->link_requests + 1, x->link_since, x->keep_ms);
+    else
+        link_free(x->link);
+    x->link = NULL;
+    release(x, PEER_OK);
+}
+
+// With the request's arena: bodies have called exchange_done before, unless no body was ever made.
+static void forget(void *arg) {
+    struct exchange *x = arg;
+    CHECK(x->sender == NULL && x->request_body == NULL);
+    watch_client(x, false);
+    chain_done(&x->early);
+    chain_done(&x->out);
+    link_free(x->link);
+    x->link = NULL;
+    release(x, PEER_NEUTRAL);
+    block_unref(x->head_block);
+    x->head_block = NULL;
+}
+
+// --- tries -----------------------------------------------------------------------------------------------------------------
+
+static void begin(struct exchange *x) {
+    struct req *r = x->r;
+    x->prev = exchange_of(r);
+    req_set_ctx(r, &feature_exchange, x);
+    x->attempts = &x->first;
+    x->attempts_cap = 1;
+    x->start_ms = loop_now(r->loop);
+    x->keep_ms = UINT64_MAX;
+    x->request_length = -1;
+    chain_init(&x->out, loop_blocks(r->loop));
+    chain_init(&x->early, loop_blocks(r->loop));
+    x->tried = arena_array(&r->arena, uint64_t, group_bits(x->group));
+    int64_t tries = 0;
+    for (unsigned i = 0; i < x->group->npeers; i++)
+        tries += (x->group->peers[i].flags & PEER_DOWN) == 0;
+    x->tries_left = x->gw->next_upstream_tries > 0 ? MIN(tries, x->gw->next_upstream_tries) : tries;
+    arena_cleanup(&r->arena, forget, x);
+}
+
+static void add_attempt(struct exchange *x, struct str addr) {
+    if (x->nattempts == EXCHANGE_ATTEMPTS_MAX)
+        x->nattempts--; // the last place tells of the latest
+    if (x->nattempts == x->attempts_cap) {
+        unsigned cap = x->attempts_cap == 1 ? 8 : EXCHANGE_ATTEMPTS_MAX;
+        struct attempt *more = arena_array(&x->r->arena, struct attempt, cap);
+        memcpy(more, x->attempts, x->nattempts * sizeof(*more));
+        x->attempts = more;
+        x->attempts_cap = cap;
+    }
+    x->attempts[x->nattempts++] = (struct attempt){
+        .addr = addr,
+        .start_ms = loop_now(x->r->loop),
+        .connect_ms = UINT64_MAX,
+        .header_ms = UINT64_MAX,
+        .response_ms = UINT64_MAX,
+    };
+}
+
+static bool time_is_over(const struct exchange *x) {
+    uint64_t limit = x->gw->next_upstream_timeout;
+    return limit != 0 && loop_now(x->r->loop) - x->start_ms >= limit;
+}
+
+// nginx: POST, LOCK and PATCH are not repeated once something of them was sent, unless non_idempotent.
+static unsigned with_method(const struct exchange *x, unsigned why) {
+    enum method m = method_from(x->method);
+    bool unsafe = m == METHOD_POST || m == METHOD_LOCK || m == METHOD_PATCH;
+    return unsafe && x->bytes_sent_any ? why | NEXT_NON_IDEMPOTENT : why;
+}
+
+static bool wants_next(const struct exchange *x, unsigned why) {
+    unsigned mask = with_method(x, why);
+    return (x->gw->next_upstream & NEXT_OFF) == 0 && (x->gw->next_upstream & mask) == mask && !x->streamed_any &&
+           !time_is_over(x);
+}
+
+static unsigned bit_of_status(unsigned status) {
+    switch (status) {
+    case 500: return NEXT_500;
+    case 502: return NEXT_502;
+    case 503: return NEXT_503;
+    case 504: return NEXT_504;
+    case 403: return NEXT_403;
+    case 404: return NEXT_404;
+    case 429: return NEXT_429;
+    default: return 0;
+    }
+}
+
+// The answer is one that proxy_next_upstream names, and there is another peer to ask.
+static bool refuse_answer(struct exchange *x, struct try_result *t) {
+    unsigned why = bit_of_status(x->head.status);
+    if (why == 0 || x->tries_left <= 1 || !wants_next(x, why))
+        return false;
+    *t = (struct try_result){TRY_FAILED, why, x->head.status, false};
+    exchange_drop_link(x);
+    return true;
+}
+
+static struct try_result ask_peer(struct exchange *x) {
+    struct try_result t = exchange_try(x, false);
+    if (t.end == TRY_FAILED && t.dead_reuse) {
+        exchange_log(x, LOG_INFO, 0, "sending request to upstream", NULL,
+                     "upstream had closed an idle connection, repeating the request on a new one");
+        t = exchange_try(x, true);
+    }
+    return t;
+}
+
+static unsigned no_live_upstreams(struct exchange *x) {
+    x->peer = NULL;
+    x->r->asked = STR_NONE;
+    add_attempt(x, x->group->name);
+    exchange_attempt(x)->status = 502;
+    exchange_attempt(x)->response_ms = 0;
+    exchange_log(x, LOG_ERR, 0, "connecting to upstream", NULL, "no live upstreams");
+    return 502;
+}
+
+static unsigned run_tries(struct exchange *x) {
+    for (;;) {
+        struct peer *p = group_choose(x->group, x->r, x->tried, loop_now(x->r->loop));
+        if (p == NULL)
+            return no_live_upstreams(x);
+        x->peer = p;
+        x->released = false;
+        add_attempt(x, p->name);
+        struct try_result t = ask_peer(x);
+        struct attempt *a = exchange_attempt(x);
+        if (t.end == TRY_ANSWERED) {
+            a->status = x->head.status;
+            a->header_ms = loop_now(x->r->loop) - a->start_ms;
+            if (!refuse_answer(x, &t))
+                return 0;
+        }
+        if (t.end == TRY_STOPPED) {
+            release(x, PEER_NEUTRAL);
+            return t.status;
+        }
+        a->status = t.status;
+        release(x, t.why & (NEXT_403 | NEXT_404) ? PEER_NEUTRAL : PEER_FAILED);
+        x->tries_left--;
+        if (x->tries_left <= 0 || !wants_next(x, t.why))
+            return t.status;
+    }
+}
+
+unsigned exchange_run(struct exchange *x) {
+    begin(x);
+    unsigned status = send_prepare(x);
+    if (status != 0)
+        return status;
+    watch_client(x, true);
+    status = run_tries(x);
+    if (status != 0)
+        watch_client(x, false);
+    return status;
+}

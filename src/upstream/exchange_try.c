@@ -1,0 +1,179 @@
+// One try at one peer: a connection, the request, the head of the response, and what the error log says when that fails.
+#include "http/conn.h"
+#include "io/connect.h"
+#include "io/loop.h"
+#include "io/tcp.h"
+#include "upstream/exchange_private.h"
+
+static const char connecting[] = "connecting to upstream", sending[] = "sending request to upstream",
+                  reading[] = "reading response header from upstream";
+
+static struct try_result failed(unsigned why, unsigned status) { return (struct try_result){TRY_FAILED, why, status, false}; }
+static struct try_result stopped(unsigned status) { return (struct try_result){TRY_STOPPED, 0, status, false}; }
+
+// --- a connection ------------------------------------------------------------------------------------------------------------
+
+// An idle link that is alive as far as that is known without asking. A body that can be read only once cannot be sent again
+// when the link proves dead, so the kernel is asked first; other requests that meet a closed link are repeated.
+static struct link *take_idle(struct exchange *x) {
+    struct link *l;
+    while ((l = pool_take(x->group, x->peer)) != NULL) {
+        pool_facts(l, &x->link_requests, &x->link_since);
+        if (!x->streaming || link_alive(l))
+            return l;
+        link_free(l);
+    }
+    return NULL;
+}
+
+// Whether an address is bound; *ok false when the value is no address.
+static bool bind_address(struct exchange *x, struct addr_full *a, bool *ok) {
+    *ok = true;
+    if (x->gw->bind == NULL || x->peer->addr.sa.sa_family == AF_UNIX)
+        return false;
+    struct str text = req_eval(x->r, x->gw->bind);
+    if (text.n == 0)
+        return false;
+    const char *why;
+    if (addr_parse(a, text, 0, false, &why))
+        return true;
+    *ok = false;
+    exchange_log(x, LOG_ERR, 0, connecting, NULL, "invalid local address \"" STR_FMT "\"", STR_ARG(text));
+    return false;
+}
+
+static int connect_fresh(struct exchange *x) {
+    struct addr_full from;
+    bool ok, bound = bind_address(x, &from, &ok);
+    int err = 0;
+    x->link = connect_to(&x->peer->addr, bound ? &from : NULL, x->gw->connect_timeout, &err);
+    if (x->link == NULL)
+        return err;
+    x->link_requests = 0;
+    x->link_since = loop_now(x->r->loop);
+    if (x->gw->socket_keepalive)
+        tcp_keepalive(x->link);
+    return 0;
+}
+
+static void log_connect(struct exchange *x, int err) {
+    if (err == -ETIMEDOUT) {
+        exchange_log(x, LOG_ERR, ETIMEDOUT, connecting, exchange_note(x, "connect_timeout", x->gw->connect_timeout, "ms"),
+                     "upstream timed out");
+        return;
+    }
+    bool usual = err == -ECONNREFUSED || err == -ECONNRESET || err == -EAGAIN || err == -ENETDOWN || err == -ENETUNREACH ||
+                 err == -EHOSTDOWN || err == -EHOSTUNREACH;
+    if (x->peer->addr.sa.sa_family == AF_UNIX)
+        exchange_log(x, usual ? LOG_ERR : LOG_CRIT, -err, connecting, NULL, "connect() to " STR_FMT " failed",
+                     STR_ARG(x->peer->name));
+    else
+        exchange_log(x, usual ? LOG_ERR : LOG_CRIT, -err, connecting, NULL, "connect() failed");
+}
+
+// --- what went wrong -----------------------------------------------------------------------------------------------------------
+
+static struct try_result client_left(struct exchange *x, const char *phase) {
+    const struct conn *c = x->r->conn;
+    if (c == NULL || link_gone(c->link))
+        exchange_log(x, LOG_INFO, 0, phase, NULL,
+                     "client prematurely closed connection, so upstream connection is closed too");
+    else
+        exchange_log(x, LOG_INFO, 0, phase, NULL, "request cancelled, so upstream connection is closed too");
+    return stopped(499);
+}
+
+// The peer closed before its kernel had any byte of this request: its FIN does not acknowledge one. Nobody can have acted on
+// it then, whatever the method.
+static bool provably_unread(const struct exchange *x, int err) {
+    uint64_t open;
+    return err == -EPIPE && x->send_error == 0 && tcp_unacknowledged(x->link, &open) &&
+           open >= link_bytes_out(x->link) - x->base_out;
+}
+
+// An idle connection that was dead already, and a request that may be sent again.
+static bool dead_reuse(struct exchange *x, int err, bool sent_before) {
+    bool closed = err == -EPIPE || err == -ECONNRESET;
+    if (!x->reused || x->any_received || !closed || x->streamed_any)
+        return false;
+    if (link_bytes_out(x->link) == x->base_out || provably_unread(x, err)) {
+        x->bytes_sent_any = sent_before;
+        return true;
+    }
+    return method_is_idempotent(method_from(x->method));
+}
+
+static struct try_result explain(struct exchange *x, int err) {
+    if (x->body_error != 0) {
+        if (x->body_error == -ECANCELED)
+            return client_left(x, sending);
+        return stopped(req_body_error_status(x->r, x->body_error));
+    }
+    const char *phase = x->request_sent ? reading : sending;
+    switch (err) {
+    case -ECANCELED:
+        return client_left(x, phase);
+    case -EINVAL:
+        exchange_log(x, LOG_ERR, 0, sending, NULL, "the request cannot be expressed for the upstream");
+        return stopped(500);
+    case -ENOMEM:
+        exchange_log(x, LOG_CRIT, ENOMEM, sending, NULL, "no task for sending a request");
+        return stopped(500);
+    case -EPROTO:
+        return failed(NEXT_INVALID_HEADER, 502);
+    case -ETIMEDOUT:
+        if (x->send_error == -ETIMEDOUT)
+            exchange_log(x, LOG_ERR, ETIMEDOUT, sending, exchange_note(x, "send_timeout", x->gw->send_timeout, "ms"),
+                         "upstream timed out");
+        else
+            exchange_log(x, LOG_ERR, ETIMEDOUT, phase, exchange_note(x, "read_timeout", x->gw->read_timeout, "ms"),
+                         "upstream timed out");
+        return failed(NEXT_TIMEOUT, 504);
+    default:
+        break;
+    }
+    if (x->send_error != 0)
+        exchange_log(x, LOG_ERR, (int)-x->send_error, sending, NULL, "writev() failed");
+    else if (err == -EPIPE)
+        exchange_log(x, LOG_ERR, 0, phase, x->reused ? "on a kept connection" : NULL, "upstream prematurely closed connection");
+    else
+        exchange_log(x, LOG_ERR, -err, phase, NULL, "recv() failed");
+    return failed(NEXT_ERROR, 502);
+}
+
+// --- the try ---------------------------------------------------------------------------------------------------------------------
+
+static int get_link(struct exchange *x, bool fresh) {
+    x->link = fresh ? NULL : take_idle(x);
+    x->reused = x->link != NULL;
+    int err = x->reused ? 0 : connect_fresh(x);
+    if (err != 0)
+        return err;
+    struct attempt *a = exchange_attempt(x);
+    a->reused = x->reused;
+    a->connect_ms = loop_now(x->r->loop) - a->start_ms;
+    x->base_in = link_bytes_in(x->link);
+    x->base_out = link_bytes_out(x->link);
+    return 0;
+}
+
+struct try_result exchange_try(struct exchange *x, bool fresh) {
+    bool sent_before = x->bytes_sent_any;
+    send_begin(x);
+    int err = get_link(x, fresh);
+    if (err != 0) {
+        exchange_attempt(x)->response_ms = loop_now(x->r->loop) - exchange_attempt(x)->start_ms;
+        if (err == -ECANCELED)
+            return client_left(x, connecting);
+        log_connect(x, err);
+        return err == -ETIMEDOUT ? failed(NEXT_TIMEOUT, 504) : failed(NEXT_ERROR, 502);
+    }
+    err = send_and_await(x);
+    if (err == 0)
+        return (struct try_result){.end = TRY_ANSWERED};
+    struct try_result t = {TRY_FAILED, NEXT_ERROR, 502, true};
+    if (!(err != -ECANCELED && x->body_error == 0 && dead_reuse(x, err, sent_before)))
+        t = explain(x, err);
+    exchange_drop_link(x);
+    return t;
+}

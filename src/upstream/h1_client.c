@@ -1,0 +1,128 @@
+// The request of an HTTP/1 exchange: made from types and from the client's fields one by one; no received bytes are passed on
+// as framing.
+#include "upstream/h1_client.h"
+#include "wire/chunked.h"
+#include "wire/http1.h"
+
+// Never taken from the client: framing and the connection are ours.
+static const uint16_t ours[] = {FIELD_HOST,   FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_TRANSFER_ENCODING, FIELD_TE,
+                                FIELD_EXPECT, FIELD_KEEP_ALIVE, FIELD_UPGRADE,        FIELD_PROXY_CONNECTION,  FIELD_TRAILER,
+                                FIELD_HTTP2_SETTINGS};
+
+static bool in_set(const uint64_t *set, unsigned id) { return (set[id >> 6] >> (id & 63) & 1) != 0; }
+static void add_to_set(uint64_t *set, unsigned id) { set[id >> 6] |= (uint64_t)1 << (id & 63); }
+
+void h1_request_conf_ready(struct h1_request_conf *rc) {
+    rc->replaced[0] = rc->replaced[1] = 0;
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+        add_to_set(rc->replaced, ours[i]);
+    conf_list_each(const struct h1_set_header, h, rc->set_headers) {
+        if (h->id != FIELD_UNKNOWN)
+            add_to_set(rc->replaced, h->id);
+    }
+}
+
+static const struct h1_set_header *find_set(const struct h1_request_conf *rc, unsigned id) {
+    conf_list_each(const struct h1_set_header, h, rc->set_headers) {
+        if (h->id == id)
+            return h;
+    }
+    return NULL;
+}
+
+// A value from the configuration that would break the framing is left out; the log says so.
+static void put(struct exchange *x, struct sbuf *to, struct str name, struct str value) {
+    if (http1_put_field(to, name, value) != 0)
+        exchange_log(x, LOG_ERR, 0, "sending request to upstream", NULL,
+                     "field \"" STR_FMT "\" left out: its value holds line breaks or NUL", STR_ARG(name));
+}
+
+static void put_connection(struct exchange *x, const struct h1_request_conf *rc, struct sbuf *to) {
+    if (find_set(rc, FIELD_CONNECTION) != NULL)
+        return;
+    bool close = rc->version == 10 || x->group->keepalive == 0;
+    if (close)
+        sbuf_lit(to, "Connection: close\r\n");
+    x->keepalive = !close;
+}
+
+static void put_set_fields(struct exchange *x, const struct h1_request_conf *rc, struct sbuf *to) {
+    x->keepalive = rc->version >= 11;
+    conf_list_each(const struct h1_set_header, h, rc->set_headers) {
+        if (h->id == FIELD_CONTENT_LENGTH || h->id == FIELD_TRANSFER_ENCODING)
+            continue;
+        struct str value = req_eval(x->r, h->value);
+        if (h->id == FIELD_CONNECTION && list_has_token(value, STR("close")))
+            x->keepalive = false;
+        else if (h->id == FIELD_CONNECTION && list_has_token(value, STR("keep-alive")))
+            x->keepalive = true;
+        if (value.n != 0)
+            put(x, to, h->name, value);
+    }
+    if (find_set(rc, FIELD_HOST) == NULL)
+        put(x, to, STR("Host"), x->host);
+    put_connection(x, rc, to);
+}
+
+static void put_framing(struct exchange *x, struct sbuf *to) {
+    if (x->request_length >= 0) {
+        sbuf_lit(to, "Content-Length: ");
+        sbuf_u64(to, (uint64_t)x->request_length);
+        sbuf_lit(to, "\r\n");
+    } else if (x->has_body) {
+        sbuf_lit(to, "Transfer-Encoding: chunked\r\n");
+    }
+}
+
+static bool is_set_by_name(const struct h1_request_conf *rc, struct str name) {
+    conf_list_each(const struct h1_set_header, h, rc->set_headers) {
+        if (h->id == FIELD_UNKNOWN && h->name.n == name.n && str_ieq(h->name, name))
+            return true;
+    }
+    return false;
+}
+
+static void put_client_fields(struct exchange *x, const struct h1_request_conf *rc, struct sbuf *to) {
+    const struct head *in = &x->r->in;
+    // Fields that Connection names belong to the client's hop (RFC 9110 7.6.1).
+    struct str named = head_has(in, FIELD_CONNECTION) ? head_join(in, FIELD_CONNECTION, &x->r->arena) : STR_NONE;
+    if (str_ieq(named, STR("keep-alive")) || str_ieq(named, STR("close")))
+        named = STR_NONE;
+    head_each(f, in) {
+        if (f->id == FIELD_UNKNOWN ? is_set_by_name(rc, f->name) : in_set(rc->replaced, f->id))
+            continue;
+        if (named.n != 0 && list_has_token(named, f->name))
+            continue;
+        http1_put_field(to, f->name, f->value);
+    }
+}
+
+static bool put_head(struct exchange *x, struct sbuf *to) {
+    const struct h1_request_conf *rc = x->protocol_conf;
+    if (x->uri.n == 0 || scan_ctl_sp(x->uri.p, x->uri.n) != x->uri.n || !is_token(x->method))
+        return false;
+    http1_put_request_line(to, x->method, x->uri, rc->version);
+    put_set_fields(x, rc, to);
+    put_framing(x, to);
+    if (x->gw->pass_request_headers)
+        put_client_fields(x, rc, to);
+    sbuf_lit(to, "\r\n");
+    return true;
+}
+
+static void frame(struct exchange *x, struct chain *bytes, bool last) {
+    if (x->request_length >= 0)
+        return;
+    if (bytes->bytes != 0) {
+        char line[CHUNKED_HEAD_MAX];
+        struct chain before;
+        chain_init(&before, bytes->pool);
+        chain_add_copy(&before, str_n(line, chunked_put_head(line, bytes->bytes)));
+        chain_prepend(bytes, &before);
+        chain_add_const(bytes, "\r\n", 2);
+    }
+    if (last)
+        chain_add_const(bytes, CHUNKED_LAST, sizeof(CHUNKED_LAST) - 1);
+}
+
+const struct protocol h1_client = {"http", put_head, frame, h1_read_head, h1_response_body};

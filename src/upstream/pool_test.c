@@ -1,0 +1,235 @@
+// The pool: own links, links of another loop, limits, and links that die while idle. The storm runs under the thread sanitizer.
+#include "base/test.h"
+#include "io/loop.h"
+#include "upstream/state.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct peer peer = {.name = STR_INIT("unix:x"), .weight = 1, .addr = {.un = {.sun_family = AF_UNIX}}};
+static struct group group = {.name = STR_INIT("test"), .peers = &peer, .npeers = 1, .keepalive = 8, .keepalive_requests = INT64_MAX,
+                             .keepalive_time_ms = UINT64_MAX, .keepalive_timeout_ms = 60000};
+
+// A link on this loop; *other is the far end.
+static struct link *make(int *other) {
+    int fds[2];
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+    *other = fds[1];
+    struct link *l = link_new_fd(fds[0], NULL);
+    EXPECT(l != NULL);
+    return l;
+}
+
+static void turns(struct loop *l, int n) {
+    for (int i = 0; i < n; i++)
+        loop_turn(l, 1);
+}
+
+static bool ended(int fd) {
+    char c;
+    return recv(fd, &c, 1, MSG_DONTWAIT) == 0;
+}
+
+TEST(pool_own_loop) {
+    struct loop *l = loop_new(0);
+    group.state = group_state_new(&group);
+    int far[3];
+    struct link *a = make(&far[0]), *b = make(&far[1]);
+    pool_give(&group, &peer, a, 3, 77);
+    pool_give(&group, &peer, b, 4, 78);
+    EXPECT_INT(group.state->idle, 2);
+    EXPECT(pool_take(&group, &peer) == b); // the warmest first
+    int64_t requests;
+    uint64_t since;
+    pool_facts(b, &requests, &since);
+    EXPECT_INT(requests, 4);
+    EXPECT_INT(since, 78);
+    EXPECT(pool_take(&group, &peer) == a);
+    EXPECT(pool_take(&group, &peer) == NULL);
+    pool_give(&group, &peer, a, 3, loop_now(l));
+    pool_give(&group, &peer, b, 3, loop_now(l));
+    close(far[1]); // dies idle
+    turns(l, 3);
+    EXPECT_INT(group.state->idle, 1);
+    EXPECT(write(far[0], "?", 1) == 1); // speaks unasked
+    turns(l, 3);
+    EXPECT_INT(group.state->idle, 0);
+    close(far[0]);
+    pools_close();
+    loop_free(l);
+    group_state_unref(group.state);
+}
+
+TEST(pool_limits) {
+    struct loop *l = loop_new(0);
+    struct group g = group;
+    g.keepalive = 2;
+    g.keepalive_requests = 10;
+    g.keepalive_timeout_ms = 20;
+    g.state = group_state_new(&g);
+    int far[5];
+    for (int i = 0; i < 3; i++)
+        pool_give(&g, &peer, make(&far[i]), 1, loop_now(l));
+    EXPECT_INT(g.state->idle, 2);
+    EXPECT(ended(far[0]) && !ended(far[1])); // the oldest went
+    pool_give(&g, &peer, make(&far[3]), 10, loop_now(l));
+    EXPECT(ended(far[3])); // served its requests
+    usleep(30000);
+    turns(l, 40);
+    EXPECT_INT(g.state->idle, 0); // too old
+    g.keepalive = 0;
+    pool_give(&g, &peer, make(&far[4]), 1, loop_now(l));
+    EXPECT(ended(far[4]));
+    for (int i = 0; i < 5; i++)
+        close(far[i]);
+    pools_close();
+    loop_free(l);
+    group_state_unref(g.state);
+}
+
+// A group that ends closes what is idle for it, and its state goes with the last of them.
+TEST(pool_forget) {
+    struct loop *l = loop_new(0);
+    struct group g = group;
+    g.state = group_state_new(&g);
+    int far;
+    pool_give(&g, &peer, make(&far), 1, loop_now(l));
+    pool_forget(g.state);
+    group_state_unref(g.state);
+    EXPECT(!ended(far));
+    turns(l, 2);
+    EXPECT(ended(far));
+    close(far);
+    pools_close();
+    loop_free(l);
+}
+
+// --- two loops ---------------------------------------------------------------------------------------------------------------------
+
+enum { LOOPS = 2, ROUNDS = 1500 };
+
+struct worker {
+    unsigned id;
+    pthread_t thread;
+    unsigned taken, made;
+    bool ended;
+};
+static pthread_barrier_t barrier;
+static _Atomic unsigned all_stolen;
+
+// The far end's descriptor travels as the number of requests.
+static void round_of(struct worker *wk, unsigned *seed) {
+    int64_t far;
+    uint64_t since;
+    struct link *l = pool_take(&group, &peer);
+    if (l == NULL) {
+        int fd;
+        l = make(&fd);
+        far = fd;
+        wk->made++;
+    } else {
+        pool_facts(l, &far, &since);
+        wk->taken++;
+        all_stolen += since != wk->id;
+    }
+    char c = 0;
+    struct chain out;
+    chain_init(&out, loop_blocks(loop_self()));
+    chain_add_const(&out, "x", 1);
+    ssize_t n = link_try_write(l, &out, false);
+    chain_done(&out);
+    if (n == 1)
+        EXPECT(read((int)far, &c, 1) == 1 && c == 'x');
+    if (rand_r(seed) % 4 == 0)
+        task_sleep_ms((unsigned)rand_r(seed) % 2);
+    if (n != 1 || rand_r(seed) % 4 == 0) {
+        link_free(l);
+        close((int)far);
+    } else {
+        pool_give(&group, &peer, l, far, wk->id);
+    }
+}
+
+static void worker_task(void *arg) {
+    struct worker *wk = arg;
+    unsigned seed = wk->id + 1;
+    // The machine may run the loops one after the other for a while.
+    for (unsigned i = 0; i < ROUNDS || (all_stolen < 20 && i < 100 * ROUNDS); i++) {
+        round_of(wk, &seed);
+        if (i % 8 == 0)
+            task_yield();
+    }
+    wk->ended = true;
+}
+
+static void *worker_main(void *arg) {
+    struct worker *wk = arg;
+    struct loop *l = loop_new(wk->id);
+    pthread_barrier_wait(&barrier);
+    for (int i = 0; i < 3; i++)
+        EXPECT(task_new(worker_task, wk, "worker") != NULL);
+    while (task_count(l) > 0)
+        loop_turn(l, 1);
+    pools_close();
+    for (int i = 0; i < 5; i++)
+        loop_turn(l, 0);
+    pthread_barrier_wait(&barrier);
+    loop_free(l);
+    return NULL;
+}
+
+TEST(pool_storm_of_two_loops) {
+    group.state = group_state_new(&group);
+    struct worker workers[LOOPS] = {0};
+    pthread_barrier_init(&barrier, NULL, LOOPS);
+    for (unsigned i = 0; i < LOOPS; i++) {
+        workers[i].id = i;
+        EXPECT(pthread_create(&workers[i].thread, NULL, worker_main, &workers[i]) == 0);
+    }
+    unsigned taken = 0;
+    for (unsigned i = 0; i < LOOPS; i++) {
+        pthread_join(workers[i].thread, NULL);
+        taken += workers[i].taken;
+    }
+    EXPECT(taken > ROUNDS);
+    EXPECT(all_stolen >= 20);
+    EXPECT_INT(group.state->idle, 0);
+    group_state_unref(group.state);
+}
+
+// One loop's link serves the other: the same connection, and the first loop forgets it.
+static void *thief_main(void *arg) {
+    struct loop *l = loop_new(1);
+    struct link *got = pool_take(&group, &peer);
+    struct chain out;
+    chain_init(&out, loop_blocks(l));
+    chain_add_const(&out, "hello", 5);
+    *(bool *)arg = got != NULL && link_try_write(got, &out, false) == 5;
+    chain_done(&out);
+    link_free(got);
+    pools_close();
+    loop_free(l);
+    return NULL;
+}
+
+TEST(pool_taken_by_another_loop) {
+    struct loop *l = loop_new(0);
+    group.state = group_state_new(&group);
+    int far;
+    pool_give(&group, &peer, make(&far), 1, loop_now(l));
+    bool ok = false;
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, thief_main, &ok) == 0);
+    pthread_join(thread, NULL);
+    EXPECT(ok);
+    char text[8];
+    EXPECT(read(far, text, sizeof(text)) == 5);
+    EXPECT_INT(group.state->idle, 0);
+    EXPECT(ended(far)); // nothing of it is left with the first loop
+    turns(l, 2);
+    close(far);
+    pools_close();
+    loop_free(l);
+    group_state_unref(group.state);
+}
