@@ -53,7 +53,7 @@ void link_free(struct link *l) {
     timer_remove(&l->timer);
     drop_unread(l);
     l->ops->close(l);
-    l->source.magic = 0;
+    l->source.magic = SOURCE_DEAD;
     if (l->accepted) {
         atomic_fetch_sub_explicit(&loop->connections, 1, memory_order_relaxed);
         if (UNLIKELY(loop->accept_paused))
@@ -114,8 +114,6 @@ static int news_now(const struct link *l) {
 }
 
 void link_event(struct link *l, uint32_t events) {
-    if (UNLIKELY(l->source.magic != SOURCE_LINK))
-        return; // freed in this batch
     if (UNLIKELY(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))) {
         l->gone = l->readable = true;
         if (events & (EPOLLHUP | EPOLLERR))

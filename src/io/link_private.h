@@ -25,7 +25,7 @@ struct link_ops {
 };
 
 struct link {
-    struct source source; // SOURCE_LINK; 0 once freed
+    struct source source; // SOURCE_LINK
     int fd;               // -1: memory
     const struct link_ops *ops;
     struct loop *loop;

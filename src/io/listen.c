@@ -7,7 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ACCEPT_BATCH = 64, PAUSE_MS = 500 };
+// A shortage is logged when it begins, and again when it begins after so long without one.
+enum { ACCEPT_BATCH = 64, PAUSE_MS = 500, QUIET_MS = 60000 };
 
 // --- opening -------------------------------------------------------------------------------------------------------------
 
@@ -100,7 +101,7 @@ int listen_open(const struct addr_full *a, const struct listen_opts *o, const ch
 struct listen_source {
     struct source source; // SOURCE_LISTENER
     bool watched;         // in epoll
-    bool told_files, told_limit; // logged, until accepting works again
+    uint64_t quiet_files, quiet_limit; // until then a shortage is the one that was logged
     struct listener *listener;
     struct loop *loop;
     struct loop **loops;
@@ -165,7 +166,7 @@ static void watch(struct listen_source *s) {
     if (epoll_ctl(s->loop->epoll_fd, EPOLL_CTL_ADD, s->listener->fd, &e) == 0)
         s->watched = true;
     else
-        log_msg(LOG_ALERT, errno, "epoll_ctl() of a listening socket failed");
+        log_msg(LOG_CRIT, errno, "epoll_ctl() of a listening socket failed");
 }
 
 static void unwatch(struct listen_source *s) {
@@ -214,7 +215,7 @@ static void adopt(struct listener *n, int fd, const struct sockaddr *remote) {
     if (loop->closing)
         close(fd);
     else
-        log_msg(LOG_ALERT, errno, "an accepted connection could not be registered");
+        log_msg(LOG_CRIT, errno, "an accepted connection could not be registered");
     atomic_fetch_sub_explicit(&loop->connections, 1, memory_order_relaxed);
 }
 
@@ -242,6 +243,12 @@ static void give(struct listen_source *s, struct loop *to, int fd, const struct 
     inbox_post(to, &h->message);
 }
 
+static bool shortage_begins(const struct listen_source *s, uint64_t *quiet_until) {
+    bool begins = s->loop->now >= *quiet_until;
+    *quiet_until = s->loop->now + QUIET_MS;
+    return begins;
+}
+
 // False: no more now.
 static bool accept_failed(struct listen_source *s, int err) {
     switch (err) {
@@ -251,9 +258,8 @@ static bool accept_failed(struct listen_source *s, int err) {
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-        if (!s->told_files)
+        if (shortage_begins(s, &s->quiet_files))
             log_msg(LOG_CRIT, err, "accept4() failed, trying again every %d ms", PAUSE_MS);
-        s->told_files = true;
         pause_accepting(s);
         return false;
     default: // the connection is gone already, or of no use (accept(2), Error handling)
@@ -262,16 +268,13 @@ static bool accept_failed(struct listen_source *s, int err) {
 }
 
 static void limit_reached(struct listen_source *s) {
-    if (!s->told_limit)
-        log_msg(LOG_ALERT, 0, "%u worker_connections are not enough", s->limit);
-    s->told_limit = true;
+    if (shortage_begins(s, &s->quiet_limit))
+        log_msg(LOG_CRIT, 0, "%u worker_connections are not enough", s->limit);
     s->loop->accept_paused = true;
     pause_accepting(s);
 }
 
 void listener_event(struct listen_source *s) {
-    if (!s->watched)
-        return; // stopped or paused in this batch
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         struct loop *to = fewest(s);
         if (connections_of(to) >= s->limit) {
@@ -291,8 +294,9 @@ void listener_event(struct listen_source *s) {
                 continue;
             return;
         }
-        s->told_files = s->told_limit = false;
         give(s, to, fd, &remote.ip);
+        if (!s->watched)
+            return; // stopped by what it led to
     }
 }
 
@@ -318,6 +322,16 @@ void listener_stop(struct listener *n, struct loop *l) {
             continue;
         unwatch(s);
         timer_remove(&s->again);
+        list_remove(&s->node);
+        s->source.magic = SOURCE_DEAD;
+        list_push_back(&l->dead_listeners, &s->node);
+    }
+    if (!l->dispatching)
+        listeners_free_dead(l);
+}
+
+void listeners_free_dead(struct loop *l) {
+    list_each_safe(s, &l->dead_listeners, struct listen_source, node) {
         list_remove(&s->node);
         free(s);
     }

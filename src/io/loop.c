@@ -134,6 +134,7 @@ struct loop *loop_new(unsigned id) {
     task_queue_init(&l->yielded);
     list_init(&l->parked);
     list_init(&l->listeners);
+    list_init(&l->dead_listeners);
     l->now = monotonic(l);
     l->text_second = INT64_MIN;
     wall_check(l);
@@ -157,6 +158,7 @@ void loop_free(struct loop *l) {
     for (unsigned i = 0; i < l->free_hook_count; i++)
         l->free_hooks[i].fn(l->free_hooks[i].arg);
     links_free_dead(l);
+    listeners_free_dead(l);
     CHECK(l->tasks == 0 && list_empty(&l->parked) && list_empty(&l->listeners));
     timer_remove(&l->trim_timer);
     stacks_free(l->stacks, task_forget);
@@ -242,7 +244,7 @@ static void dispatch(struct loop *l, int n) {
         else if (s->magic == SOURCE_LISTENER)
             listener_event((struct listen_source *)s);
         else
-            CHECK(s->magic == SOURCE_WAKE);
+            CHECK(s->magic == SOURCE_WAKE || s->magic == SOURCE_DEAD);
     }
 }
 
@@ -266,6 +268,8 @@ static void turn(struct loop *l, int timeout_ms) {
         l->hooks[i].fn(l->hooks[i].arg);
     if (UNLIKELY(l->dead != NULL))
         links_free_dead(l);
+    if (UNLIKELY(!list_empty(&l->dead_listeners)))
+        listeners_free_dead(l);
 }
 
 void loop_turn(struct loop *l, int timeout_ms) {

@@ -9,7 +9,9 @@ struct loop;
 // Binds the loop to the calling thread until loop_free. `id` 0.. is for logs and for arrays of one place per loop.
 // Fails (NULL, errno) when the kernel gives no descriptors.
 struct loop *loop_new(unsigned id);
-void loop_free(struct loop *l); // no tasks or links may be left (checked)
+// No tasks or links may be left (checked), and no other thread may be about to post to it: helpers are stopped and the
+// other loops have returned from loop_run.
+void loop_free(struct loop *l);
 // Runs until loop_stop. Outside of tasks only.
 void loop_run(struct loop *l);
 // One turn: waits at most timeout_ms (-1: until something happens) for events, then runs all that is ready. For tests.

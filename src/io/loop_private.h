@@ -66,6 +66,7 @@ static inline bool task_is_cancelled(const struct task *t) { return UNLIKELY(t->
 struct source {
     uint32_t magic;
 };
+#define SOURCE_DEAD     0u // freed while events were handled: this batch may still name it
 #define SOURCE_WAKE     0x77616b65u
 #define SOURCE_LINK     0x6c696e6bu
 #define SOURCE_LISTENER 0x6c73746eu
@@ -96,6 +97,7 @@ struct loop {
     struct list parked; // links
     struct list listeners;
     struct link *dead; // freed while dispatching
+    struct list dead_listeners;
     bool accept_paused; // some listener of this loop is paused because of `limit`
 
     uint64_t spin_worth; // moving success rate of spinning, 0..SPIN_ONE
@@ -162,4 +164,5 @@ void link_event(struct link *l, uint32_t events);
 void links_free_dead(struct loop *l);
 struct listen_source;
 void listener_event(struct listen_source *s);
+void listeners_free_dead(struct loop *l);
 void listeners_resume(struct loop *l); // an accepted link has ended

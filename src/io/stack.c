@@ -82,8 +82,16 @@ static long protect_limit_read(void) {
     return limit;
 }
 
+// An emulator may say yes to any advice and do nothing.
+static bool advice_is_taken_seriously(const struct stacks *s, const struct slab *slab) {
+    static _Atomic int known; // 1: yes, -1: no
+    if (atomic_load(&known) == 0)
+        atomic_store(&known, madvise(slab->base, s->page, INT_MAX) != 0 ? 1 : -1);
+    return atomic_load(&known) > 0;
+}
+
 static bool guard_install(const struct stacks *s, const struct slab *slab) {
-    if (atomic_load(&best_guard) > GUARD_INSTALL)
+    if (atomic_load(&best_guard) > GUARD_INSTALL || !advice_is_taken_seriously(s, slab))
         return false;
     for (uint32_t i = 0; i < SLAB_STACKS; i++)
         if (madvise(slot_base(s, slab, i), s->page, MADV_GUARD_INSTALL) != 0) {
@@ -170,20 +178,24 @@ void stack_put(struct stacks *s, void *object) {
     s->free[s->free_count++] = (struct free_stack){k->slab, k->index};
 }
 
-static void slot_forget(struct stacks *s, struct free_stack f, void (*forget)(void *object)) {
+// False when there is no memory behind it anyway.
+static bool slot_forget(struct stacks *s, struct free_stack f, void (*forget)(void *object)) {
     struct stack *k = slot_object(s, f.slab, f.index);
     if (k->slab == NULL)
-        return;
+        return false;
     forget(k);
     fiber_valgrind_remove(k->valgrind_id);
     fiber_clean(k->low, s->slot - s->page);
-    madvise(k->low, s->slot - s->page, MADV_DONTNEED);
+    return true;
 }
 
 void stacks_trim(struct stacks *s, void (*forget)(void *object)) {
     // Those below free_min were not touched since the last call.
-    for (; s->cold < s->free_min; s->cold++)
-        slot_forget(s, s->free[s->cold], forget);
+    for (; s->cold < s->free_min; s->cold++) {
+        struct free_stack f = s->free[s->cold];
+        if (slot_forget(s, f, forget))
+            madvise(slot_base(s, f.slab, f.index) + s->page, s->slot - s->page, MADV_DONTNEED);
+    }
     s->free_min = s->free_count;
 }
 
@@ -191,8 +203,8 @@ void stacks_free(struct stacks *s, void (*forget)(void *object)) {
     if (s == NULL)
         return;
     CHECK(s->free_count == s->total);
-    s->free_min = s->free_count;
-    stacks_trim(s, forget);
+    for (size_t i = s->cold; i < s->free_count; i++)
+        slot_forget(s, s->free[i], forget);
     while (s->slabs != NULL) {
         struct slab *slab = s->slabs;
         s->slabs = slab->next;
