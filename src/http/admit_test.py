@@ -138,8 +138,7 @@ for name, data, status in (
         ('2000 small fields', line(b'GET /here HTTP/1.1', *[b'X: y'] * 2000), 400),
         ('10000 small fields', line(b'GET /here HTTP/1.1', *[b'X: y'] * 10000), 400),
         ('long line and fields', line(b'GET /' + b'x' * 7000 + b' HTTP/1.1', *[b'X: ' + b'y' * 7000] * 3), 200)):
-    # nginx waits for the body of a refused request before it closes: the client says that it has no more to say.
-    admit.case(name, data, status, half_close=status == 413)
+    admit.case(name, data, status, lingers=status == 413)
 test_admit = admit.tests()
 
 # A refused request must not let the bytes behind it be read as another one.
@@ -214,7 +213,7 @@ for name, body, status in (
         ('far too big a number', b'1' + b'0' * 30 + b'\r\nabc\r\n0\r\n\r\n', 400),
         ('no line end after data', b'3\r\nabc0\r\n\r\n', 400),
         ('over the limit', b'200000\r\nabc', 413)):
-    chunks.case(name, CHUNKED + body, status, half_close=status == 413)
+    chunks.case(name, CHUNKED + body, status, lingers=status == 413)
     if status == 200:
         chunks.case(f'{name}, then another', CHUNKED + body + get('/second'), [200, 200])
         chunks.case(f'{name}, byte by byte', CHUNKED + body, 200, pieces=range(len(CHUNKED), len(CHUNKED) + len(body)))

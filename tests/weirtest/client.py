@@ -205,7 +205,8 @@ class Client:
                 return False
         return True
 
-    def _receive(self):
+    def receive(self):
+        """Takes what has come: False at the end, a reset or a time-out (.ended says which)."""
         try:
             data = self.socket.recv(262144)
         except socket.timeout:
@@ -228,7 +229,7 @@ class Client:
                 self.used = end
                 del self.methods[:len(found)]
                 return found
-            self._receive()
+            self.receive()
 
     def response(self):
         """The next answer; fails when there is none."""
@@ -236,15 +237,20 @@ class Client:
         assert found, f'no answer ({self.ended}), received {bytes(self.received[self.used:])!r}'
         return found[0]
 
+    def wait_for(self, piece):
+        """Waits until these bytes have come; they stay in .received."""
+        while piece not in self.received:
+            assert self.receive(), f'no {piece!r} ({self.ended}): {bytes(self.received)!r}'
+
     def interim(self, status=100):
         """Waits for a 1xx answer (which stays in .received and belongs to the final answer)."""
         want = f'HTTP/1.1 {status} '.encode()
         while not self.received[self.used:].startswith(want) or b'\r\n\r\n' not in self.received[self.used:]:
-            assert self._receive(), f'no {status} ({self.ended}): {self.received[self.used:]!r}'
+            assert self.receive(), f'no {status} ({self.ended}): {self.received[self.used:]!r}'
 
     def read_to_end(self):
         """Everything until the server closes, as bytes."""
-        while self._receive():
+        while self.receive():
             pass
         return bytes(self.received[self.used:])
 
