@@ -92,7 +92,7 @@ static int parse_framing(struct h1_body *b, struct chain *in) {
         }
         size_t used = chunked_parse(&b->chunked, p->p, p->n);
         chain_drop(in, used);
-        if (b->chunked.state == CHUNKED_BAD || b->chunked.overhead > OVERHEAD_MAX)
+        if (b->chunked.state == CHUNKED_BAD || b->chunked.overhead > OVERHEAD_MAX || b->chunked.left > INT64_MAX)
             return -EPROTO;
     }
     return 0;
