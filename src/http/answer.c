@@ -234,7 +234,7 @@ static void take_error_page(struct req *r, const struct error_page *e, unsigned 
 void answer_resolve_status(struct req *r) {
     unsigned status = r->outcome_status;
     const struct http_core *core = req_core(r);
-    if (status == 444 || status == 499 || status == 408) {
+    if (status == 444 || status == 499 || status == 408 || r->client_gone) {
         answer_close(r, status);
         return;
     }

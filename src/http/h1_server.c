@@ -118,17 +118,15 @@ static bool msie6(struct str agent) {
            str_find(agent, STR("Opera")) < 0;
 }
 
-// Whether the connection may go on after this request (RFC 9112 9.3, nginx's keepalive_*).
-static bool may_keep(struct conn *c, struct req *r) {
+// Whether the connection may go on after this request (RFC 9112 9.3, keepalive_disable). The limits of a location come later.
+static bool may_keep(struct req *r) {
     const struct http_core *core = req_core(r);
     struct str connection = head_join(&r->in, FIELD_CONNECTION, &r->arena);
-    if (core->keepalive_timeout == 0 || http_loop(r->loop)->stopping || r->in.version < 10)
+    if (http_loop(r->loop)->stopping || r->in.version < 10)
         return false;
     if (list_has_token(connection, STR("close")))
         return false;
     if (r->in.version == 10 && !list_has_token(connection, STR("keep-alive")))
-        return false;
-    if ((int64_t)c->requests >= core->keepalive_requests || loop_now(r->loop) - c->start_ms > core->keepalive_time)
         return false;
     if (core->keepalive_disable != 0) {
         struct str agent = head_value(&r->in, FIELD_USER_AGENT);
@@ -162,7 +160,7 @@ static unsigned admit(struct conn *c, struct req *r, const struct reading *in) {
     r->phase = NULL;
     if (status == 0 || r->host.n != 0) // who cannot say whom he means is answered by the default server
         choose_server(c, r);
-    r->keepalive = may_keep(c, r);
+    r->keepalive = may_keep(r);
     if (status == 0) {
         struct str expect = head_value(&r->in, FIELD_EXPECT);
         r->body = h1_request_body(r, r->in.version >= 11 && str_ieq(expect, STR("100-continue")));

@@ -75,6 +75,7 @@ struct req {
     bool head_sent, keepalive, chunked_out;
     bool pipelined;             // its head was there before the last answer was sent
     bool completed;             // answered to the end
+    bool client_gone;           // it ended its side before the request was whole: an answer has no reader
     bool linger;               // the client may still be sending when the answer is out
     uint64_t head_bytes_out, body_bytes_out; // on the wire
 
