@@ -193,9 +193,9 @@ class Client:
         self.close()
 
     def send(self, data, pieces=None, delay=0.0):
-        """Sends data, cut at the given offsets. A server that closed already is no error here: reading tells."""
+        """Sends data, cut at the given offsets (negative: from the end). A server that closed already is no error here: reading tells."""
         self.methods += methods_of(data)
-        cuts = [0, *(pieces or ()), len(data)]
+        cuts = [0, *(at if at >= 0 else at + len(data) for at in pieces or ()), len(data)]
         for i, (start, end) in enumerate(zip(cuts, cuts[1:])):
             if i and delay:
                 time.sleep(delay)
@@ -203,6 +203,14 @@ class Client:
                 self.socket.sendall(data[start:end])
             except (BrokenPipeError, ConnectionResetError):
                 return False
+        return True
+
+    def send_raw(self, data):
+        """Sends more of a request (send() takes data for the beginning of one)."""
+        try:
+            self.socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
         return True
 
     def receive(self):

@@ -56,8 +56,7 @@ def complete(text, directory, port, binary, http='', main='', workers=2):
         text = f'server {{\n    listen 127.0.0.1:{port};\n{text}\n}}\n'
     own = '\n'.join(paths(directory, binary))
     if place != 'main':
-        events = '' if 'events' in outermost(main) else 'events {\n}\n'
-        text = f'{events}http {{\n{own}\n{http}\n{text}\n}}\n'
+        text = f'http {{\n{own}\n{http}\n{text}\n}}\n'
     else:
         text = re.sub(r'(?m)^(\s*http\s*\{)', lambda m: f'{m[1]}\n{own}\n{http}\n', text, count=1)
     names = set(outermost(text)) | set(outermost(main))

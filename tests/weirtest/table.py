@@ -72,7 +72,8 @@ class Table:
         answers, None for a connection closed without one. answer: of the back ends, in this case. sees: "METHOD target"
         of what the back ends receive, in order. pieces: offsets to cut data at, with delay between. weir: the status
         where weir differs on purpose (why: the reason); nginx is not asked then. half_close: the client sends FIN.
-        lingers: the server may wait for more of the request before it closes, so the close is not waited for. log=False: the access log is not compared."""
+        lingers: the server may wait for more of the request before it closes, so the close is not waited for.
+        log=False: the access log is not compared."""
         assert all(c.name != name for c in self.cases), f'two cases are called {name}'
         self.cases.append(Case(name, data, status, answer, sees, pieces, delay, weir, why, half_close, log, timeout,
                                lingers))
