@@ -74,7 +74,7 @@ def test_where_lines_go(site):
         location /offout/ { access_log off; location /offout/in/ { access_log @dir@/in.log f; return 204; } return 204; }
         location /default/ { access_log @dir@/default.log; return 204; }
         location /internal/ { error_page 404 /own/; return 404; }
-    ''', http="log_format f '$request_uri'; log_format g 'g $request_uri';")
+    ''', http="log_format f '$request_uri'; log_format g 'g $request_uri';", workers=1)
     for target in ('/', '/off/', '/own/', '/own/deeper/', '/two/', '/offout/', '/offout/in/', '/default/', '/internal/'):
         exchange(server.port, get(target))
     server.stop()
