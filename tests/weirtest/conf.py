@@ -71,6 +71,6 @@ def complete(text, directory, port, binary, http='', main='', workers=2):
         lines.append(f'error_log {directory}/error.log info;')
     if 'access_log' not in re.findall(r'\baccess_log\b', text):
         text = re.sub(r'(?m)^(\s*http\s*\{)', lambda m: f'{m[1]}\naccess_log {directory}/access.log;\n', text, count=1)
-    if 'events' not in names:
+    if 'events' not in names and '# events here' not in main:
         lines.append('events {\n}')
     return '\n'.join(line for line in lines if line) + '\n' + text

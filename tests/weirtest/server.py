@@ -169,7 +169,7 @@ class Server:
     def alive(self):
         if self.foreground:
             return self.process.poll() is None
-        return self.pid in proc.in_session(self.session)
+        return proc.living(self.pid)
 
     def wait_exit(self):
         """Waits for the end; the exit code (None for a daemon)."""
