@@ -216,6 +216,7 @@ static void obey(struct supervisor *s) {
             forward(s, SIGTERM);
             break;
         case SIGQUIT:
+            log_msg(LOG_NOTICE, 0, "signal 3 (SIGQUIT) received, shutting down");
             s->stopping = true;
             forward(s, SIGQUIT);
             break;

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,6 +42,7 @@ struct worker {
     pthread_barrier_t ready;  // all loops are made
     pthread_barrier_t stopped; // all loops stand still; helpers have ended
     unsigned ended;            // atomic: threads whose loop stands still
+    unsigned deaf;             // atomic: loops that have stopped listening
 };
 
 unsigned worker_threads(const struct conf *c) {
@@ -65,6 +67,11 @@ static void stop_listening(struct message *m) {
     struct thread *t = container_of(m, struct thread, stop);
     for (unsigned i = 0; i < t->worker->nlisteners; i++)
         listener_stop(t->worker->listeners[i], t->loop);
+    // When no loop listens any more, the sockets refuse: nobody may wait in a queue that is not served.
+    if (__atomic_add_fetch(&t->worker->deaf, 1, __ATOMIC_ACQ_REL) == t->worker->nthreads) {
+        for (unsigned i = 0; i < t->worker->nlisteners; i++)
+            shutdown(listener_fd(t->worker->listeners[i]), SHUT_RDWR);
+    }
     t->stopping = true;
     http_loop_stop(t->loop);
 }
@@ -127,7 +134,7 @@ static bool start(struct worker *w) {
         w->listeners[w->nlisteners++] = listener_new(s->fd, &s->addr, conn_accept, w->service);
     }
     helpers_start(HELPERS);
-    pthread_barrier_init(&w->ready, NULL, w->nthreads);
+    pthread_barrier_init(&w->ready, NULL, w->nthreads + 1);
     pthread_barrier_init(&w->stopped, NULL, w->nthreads + 1);
     for (unsigned i = 0; i < w->nthreads; i++) {
         struct thread *t = &w->threads[i];
@@ -138,6 +145,7 @@ static bool start(struct worker *w) {
             return false;
         }
     }
+    pthread_barrier_wait(&w->ready); // signals may be obeyed now
     return true;
 }
 

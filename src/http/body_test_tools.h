@@ -1,5 +1,6 @@
 // For tests of bodies: a scripted source, a task to run in, the text of what was read. Not part of the product.
 #pragma once
+#include "io/inbox.h"
 #include "base/test.h"
 #include "http/body.h"
 #include "io/loop.h"
