@@ -46,20 +46,24 @@ static ssize_t socket_read(struct link *l, char *to, size_t n) {
     return socket_failed(l);
 }
 
-// The memory at the front of the chain: as many bytes as the kernel took, *wanted is what it was asked to take.
-static ssize_t send_memory(struct link *l, const struct chain *from, bool more, size_t *wanted) {
-    int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
-    const struct piece *first = from->head;
-    if (LIKELY(first->next == NULL)) {
-        *wanted = first->n;
-        return send(l->fd, first->p, first->n, flags);
-    }
+// Apart, so that the usual single slice does not carry the vector's room on its stack.
+static NOINLINE ssize_t send_slices(struct link *l, const struct chain *from, int flags, size_t *wanted) {
     struct iovec iov[IOVECS];
     struct msghdr m = {.msg_iov = iov};
     m.msg_iovlen = chain_iov(from, iov, IOVECS, wanted);
     if (*wanted < from->bytes)
         flags |= MSG_MORE; // the rest follows at once
     return sendmsg(l->fd, &m, flags);
+}
+
+// The memory at the front of the chain: as many bytes as the kernel took, *wanted is what it was asked to take.
+static ssize_t send_memory(struct link *l, const struct chain *from, bool more, size_t *wanted) {
+    int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
+    const struct piece *first = from->head;
+    if (UNLIKELY(first->next != NULL))
+        return send_slices(l, from, flags, wanted);
+    *wanted = first->n;
+    return send(l->fd, first->p, first->n, flags);
 }
 
 static ssize_t send_file(struct link *l, const struct piece *p, size_t *wanted) {

@@ -176,7 +176,11 @@ void loop_free(struct loop *l) {
 // Waking a sleeping thread costs more than a few empty looks at epoll, and the peer of a lone connection often answers
 // within microseconds. So before sleeping the loop looks on for a while, as long as that has lately paid: `spin_worth` is
 // the moving rate of success. When it does not pay, one sleep in SPIN_RETRY tries again.
-enum { SPIN_NS = 50000, SPIN_ONE = 1024, SPIN_ENOUGH = 512, SPIN_RETRY = 256 };
+//
+// Only for few connections. Measured with a forwarder on one core, spinning against sleeping: with 1, 2 and 4 connections
+// 0.74 to 0.9 of the CPU per request and 1.8 to 3 times the requests; with 8 connections 1.07 of the CPU, with 64 1.1:
+// sleeping there lets events gather, and each turn then serves several.
+enum { SPIN_NS = 50000, SPIN_ONE = 1024, SPIN_ENOUGH = 512, SPIN_RETRY = 256, SPIN_CONNECTIONS = 4 };
 
 static int spin(struct loop *l) {
     uint64_t until = 0;
@@ -194,6 +198,8 @@ static int spin(struct loop *l) {
 }
 
 static bool spin_pays(struct loop *l) {
+    if (atomic_load_explicit(&l->connections, memory_order_relaxed) - 1 >= SPIN_CONNECTIONS)
+        return false; // too many, or none
     if (l->spin_worth >= SPIN_ENOUGH)
         return true;
     if (++l->spin_skipped < SPIN_RETRY)
