@@ -116,7 +116,7 @@ struct conf *load_conf(const struct options *o, struct str text, struct zones *z
         .text = text,
         .extra = o->directives,
         .prefix = prefix_of(o, &a),
-        //.error_log = o->error_log,
+        .error_log = o->error_log,
         .source = &source,
         .features = all_features,
         .nfeatures = all_features_count,

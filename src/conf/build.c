@@ -1,5 +1,5 @@
-// The tree of directives to the tree of scopes. Each block: share the outer values, apply this block's rows in order, finish,
-// then its inner blocks in order. A feature's struct is copied when the first of its rows is used in the block.
+// The tree of directives to the tree of scopes. Each block: share the outer values, apply this block's rows in order,
+// finish, then its inner blocks in order. A feature's struct is copied when the first of its rows is used in the block.
 #include "conf/build.h"
 #include <stdlib.h>
 
@@ -103,7 +103,8 @@ static bool report_unknown(struct conf_cx *cx, const struct conf_node *node, uin
     return conf_err_hint(cx, node, hint, "unknown directive \"" STR_FMT "\"", STR_ARG(name));
 }
 
-static bool report_misplaced(struct conf_cx *cx, const struct conf_node *node, const struct named_row *r, uint32_t place) {
+static bool report_misplaced(struct conf_cx *cx, const struct conf_node *node, const struct named_row *r,
+                             uint32_t place) {
     if (place == IN_MAIN && node->parent == NULL && cx->conf->tree.extra_close) {
         // One '}' too many ended a block early: whatever follows is misplaced, and one complaint is enough.
         if (cx->build->complained_place)
@@ -151,8 +152,8 @@ static struct named_row *check_node(struct conf_cx *cx, const struct conf_node *
     return NULL;
 }
 
-// A forgotten ';' makes the next line's directive an argument. When what failed looks like that, says so in the error that
-// was just reported and gives the rest back as a directive of its own, so that it causes no further errors.
+// A forgotten ';' makes the next line's directive an argument. When what failed looks like that, says so in the error
+// that was just reported and gives the rest back as a directive of its own, so that it causes no further errors.
 static void split_at_forgotten_semicolon(struct conf_cx *cx, struct conf_node *node, uint32_t place,
                                          struct conf_error *err) {
     for (unsigned i = 1; node->arg_lines != NULL && i < node->nargs; i++) {
@@ -220,7 +221,8 @@ static void finish_scope(struct conf_cx *cx, struct scope *s) {
     }
 }
 
-static void open_block(struct conf_cx *cx, struct scope *s, const struct named_row *r, struct conf_node *node, bool dry) {
+static void open_block(struct conf_cx *cx, struct scope *s, const struct named_row *r, struct conf_node *node,
+                       bool dry) {
     struct scope *inner = arena_new(cx->arena, struct scope);
     *inner = (struct scope){.magic = SCOPE_MAGIC, .place = r->row->block, .outer = s, .node = node, .conf = s->conf};
     cx->build->scopes++;
@@ -288,7 +290,8 @@ static void apply_default(struct conf_cx *cx, struct scope *root, const struct n
     }
     if (errors->errors > 0)
         check_failed(arena_printf(cx->arena, "default of \"" STR_FMT "\": " STR_FMT, STR_ARG(r->name),
-                                  STR_ARG(errors->head->text)).p,
+                                  STR_ARG(errors->head->text))
+                         .p,
                      __FILE__, __LINE__, __func__);
 }
 
@@ -311,8 +314,9 @@ static struct scope *make_root(struct conf_cx *cx) {
             const struct conf_row *row = &c->features[i]->rows[k];
             if (row->dflt == NULL || row->set == NULL || (row->flags & ROW_IGNORED))
                 continue;
-            struct str name = row->name[0] == '*' ? arena_printf(cx->arena, "%s%s", c->features[i]->family, row->name + 1)
-                                                  : str_c(row->name);
+            struct str name = row->name[0] == '*'
+                                  ? arena_printf(cx->arena, "%s%s", c->features[i]->family, row->name + 1)
+                                  : str_c(row->name);
             apply_default(cx, root, &(struct named_row){name, c->features[i], row, NULL});
         }
     cx->build->nmarks = 0; // a default was not set by the user

@@ -24,6 +24,7 @@ struct str names_of_places(uint32_t places, struct arena *arena); // "http, serv
 
 // The module of nginx that documents a directive weir may lack, as "ngx_http_dav_module"; NULL: none does.
 const char *known_module(struct str directive);
+const char *known_name(size_t i); // of the table, in order; NULL behind the last
 
 // That a row, or a list, was used in the block being read.
 struct set_mark {
@@ -38,7 +39,7 @@ struct conf_build {
     size_t nmarks, base, cap;
     const struct conf_node **failed; // directives and blocks not read: what they would have made is not missed
     size_t nfailed, failed_cap;
-    bool complained_place; // a misplaced directive outside all blocks was reported
+    bool complained_place;          // a misplaced directive outside all blocks was reported
     size_t scopes, arrays, structs; // made or copied, for tests
 };
 

@@ -136,10 +136,10 @@ static struct conf *conf_new(const struct conf_load *load) {
     c->seed = load->seed;
     c->path = arena_dup(&c->arena, load->path);
     c->prefix = arena_dup(&c->arena, load->prefix);
+    c->error_log = arena_dup(&c->arena, load->error_log);
     ssize_t slash = str_rchr(c->path, '/');
-    c->conf_prefix = load->source != NULL && load->source->prefix.n > 0
-                         ? arena_dup(&c->arena, load->source->prefix)
-                         : str_head(c->path, (size_t)(slash + 1));
+    c->conf_prefix = load->source != NULL && load->source->prefix.n > 0 ? arena_dup(&c->arena, load->source->prefix)
+                                                                        : str_head(c->path, (size_t)(slash + 1));
     for (size_t i = 0; i < load->nfeatures; i++)
         vars_define(&c->vars, load->features[i]->vars, load->features[i]->nvars);
     return c;

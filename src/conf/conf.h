@@ -32,6 +32,7 @@ struct conf {
     size_t nfeatures;
     struct conf_errors errors; // warnings stay for the log
     struct str path, prefix, conf_prefix;
+    struct str error_log; // of struct conf_load
     struct zones *zones;
     uint64_t seed; // for hash tables
     void *world;   // of http/: vhosts, listeners
@@ -55,7 +56,8 @@ bool conf_err_hint(struct conf_cx *cx, const struct conf_node *node, struct str 
     PRINTF_LIKE(4, 5);
 void conf_warn(struct conf_cx *cx, const struct conf_node *node, const char *fmt, ...) PRINTF_LIKE(3, 4);
 // The scope's own struct of a feature, to be written: copied from the outer one unless that has been done. For setters and
-// openers that write to another feature's struct or to another scope. NULL when f has none.
+// openers that write to another feature's struct or to another scope. NULL when f has none. An opener that writes to the
+// outer scope does it too late for inner blocks to count on seeing it.
 void *conf_own(struct conf_cx *cx, struct scope *s, const struct feature *f);
 // Sets one row as if the user had written `name args...;` in this block (compound directives).
 bool conf_was_set(struct conf_cx *cx, const struct conf_row *row); // in the block being read
@@ -67,6 +69,7 @@ struct conf_load {
     struct str text;            // instead of a file, when not NONE (embedded default)
     struct str extra;           // -g
     struct str prefix;          // -p
+    struct str error_log;       // -e, where the text names none; empty: "logs/error.log" under the prefix
     const struct conf_source *source;
     struct feature *const *features;
     size_t nfeatures;

@@ -1,12 +1,14 @@
-// nginx's words: bare, '...' and "...", comments, and the three marks ; { }. What each rule is was asked of nginx -t; the
-// answers are the table in tree_test.c. Knows nothing of directives.
+// nginx's words: bare, '...' and "...", comments, and the three marks ; { }. What each rule is was asked of nginx -t;
+// the answers are the table in tree_test.c. Knows nothing of directives.
 #include "conf/lexer.h"
 
 void lexer_init(struct lexer *l, struct str text, struct arena *arena) {
     *l = (struct lexer){.text = text, .line = 1, .arena = arena};
 }
 
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+static bool is_space(char c) {
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
 // Backslash drops before quotes and itself, makes control characters of t r n, and stays before anything else.
 static struct str resolve(struct lexer *l, struct str raw) {

@@ -58,7 +58,8 @@ static void put_default(struct sbuf *out, struct str name, const struct conf_row
 
 static void put_flags(struct sbuf *out, const struct conf_row *row, const char *lead, const char *end) {
     if (row->flags & ROW_LISTED)
-        sbuf_printf(out, "%sMay be given several times; the first in a block replaces what was inherited.%s", lead, end);
+        sbuf_printf(out, "%sMay be given several times; the first in a block replaces what was inherited.%s", lead,
+                    end);
     if (row->flags & ROW_IGNORED)
         sbuf_printf(out, "%sAccepted so that nginx's files run unchanged; it has no effect.%s", lead, end);
 }
@@ -107,7 +108,8 @@ bool manual_directive(struct feature *const *features, size_t n, struct str name
     }
     const char *module = first == NULL ? known_module(name) : NULL;
     if (module != NULL)
-        sbuf_printf(out, "\"" STR_FMT "\" is a directive of nginx's %s. weir does not have it yet.\n", STR_ARG(name), module);
+        sbuf_printf(out, "\"" STR_FMT "\" is a directive of nginx's %s. weir does not have it yet.\n", STR_ARG(name),
+                    module);
     names_done(&names);
     return first != NULL || module != NULL;
 }

@@ -34,7 +34,9 @@ void names_done(struct names *n) {
     arena_done(&n->arena);
 }
 
-struct named_row *names_find(const struct names *n, struct str name) { return map_get(&n->by_name, name); }
+struct named_row *names_find(const struct names *n, struct str name) {
+    return map_get(&n->by_name, name);
+}
 
 // Optimal string alignment distance, or `limit + 1` when it is larger. Names are short.
 static unsigned distance(struct str a, struct str b, unsigned limit) {
@@ -104,9 +106,11 @@ struct str names_near(const struct names *n, struct str name, uint32_t places, s
 
 struct str names_of_places(uint32_t places, struct arena *arena) {
     static const struct conf_word words[] = {
-        {"main", IN_MAIN},         {"events", IN_EVENTS},           {"http", IN_HTTP},
-        {"server", IN_SERVER},     {"location", IN_LOCATION},       {"if in server", IN_SERVER_IF},
-        {"if in location", IN_IF}, {"limit_except", IN_LIMIT_EXCEPT}, {"upstream", IN_UPSTREAM},
+        {"main", IN_MAIN},         {"events", IN_EVENTS},
+        {"http", IN_HTTP},         {"server", IN_SERVER},
+        {"location", IN_LOCATION}, {"if in server", IN_SERVER_IF},
+        {"if in location", IN_IF}, {"limit_except", IN_LIMIT_EXCEPT},
+        {"upstream", IN_UPSTREAM},
     };
     struct sbuf out;
     sbuf_init_arena(&out, arena, 64, 1024);

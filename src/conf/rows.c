@@ -1,7 +1,9 @@
 // The types of rows: text to value, with nginx's formats and wording.
 #include "conf/conf.h"
 
-static void *field(void *conf, const struct conf_row *row) { return (char *)conf + row->offset; }
+static void *field(void *conf, const struct conf_row *row) {
+    return (char *)conf + row->offset;
+}
 
 bool conf_parse_num(struct str s, int64_t *n) {
     uint64_t v;
@@ -15,10 +17,17 @@ static bool parse_scaled(struct str s, bool giga, uint64_t *bytes) {
     unsigned shift = 0;
     if (s.n > 0) {
         switch (ascii_lower((unsigned char)s.p[s.n - 1])) {
-        case 'k': shift = 10; break;
-        case 'm': shift = 20; break;
-        case 'g': shift = giga ? 30 : 0; break;
-        default: break;
+        case 'k':
+            shift = 10;
+            break;
+        case 'm':
+            shift = 20;
+            break;
+        case 'g':
+            shift = giga ? 30 : 0;
+            break;
+        default:
+            break;
         }
     }
     uint64_t v;
@@ -28,8 +37,12 @@ static bool parse_scaled(struct str s, bool giga, uint64_t *bytes) {
     return true;
 }
 
-bool conf_parse_size(struct str s, uint64_t *bytes) { return parse_scaled(s, false, bytes); }
-bool conf_parse_offset(struct str s, uint64_t *bytes) { return parse_scaled(s, true, bytes); }
+bool conf_parse_size(struct str s, uint64_t *bytes) {
+    return parse_scaled(s, false, bytes);
+}
+bool conf_parse_offset(struct str s, uint64_t *bytes) {
+    return parse_scaled(s, true, bytes);
+}
 
 struct unit {
     const char *name;
@@ -37,8 +50,14 @@ struct unit {
 };
 // Largest first: units must come in this order, each at most once.
 static const struct unit units[] = {
-    {"y", 365 * 86400000ull}, {"M", 30 * 86400000ull}, {"w", 7 * 86400000ull}, {"d", 86400000}, {"h", 3600000},
-    {"m", 60000},             {"s", 1000},             {"ms", 1},
+    {"y", 365 * 86400000ull},
+    {"M", 30 * 86400000ull},
+    {"w", 7 * 86400000ull},
+    {"d", 86400000},
+    {"h", 3600000},
+    {"m", 60000},
+    {"s", 1000},
+    {"ms", 1},
 };
 enum { UNIT_FIRST_MS = 2, UNIT_SECONDS = 6, UNIT_MS = 7 }; // years and months are for whole seconds only
 
@@ -102,7 +121,9 @@ bool conf_parse_sec(struct str s, int64_t *sec) {
     return true;
 }
 
-static struct str name_of(const struct conf_node *node) { return node->args[0]; }
+static struct str name_of(const struct conf_node *node) {
+    return node->args[0];
+}
 
 static bool invalid_value(struct conf_cx *cx, const struct conf_node *node, const char *what) {
     return conf_err(cx, node, "\"" STR_FMT "\" directive invalid %s", STR_ARG(name_of(node)), what);
@@ -125,7 +146,8 @@ bool conf_set_flag(struct conf_cx *cx, const struct conf_row *row, void *conf, c
     struct str v = node->args[1];
     bool on = str_ieq(v, STR("on"));
     if (!on && !str_ieq(v, STR("off")))
-        return conf_err(cx, node, "invalid value \"" STR_FMT "\" in \"" STR_FMT "\" directive, it must be \"on\" or \"off\"",
+        return conf_err(cx, node,
+                        "invalid value \"" STR_FMT "\" in \"" STR_FMT "\" directive, it must be \"on\" or \"off\"",
                         STR_ARG(v), STR_ARG(name_of(node)));
     *(bool *)field(conf, row) = on;
     return true;

@@ -1,9 +1,13 @@
 // "$scheme://$host" to parts, and parts to text in one pass.
 #include "conf/conf.h"
 
-bool tmpl_has_var(struct str source) { return str_chr(source, '$') >= 0; }
+bool tmpl_has_var(struct str source) {
+    return str_chr(source, '$') >= 0;
+}
 
-static bool is_name(char c) { return ascii_is_digit((unsigned char)c) || ascii_is_alpha((unsigned char)c) || c == '_'; }
+static bool is_name(char c) {
+    return ascii_is_digit((unsigned char)c) || ascii_is_alpha((unsigned char)c) || c == '_';
+}
 
 // The variable that begins at s.p[0] == '$'. Length of its text, or 0 and an error.
 static size_t take_var(struct conf_cx *cx, struct str s, const struct conf_node *node, struct str *name) {

@@ -36,8 +36,8 @@ struct reading {
     bool skipping;     // after an error, to the next ';', '{' or '}'
 };
 
-static PRINTF_LIKE(5, 6) void report(struct parser *p, struct reading *r, unsigned line, struct str hint, const char *fmt,
-                                     ...) {
+static PRINTF_LIKE(5, 6) void report(struct parser *p, struct reading *r, unsigned line, struct str hint,
+                                     const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
     p->errors->seq = p->tree->nodes + 1;
@@ -126,7 +126,8 @@ static int get_file(struct parser *p, struct str path, struct conf_file **file) 
     return 0;
 }
 
-static void report_errno(struct parser *p, struct reading *r, unsigned line, const char *call, struct str path, int err) {
+static void report_errno(struct parser *p, struct reading *r, unsigned line, const char *call, struct str path,
+                         int err) {
     const char *text = strerrordesc_np(err);
     report(p, r, line, STR_NONE, "%s() \"" STR_FMT "\" failed (%d: %s)", call, STR_ARG(path), err,
            text ? text : "Unknown error");
@@ -271,10 +272,18 @@ static void read_file(struct parser *p, struct conf_file *file, bool command_lin
             if (!r.skipping)
                 push_arg(p, &t);
             break;
-        case TOKEN_SEMICOLON: on_semicolon(p, &r, t.line); break;
-        case TOKEN_OPEN: on_open(p, &r, t.line); break;
-        case TOKEN_CLOSE: on_close(p, &r, t.line); break;
-        case TOKEN_ERROR: on_error(p, &r, &t); break;
+        case TOKEN_SEMICOLON:
+            on_semicolon(p, &r, t.line);
+            break;
+        case TOKEN_OPEN:
+            on_open(p, &r, t.line);
+            break;
+        case TOKEN_CLOSE:
+            on_close(p, &r, t.line);
+            break;
+        case TOKEN_ERROR:
+            on_error(p, &r, &t);
+            break;
         case TOKEN_END:
             if (on_end(p, &r, &t))
                 break;
@@ -286,8 +295,8 @@ static void read_file(struct parser *p, struct conf_file *file, bool command_lin
     p->depth = r.base;
 }
 
-bool conf_parse(struct conf_tree *t, struct str path, struct str extra, const struct conf_source *src, struct arena *arena,
-                struct conf_errors *errors) {
+bool conf_parse(struct conf_tree *t, struct str path, struct str extra, const struct conf_source *src,
+                struct arena *arena, struct conf_errors *errors) {
     *t = (struct conf_tree){0};
     unsigned before = errors->errors;
     struct parser p = {.tree = t, .src = src, .arena = arena, .errors = errors, .files_tail = &t->files};

@@ -80,22 +80,20 @@ struct var *var_use(struct conf_cx *cx, struct str name, const struct conf_node 
     return find_or_add(&cx->conf->vars, name, node ? node : cx->node);
 }
 
-struct var *var_make(struct conf_cx *cx, struct str name, unsigned flags, var_get_fn *get, var_set_fn *set, uintptr_t data,
-                     const struct conf_node *node) {
+struct var *var_make(struct conf_cx *cx, struct str name, unsigned flags, var_get_fn *get, var_set_fn *set,
+                     uintptr_t data, const struct conf_node *node) {
     CHECK(get != NULL);
     struct var *v = find_or_add(&cx->conf->vars, name, node ? node : cx->node);
     if (v->get != NULL && !(v->flags & VAR_CHANGEABLE)) {
         conf_err(cx, node, "the duplicate \"" STR_FMT "\" variable", STR_ARG(v->name));
         return NULL;
     }
-    bool strong = v->made && !(v->flags & VAR_WEAK);
-    if (v->get != NULL && (strong || (flags & VAR_WEAK)))
+    if (v->get != NULL && (flags & VAR_WEAK))
         return v;
     v->flags = flags;
     v->get = get;
     v->set = set;
     v->data = data;
-    v->made = true;
     return v;
 }
 
@@ -106,17 +104,20 @@ static struct var_value *value_of(struct eval *e, const struct var *v) {
     return &e->values[v->slot];
 }
 
-
 bool var_get(struct eval *e, const struct var *v, struct str *out) {
     *out = STR_NONE;
     if ((v->flags & (VAR_CHEAP | VAR_CHANGEABLE)) == VAR_CHEAP)
         return v->get(e, v, out);
     struct var_value *kept = value_of(e, v);
     switch (kept->state) {
-    case VALUE_FOUND: *out = kept->value; return true;
+    case VALUE_FOUND:
+        *out = kept->value;
+        return true;
     case VALUE_NOT_FOUND:
-    case VALUE_BUSY: return false;
-    case VALUE_NONE: break;
+    case VALUE_BUSY:
+        return false;
+    case VALUE_NONE:
+        break;
     }
     kept->state = VALUE_BUSY;
     struct str value = STR_NONE;

@@ -16,7 +16,7 @@ typedef void var_set_fn(struct eval *e, const struct var *v, struct str value);
 
 enum {
     VAR_VOLATILE = 1,   // asked anew each time (nginx NOCACHEABLE)
-    VAR_CHANGEABLE = 2, // set, map... may redefine it; the first definition by them wins
+    VAR_CHANGEABLE = 2, // set, map... may redefine it; of several maps the last wins, as in nginx
     VAR_CHEAP = 4,      // asking costs no more than looking it up: never kept
     VAR_WEAK = 8,       // of var_make: yields to any other definition, before or after (what `set` makes)
 };
@@ -41,7 +41,6 @@ struct var {
     var_set_fn *set;
     uintptr_t data;
     const struct conf_node *first_use;
-    bool made; // by var_make
 };
 
 struct vars {

@@ -40,7 +40,9 @@ void zones_free(struct zones *z) {
     free(z);
 }
 
-uint64_t zones_next_generation(struct zones *z) { return __atomic_add_fetch(&z->generation, 1, __ATOMIC_RELAXED); }
+uint64_t zones_next_generation(struct zones *z) {
+    return __atomic_add_fetch(&z->generation, 1, __ATOMIC_RELAXED);
+}
 
 static struct zone_entry *entry_new(struct zones *z, const struct zone_kind *kind, struct str name) {
     size_t kind_len = strlen(kind->name);

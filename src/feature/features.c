@@ -22,6 +22,9 @@
     X(expires)                                                                                                         \
     X(add_header)                                                                                                      \
     X(range)                                                                                                           \
+    X(error_log)                                                                                                       \
+    X(log_format)                                                                                                      \
+    X(access_log)                                                                                                      \
     X(request_variables)                                                                                               \
     X(response_variables)                                                                                              \
     X(upstream_variables)                                                                                              \

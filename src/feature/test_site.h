@@ -10,6 +10,7 @@
 #include "io/file.h"
 #include "io/loop.h"
 #include "wire/http1.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@ struct site {
     struct zones *zones;
     struct conf *conf;
     struct conf_errors errors;
+    struct log_file *access_log;
 };
 
 // "text in FILE:LINE", one line each, warnings with "warn: " in front.
@@ -44,9 +46,12 @@ static inline void site_open(struct site *s, struct str prefix, struct str text)
     s->loop = loop_new(0);
     EXPECT(s->loop != NULL);
     s->zones = zones_new();
+    struct str log = arena_printf(&s->arena, STR_FMT "%slogs/access.log", STR_ARG(prefix), str_ends(prefix, STR("/")) ? "" : "/");
+    s->access_log = log_file_adopt(log.p, open("/dev/null", O_WRONLY | O_CLOEXEC)); // of sites that name none
     struct conf_load load = {.path = STR("/test/weir.conf"),
                              .text = text,
                              .prefix = prefix,
+                             .error_log = STR("/dev/null"),
                              .features = all_features,
                              .nfeatures = all_features_count,
                              .zones = s->zones,
@@ -57,6 +62,7 @@ static inline void site_open(struct site *s, struct str prefix, struct str text)
 static inline void site_close(struct site *s) {
     conf_unref(s->conf);
     zones_free(s->zones);
+    log_file_unref(s->access_log);
     loop_free(s->loop);
     arena_done(&s->arena);
 }

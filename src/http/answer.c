@@ -87,7 +87,7 @@ struct str answer_absolute(struct req *r, struct str path) {
     struct sbuf b;
     sbuf_init_arena(&b, &r->arena, path.n + 64, path.n + 1024);
     sbuf_str(&b, tls ? STR("https://") : STR("http://"));
-    struct str name = core->server_name_in_redirect || r->host.n == 0 ? r->server->name : r->host;
+    struct str name = core->server_name_in_redirect ? r->server->name : r->host;
     struct addr_full local = {0};
     bool known = r->conn != NULL && link_local(r->conn->link, &local);
     if (name.n != 0)
@@ -234,7 +234,7 @@ static void take_error_page(struct req *r, const struct error_page *e, unsigned 
 void answer_resolve_status(struct req *r) {
     unsigned status = r->outcome_status;
     const struct http_core *core = req_core(r);
-    if (status == 444 || status == 499 || status == 408) {
+    if (status == 444 || status == 499 || status == 408 || r->client_gone) {
         answer_close(r, status);
         return;
     }
@@ -257,6 +257,8 @@ void answer_resolve_status(struct req *r) {
 
 void answer_finish(struct req *r) {
     unsigned status = r->out.status;
+    if (r->error_status != 0 && status != 200 && status != 206 && status != 304)
+        head_drop(&r->out, FIELD_LAST_MODIFIED); // the page's, not of what was asked for
     r->head_only = r->method == METHOD_HEAD || status_has_no_body(status);
     if (status_has_no_body(status)) {
         if (status == 204) {

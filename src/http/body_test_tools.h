@@ -93,5 +93,6 @@ static inline void run_task(task_fn *fn, void *arg) {
         loop_turn(l, 10);
     EXPECT_INT(task_count(l), 0);
     EXPECT_INT(blocks_in_use(loop_blocks(l)), 0);
+    helpers_stop(); // before the loop that they wake
     loop_free(l);
 }

@@ -5,7 +5,11 @@
 
 extern struct feature feature_http_core;
 
-struct access_log_conf; // feature/log
+// The error log in force in a scope (feature/log/error_log.c).
+struct error_log_conf {
+    struct log *log; // the first target; NULL: the process's own (log_set_default)
+};
+extern struct feature feature_error_log;
 
 struct http_core {
     // client
@@ -42,7 +46,6 @@ struct http_core {
     // errors
     struct conf_list error_pages; // struct error_page
     bool recursive_error_pages;
-    struct log *error_log;
     bool log_not_found, log_subrequest;
     // files
     struct tmpl *root;  // value of root or alias

@@ -38,6 +38,7 @@ static ssize_t from_link(struct h1_body *b, struct chain *to, size_t room, enum 
     ssize_t n = wait == BODY_WAIT ? link_read(l, to, room, req_core(b->r)->client_body_timeout) : link_try_read(l, to, room);
     if (n == 0) {
         log_msg(LOG_INFO, 0, "client prematurely closed connection");
+        b->r->client_gone = true;
         return fail(b, -EPIPE);
     }
     if (n < 0)
@@ -92,7 +93,7 @@ static int parse_framing(struct h1_body *b, struct chain *in) {
         }
         size_t used = chunked_parse(&b->chunked, p->p, p->n);
         chain_drop(in, used);
-        if (b->chunked.state == CHUNKED_BAD || b->chunked.overhead > OVERHEAD_MAX)
+        if (b->chunked.state == CHUNKED_BAD || b->chunked.overhead > OVERHEAD_MAX || b->chunked.left > INT64_MAX)
             return -EPROTO;
     }
     return 0;
@@ -134,9 +135,10 @@ static ssize_t read_chunked(struct body *body, struct chain *to, size_t room, en
     }
     b->r->body_bytes_in += got;
     uint64_t max = req_core(b->r)->client_max_body_size;
-    if (max != 0 && b->r->body_bytes_in > max) {
+    uint64_t announced = b->chunked.state == CHUNKED_DATA ? b->chunked.left : 0;
+    if (max != 0 && b->r->body_bytes_in + announced > max) {
         log_msg(LOG_ERR, 0, "client intended to send too large chunked body: %llu bytes (limit: client_max_body_size %llu)",
-                (unsigned long long)b->r->body_bytes_in, (unsigned long long)max);
+                (unsigned long long)(b->r->body_bytes_in + announced), (unsigned long long)max);
         return fail(b, -EFBIG);
     }
     return (ssize_t)got;

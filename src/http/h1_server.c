@@ -58,12 +58,24 @@ static enum http1_result read_head(struct conn *c, struct req *r, struct reading
     }
 }
 
+// What came of the request line, for the log: of a head that is not whole or not right.
+static struct str raw_line(const struct reading *in) {
+    struct str s = str_n(in->block->data, in->n);
+    while (s.n != 0 && (s.p[0] == '\r' || s.p[0] == '\n'))
+        s = str_from(s, 1);
+    ssize_t end = str_chr(s, '\n');
+    if (end >= 0)
+        s.n = (size_t)end;
+    if (s.n != 0 && s.p[s.n - 1] == '\r')
+        s.n--;
+    return s;
+}
+
 static unsigned refuse_head(struct req *r, const struct reading *in, enum http1_result res) {
     bool line = res == HTTP1_BAD_LINE || res == HTTP1_BAD_METHOD || res == HTTP1_BAD_VERSION || res == HTTP1_BAD_TARGET ||
                 res == HTTP1_UNSUPPORTED_VERSION || res == HTTP1_LINE_TOO_LONG || res == HTTP1_NOT_HTTP;
     r->phase = line ? "reading client request line" : "reading client request headers";
-    if (line)
-        r->request_line = res == HTTP1_BAD_METHOD || res == HTTP1_NOT_HTTP ? STR("") : in->parse.line;
+    r->request_line = raw_line(in);
     switch (res) {
     case HTTP1_BAD_METHOD:
     case HTTP1_NOT_HTTP:
@@ -106,17 +118,15 @@ static bool msie6(struct str agent) {
            str_find(agent, STR("Opera")) < 0;
 }
 
-// Whether the connection may go on after this request (RFC 9112 9.3, nginx's keepalive_*).
-static bool may_keep(struct conn *c, struct req *r) {
+// Whether the connection may go on after this request (RFC 9112 9.3, keepalive_disable). The limits of a location come later.
+static bool may_keep(struct req *r) {
     const struct http_core *core = req_core(r);
     struct str connection = head_join(&r->in, FIELD_CONNECTION, &r->arena);
-    if (core->keepalive_timeout == 0 || http_loop(r->loop)->stopping || r->in.version < 10)
+    if (http_loop(r->loop)->stopping || r->in.version < 10)
         return false;
     if (list_has_token(connection, STR("close")))
         return false;
     if (r->in.version == 10 && !list_has_token(connection, STR("keep-alive")))
-        return false;
-    if ((int64_t)c->requests >= core->keepalive_requests || loop_now(r->loop) - c->start_ms > core->keepalive_time)
         return false;
     if (core->keepalive_disable != 0) {
         struct str agent = head_value(&r->in, FIELD_USER_AGENT);
@@ -148,8 +158,9 @@ static unsigned admit(struct conn *c, struct req *r, const struct reading *in) {
     r->phase = "reading client request headers";
     unsigned status = admit_request(r);
     r->phase = NULL;
-    choose_server(c, r);
-    r->keepalive = may_keep(c, r);
+    if (status == 0 || r->host.n != 0) // who cannot say whom he means is answered by the default server
+        choose_server(c, r);
+    r->keepalive = may_keep(r);
     if (status == 0) {
         struct str expect = head_value(&r->in, FIELD_EXPECT);
         r->body = h1_request_body(r, r->in.version >= 11 && str_ieq(expect, STR("100-continue")));
@@ -188,7 +199,7 @@ static void no_head(struct conn *c, struct req *r, const struct reading *in, int
     if (in->n == 0)
         return; // nothing was asked
     r->phase = in->parse.checked > 0 ? "reading client request headers" : "reading client request line";
-    r->request_line = in->parse.line;
+    r->request_line = raw_line(in);
     if (err == -ETIMEDOUT) {
         log_msg(LOG_INFO, ETIMEDOUT, "client timed out");
         answer_close(r, 408);
@@ -218,7 +229,7 @@ static enum after serve_one(struct conn *c, struct loop *l) {
     http_loop(l)->requests++;
     unsigned status = res == HTTP1_OK ? admit(c, r, &in) : refuse_head(r, &in, res);
     if (status != 0) {
-        r->keepalive = r->keepalive && res == HTTP1_OK;
+        r->keepalive = false; // as in nginx: after a refused head nothing more is read
         r->linger = true;
         if (r->in.version == 0)
             r->in.version = 10;

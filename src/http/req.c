@@ -61,7 +61,7 @@ struct req *req_new(struct loop *l, struct conn *c, struct conf *conf, const str
 void req_set_server(struct req *r, const struct server *s) {
     r->server = s;
     r->server_scope = r->scope = s->scope;
-    r->log.log = req_core(r)->error_log;
+    r->log.log = scope_error_log(r->scope);
 }
 
 void req_free(struct req *r) {

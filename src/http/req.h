@@ -75,6 +75,7 @@ struct req {
     bool head_sent, keepalive, chunked_out;
     bool pipelined;             // its head was there before the last answer was sent
     bool completed;             // answered to the end
+    bool client_gone;           // it ended its side before the request was whole: an answer has no reader
     bool linger;               // the client may still be sending when the answer is out
     uint64_t head_bytes_out, body_bytes_out; // on the wire
 
@@ -110,6 +111,9 @@ void *req_ctx_make(struct req *r, const struct feature *f, size_t size); // zero
 
 static inline const struct http_core *req_core(const struct req *r) {
     return (const struct http_core *)scope_conf(r->scope, &feature_http_core);
+}
+static inline const struct log *scope_error_log(const struct scope *s) {
+    return ((const struct error_log_conf *)scope_conf(s, &feature_error_log))->log;
 }
 static inline const void *req_conf(const struct req *r, const struct feature *f) { return scope_conf(r->scope, f); }
 

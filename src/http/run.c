@@ -4,6 +4,7 @@
 #include "http/conn.h"
 #include "http/route.h"
 #include "http/vhost.h"
+#include "io/loop.h"
 
 // The first hook that does not say NEXT ends the list.
 static enum step run_stage(struct req *r, struct scope *s, enum stage stage) {
@@ -46,12 +47,22 @@ static enum step run_access(struct req *r) {
     return answer_status(r, refused);
 }
 
+// keepalive_timeout, _requests and _time hold as the location says.
+static void limit_keepalive(struct req *r, const struct http_core *core) {
+    if (core->keepalive_timeout == 0)
+        r->keepalive = false;
+    else if (r->conn != NULL && ((int64_t)r->conn->requests >= core->keepalive_requests ||
+                                 loop_now(r->loop) - r->conn->start_ms > core->keepalive_time))
+        r->keepalive = false;
+}
+
 // The location's own conditions, once it is known.
 static enum step enter_location(struct req *r) {
     const struct http_core *core = req_core(r);
+    limit_keepalive(r, core);
     if (core->internal && !r->internal)
         return answer_status(r, 404);
-    r->log.log = core->error_log;
+    r->log.log = scope_error_log(r->scope);
     if (r == r->main && core->client_max_body_size != 0 && r->content_length > 0 && r->body != NULL &&
         (uint64_t)r->content_length > core->client_max_body_size) {
         log_msg(LOG_ERR, 0,
@@ -119,7 +130,7 @@ static void run_once(struct req *r, bool first) {
             return;
         }
         r->scope = s;
-        r->log.log = req_core(r)->error_log;
+        r->log.log = scope_error_log(r->scope);
         run_location(r, false);
         return;
     }

@@ -9,6 +9,9 @@ static int nothing = -1; // what stands in the place of a taken descriptor; writ
 static pthread_once_t nothing_once = PTHREAD_ONCE_INIT;
 static void make_nothing(void) { nothing = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 
+// At start-up, so that the number of descriptors does not change later.
+void link_take_prepare(void) { pthread_once(&nothing_once, make_nothing); }
+
 int link_take_fd(struct loop *owner, int fd) {
     pthread_once(&nothing_once, make_nothing);
     int taken = nothing < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);

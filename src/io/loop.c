@@ -117,6 +117,7 @@ static bool open_descriptors(struct loop *l) {
 }
 
 struct loop *loop_new(unsigned id) {
+    link_take_prepare();
     CHECK(loop_this == NULL);
     struct loop *l = aligned_alloc(CACHE_LINE, (sizeof(*l) + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1));
     CHECK(l != NULL);

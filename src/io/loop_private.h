@@ -166,3 +166,4 @@ struct listen_source;
 void listener_event(struct listen_source *s);
 void listeners_free_dead(struct loop *l);
 void listeners_resume(struct loop *l); // an accepted link has ended
+void link_take_prepare(void); // link_take.c: once for the process

@@ -249,7 +249,9 @@ unsigned exchange_run(struct exchange *x) {
         return status;
     watch_client(x, true);
     status = run_tries(x);
-    if (status != 0)
+    if (status != 0) {
+        send_end(x); // a try that got no connection still has its reader of the body
         watch_client(x, false);
+    }
     return status;
 }

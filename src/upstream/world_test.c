@@ -15,8 +15,9 @@
 extern struct feature feature_main, feature_events, feature_http, feature_server, feature_location, feature_listen,
     feature_server_name, feature_proxy, feature_gateway_proxy; // of feature/: only their names are known here
 static struct feature *const features[] = {
-    &feature_main,   &feature_events,      &feature_http,     &feature_http_core, &feature_server, &feature_server_name,
-    &feature_listen, &feature_location,    &feature_exchange, &feature_upstream,  &feature_gateway_proxy, &feature_proxy,
+    &feature_main,        &feature_error_log, &feature_events,   &feature_http,     &feature_http_core,
+    &feature_server,      &feature_server_name, &feature_listen, &feature_location, &feature_exchange,
+    &feature_upstream,    &feature_gateway_proxy, &feature_proxy,
 };
 
 void world_begin(struct world *w, const char *servers, const char *directives) {
@@ -33,7 +34,7 @@ void world_begin(struct world *w, const char *servers, const char *directives) {
                                    servers, directives);
     struct conf_errors errors;
     conf_errors_init(&errors, &w->arena);
-    struct conf_load load = {.path = STR("test.conf"), .text = text, .prefix = STR("/tmp/"), .features = features,
+    struct conf_load load = {.path = STR("test.conf"), .text = text, .prefix = STR("/tmp/"), .error_log = STR("/dev/null"), .features = features,
                              .nfeatures = ARRAY_LEN(features), .zones = w->zones, .seed = 1};
     w->conf = conf_load(&load, &w->arena, &errors);
     if (w->conf == NULL)

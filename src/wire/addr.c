@@ -125,10 +125,10 @@ bool addr_parse(struct addr_full *a, struct str text, int default_port, bool wil
     } else {
         struct str host = text;
         bool good_port = !may_have_port || split_port(&host, &port);
-        if (host.n == 0)
-            return refuse(why, "no host");
         if (!good_port)
             return refuse(why, "invalid port");
+        if (host.n == 0)
+            return refuse(why, "no host");
         if (str_chr(host, '/') >= 0 || str_chr(host, ':') >= 0)
             return refuse(why, "invalid host");
         if (!(wildcard && str_eq(host, STR("*"))) && !parse_ipv4(host, &in))

@@ -1,10 +1,13 @@
-// The chunked transfer coding (RFC 9112 7.1), both directions. Pure; strict: chunk-size is 1*HEXDIG up to 16 digits, then
-// optional white space, optional extensions without control bytes, then CRLF; "5 5", a lone LF, NUL in an extension are errors.
+// The chunked transfer coding (RFC 9112 7.1), both directions. Pure; strict: chunk-size is 1*HEXDIG up to 16 digits,
+// then optional white space, optional extensions without control bytes, then CRLF; "5 5", a lone LF, NUL in an extension
+// are errors.
 #pragma once
 #include "base/str.h"
 
-enum chunked_state { CHUNKED_SIZE, CHUNKED_BWS, CHUNKED_EXT, CHUNKED_SIZE_LF, CHUNKED_DATA, CHUNKED_DATA_CR, CHUNKED_DATA_LF,
-    CHUNKED_TRAILER, CHUNKED_DONE, CHUNKED_BAD };
+enum chunked_state {
+    CHUNKED_SIZE, CHUNKED_BWS, CHUNKED_EXT, CHUNKED_SIZE_LF, CHUNKED_DATA, CHUNKED_DATA_CR, CHUNKED_DATA_LF,
+    CHUNKED_TRAILER, CHUNKED_DONE, CHUNKED_BAD
+};
 
 struct chunked {
     enum chunked_state state;

@@ -150,8 +150,9 @@ void head_drop_name(struct head *h, struct str name);
 void head_drop_field(struct head *h, struct field *f);
 void head_set(struct head *h, enum field_id id, struct str value); // replaces all lines by one
 
+static inline struct field *head_end(const struct head *h) { return h->count != 0 ? h->at + h->count : h->at; }
 #define head_each(f, h)                                                                                                \
-    for (struct field *f = (h)->at, *f##_end = (h)->at + (h)->count; f < f##_end; f++)                                 \
+    for (struct field *f = (h)->at, *f##_end = head_end(h); f < f##_end; f++)                                          \
         if (!f->dropped)
 
 // Whether a comma-separated list value holds the token (case folded; RFC 9110 5.6.1). Parameters after ';' are ignored.

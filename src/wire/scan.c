@@ -52,7 +52,8 @@ static inline enum after_lf after_lf(const char *p, size_t n, size_t i, size_t *
     return p[i + 2] == '\n' ? AFTER_LF_EMPTY : AFTER_LF_LINE;
 }
 
-static inline size_t plain_head_end_from(const char *p, size_t n, size_t i, size_t *from) {
+static size_t plain_head_end(const char *p, size_t n, size_t *from) {
+    size_t i = *from;
     for (; i < n; i++) {
         size_t end;
         if (p[i] != '\n')
@@ -67,17 +68,25 @@ static inline size_t plain_head_end_from(const char *p, size_t n, size_t i, size
     return 0;
 }
 
-static size_t plain_head_end(const char *p, size_t n, size_t *from) {
-    return plain_head_end_from(p, n, *from, from);
-}
-
 static size_t vec_head_end(const char *p, size_t n, size_t *from) {
     size_t i = *from, end;
-    for (; n - i >= VEC_BYTES + 2; i += VEC_BYTES)
-        for (vec_mask m = vec_lf(p + i); m != 0; m = vec_next(m))
-            if (after_lf(p, n, i + vec_first(m), &end) == AFTER_LF_EMPTY)
+    while (i < n) {
+        size_t part = MIN(n - i, VEC_BYTES);
+        vec_mask m = vec_lf(part == VEC_BYTES ? vec_load(p + i) : vec_load_part(p + i, part));
+        for (; m != 0; m = vec_next(m)) {
+            size_t lf = i + vec_first(m);
+            enum after_lf after = after_lf(p, n, lf, &end);
+            if (after == AFTER_LF_EMPTY)
                 return end;
-    return plain_head_end_from(p, n, i, from);
+            if (after == AFTER_LF_UNKNOWN) {
+                *from = lf;
+                return 0;
+            }
+        }
+        i += part;
+    }
+    *from = n;
+    return 0;
 }
 
 #if defined(__x86_64__) && !defined(WEIR_NO_SIMD)
@@ -92,6 +101,8 @@ __attribute__((target("avx2"))) static size_t avx2_head_end(const char *p, size_
             if (after_lf(p, n, i + (size_t)__builtin_ctz(m), &end) == AFTER_LF_EMPTY)
                 return end;
     }
+    // gcc forgets this before a tail call; every SSE instruction after it, anywhere, would then be slow.
+    _mm256_zeroupper();
     *from = i;
     return vec_head_end(p, n, from);
 }

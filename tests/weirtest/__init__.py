@@ -10,6 +10,7 @@ $NGINX (/usr/sbin/nginx).
     ports.py     ports that no other test process has           observe.py  what is compared, and the allowed differences
     proc.py      process trees, memory, descriptors             guide.py    the guide's files, ports and paths mapped
 """
+from . import proc
 from .backend import (Backend, Close, Drip, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,
                       response)
 from .client import Client, Response, exchange, get, parse_responses, post, request
@@ -22,4 +23,4 @@ from .wait import until
 
 __all__ = ['Backend', 'Client', 'Close', 'Drip', 'NGINX', 'Pause', 'ReadRequest', 'Reset', 'Response', 'Server',
            'ShutdownWrite', 'Site', 'Table', 'UntilClosed', 'WEIR', 'Wait', 'chunked', 'complete', 'exchange', 'get',
-           'guide', 'is_nginx', 'parse_responses', 'post', 'request', 'response', 'run', 'until']
+           'guide', 'is_nginx', 'parse_responses', 'post', 'proc', 'request', 'response', 'run', 'until']

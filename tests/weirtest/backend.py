@@ -9,7 +9,7 @@ An answer is bytes, or a list of steps, or a function of the request that return
     ShutdownWrite() send FIN, keep reading
 
 A list that begins with ReadRequest(head=True) or with bytes is run as soon as the head of the request is there;
-otherwise the whole request is read first. After an answer the connection is read again, until somebody closes.
+otherwise, and before a function is called, the whole request is read. After an answer the connection is read again, until somebody closes.
 """
 import os
 import re
@@ -160,6 +160,7 @@ class _Connection:
         self.backend.requests.append(r)
         answer = self.backend.answer
         if callable(answer):
+            self.body(r)
             answer = answer(r)
         steps = [answer] if isinstance(answer, (bytes, bytearray)) else list(answer)
         early = isinstance(answer, list) and steps and (

@@ -193,9 +193,9 @@ class Client:
         self.close()
 
     def send(self, data, pieces=None, delay=0.0):
-        """Sends data, cut at the given offsets. A server that closed already is no error here: reading tells."""
+        """Sends data, cut at the given offsets (negative: from the end). A server that closed already is no error here: reading tells."""
         self.methods += methods_of(data)
-        cuts = [0, *(pieces or ()), len(data)]
+        cuts = [0, *(at if at >= 0 else at + len(data) for at in pieces or ()), len(data)]
         for i, (start, end) in enumerate(zip(cuts, cuts[1:])):
             if i and delay:
                 time.sleep(delay)
@@ -205,7 +205,16 @@ class Client:
                 return False
         return True
 
-    def _receive(self):
+    def send_raw(self, data):
+        """Sends more of a request (send() takes data for the beginning of one)."""
+        try:
+            self.socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+    def receive(self):
+        """Takes what has come: False at the end, a reset or a time-out (.ended says which)."""
         try:
             data = self.socket.recv(262144)
         except socket.timeout:
@@ -228,7 +237,7 @@ class Client:
                 self.used = end
                 del self.methods[:len(found)]
                 return found
-            self._receive()
+            self.receive()
 
     def response(self):
         """The next answer; fails when there is none."""
@@ -236,15 +245,20 @@ class Client:
         assert found, f'no answer ({self.ended}), received {bytes(self.received[self.used:])!r}'
         return found[0]
 
+    def wait_for(self, piece):
+        """Waits until these bytes have come; they stay in .received."""
+        while piece not in self.received:
+            assert self.receive(), f'no {piece!r} ({self.ended}): {bytes(self.received)!r}'
+
     def interim(self, status=100):
         """Waits for a 1xx answer (which stays in .received and belongs to the final answer)."""
         want = f'HTTP/1.1 {status} '.encode()
         while not self.received[self.used:].startswith(want) or b'\r\n\r\n' not in self.received[self.used:]:
-            assert self._receive(), f'no {status} ({self.ended}): {self.received[self.used:]!r}'
+            assert self.receive(), f'no {status} ({self.ended}): {self.received[self.used:]!r}'
 
     def read_to_end(self):
         """Everything until the server closes, as bytes."""
-        while self._receive():
+        while self.receive():
             pass
         return bytes(self.received[self.used:])
 

@@ -56,7 +56,7 @@ def complete(text, directory, port, binary, http='', main='', workers=2):
         text = f'server {{\n    listen 127.0.0.1:{port};\n{text}\n}}\n'
     own = '\n'.join(paths(directory, binary))
     if place != 'main':
-        text = f'events {{\n}}\nhttp {{\n{own}\n{http}\n{text}\n}}\n'
+        text = f'http {{\n{own}\n{http}\n{text}\n}}\n'
     else:
         text = re.sub(r'(?m)^(\s*http\s*\{)', lambda m: f'{m[1]}\n{own}\n{http}\n', text, count=1)
     names = set(outermost(text)) | set(outermost(main))
@@ -71,6 +71,6 @@ def complete(text, directory, port, binary, http='', main='', workers=2):
         lines.append(f'error_log {directory}/error.log info;')
     if 'access_log' not in re.findall(r'\baccess_log\b', text):
         text = re.sub(r'(?m)^(\s*http\s*\{)', lambda m: f'{m[1]}\naccess_log {directory}/access.log;\n', text, count=1)
-    if 'events' not in names:
+    if 'events' not in names and '# events here' not in main:
         lines.append('events {\n}')
     return '\n'.join(line for line in lines if line) + '\n' + text

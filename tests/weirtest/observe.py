@@ -61,7 +61,8 @@ def response_lines(r, mask):
     if page:
         saved = len(page[1])
         body = body[:page.start(1)] + b'@server@' + body[page.end(1):]
-    elif not body and r.framing == 'none' and r.status >= 300 and r.all('Content-Type') == ['text/html']:
+    elif (not body and r.framing == 'none' and r.status >= 300 and r.all('Content-Type') == ['text/html']
+          and not r.all('ETag')):
         saved = len(server)
     for name, value in r.headers:
         if name == 'Date' and _DATE.match(value):

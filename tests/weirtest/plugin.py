@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+from . import differences
 from .server import WEIR, is_nginx
 from .site import Site
 
@@ -13,6 +14,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
+    differences.mark(items, WEIR)
     # WEIRTEST_ALL=1 runs the tests of deliberate differences against nginx too: they must fail there.
     if is_nginx(WEIR) and not os.environ.get('WEIRTEST_ALL'):
         for item in items:

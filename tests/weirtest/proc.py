@@ -12,6 +12,11 @@ def _stat(pid):
     return int(fields[1]), int(fields[3]), fields[0].decode()
 
 
+def living(pid):
+    stat = _stat(pid)
+    return stat is not None and stat[2] != 'Z'
+
+
 def _all():
     for name in os.listdir('/proc'):
         if name.isdigit():

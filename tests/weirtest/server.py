@@ -3,6 +3,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 from . import proc
 from .wait import PATIENCE, until
@@ -153,7 +154,14 @@ class Server:
         return proc.memory(self.processes())
 
     def descriptors(self):
-        return proc.count_descriptors(self.processes())
+        """How many are open, once the number is steady: a server may listen before all its threads run."""
+        last = None
+        while True:
+            now = proc.count_descriptors(self.processes())
+            if now == last:
+                return now
+            last = now
+            time.sleep(0.05)
 
     def send_signal(self, number):
         os.kill(self.pid, number)
@@ -161,7 +169,7 @@ class Server:
     def alive(self):
         if self.foreground:
             return self.process.poll() is None
-        return self.pid in proc.in_session(self.session)
+        return proc.living(self.pid)
 
     def wait_exit(self):
         """Waits for the end; the exit code (None for a daemon)."""

@@ -28,11 +28,12 @@ HANGS = 3
 
 
 class Case:
-    def __init__(self, name, data, status, answer, sees, pieces, delay, weir, why, half_close, log, timeout):
+    def __init__(self, name, data, status, answer, sees, pieces, delay, weir, why, half_close, log, timeout, lingers):
         self.name, self.data = name, data
         self.statuses = [] if status is None else list(status) if isinstance(status, (list, tuple)) else [status]
         self.answer, self.sees, self.pieces, self.delay = answer, sees, pieces, delay
-        self.weir, self.why, self.half_close, self.log, self.timeout = weir, why, half_close, log, timeout
+        self.weir, self.why, self.half_close, self.lingers = weir, why, half_close, lingers
+        self.log, self.timeout = log, timeout
 
     def wanted(self):
         if self.weir is None:
@@ -66,14 +67,16 @@ class Table:
         self.ran = None
 
     def case(self, name, data, status=200, answer=None, sees=None, pieces=None, delay=0.0, weir=None, why=None,
-             half_close=False, log=True, timeout=HANG):
+             half_close=False, lingers=False, log=True, timeout=HANG):
         """data: bytes to send, or a function of the Client that sends. status: what nginx answers, a list for several
         answers, None for a connection closed without one. answer: of the back ends, in this case. sees: "METHOD target"
         of what the back ends receive, in order. pieces: offsets to cut data at, with delay between. weir: the status
         where weir differs on purpose (why: the reason); nginx is not asked then. half_close: the client sends FIN.
+        lingers: the server may wait for more of the request before it closes, so the close is not waited for.
         log=False: the access log is not compared."""
         assert all(c.name != name for c in self.cases), f'two cases are called {name}'
-        self.cases.append(Case(name, data, status, answer, sees, pieces, delay, weir, why, half_close, log, timeout))
+        self.cases.append(Case(name, data, status, answer, sees, pieces, delay, weir, why, half_close, log, timeout,
+                               lingers))
 
     def tests(self):
         params = [pytest.param(c, id=c.name, marks=[pytest.mark.weir_only(c.why)] if c.weir is not None else [])
@@ -168,7 +171,7 @@ class _Run:
         try:
             if wanted:
                 outcome.responses = client.responses(wanted)
-            if not wanted or not outcome.responses or outcome.responses[-1].closes():
+            if not wanted or not outcome.responses or outcome.responses[-1].closes() and not case.lingers:
                 outcome.rest = client.read_to_end()
         except BadResponse as e:
             outcome.error = f'{e}; received {bytes(client.received)!r}'

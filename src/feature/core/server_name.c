@@ -45,6 +45,8 @@ static bool set_server_name(struct conf_cx *cx, const struct conf_row *row, void
         s->name = str_eq(node->args[1], STR("$hostname")) ? host_name(cx) : node->args[1];
         if (s->name.n > 1 && s->name.p[0] == '.')
             s->name = str_from(s->name, 1);
+        if (s->name.n != 0 && s->name.p[0] != '~')
+            s->name = arena_lower(cx->arena, s->name);
     }
     for (unsigned i = 1; i < node->nargs; i++) {
         if (!take_name(cx, row, s, node, node->args[i]))

@@ -224,7 +224,7 @@ static bool get_forwarded_for(struct eval *e, const struct var *v, struct str *o
     struct req *r = e->req;
     struct str before = head_join(&r->in, FIELD_X_FORWARDED_FOR, &r->arena);
     struct str parts[3] = {before, STR(", "), req_client_text(r)};
-    *out = before.n == 0 ? parts[2] : arena_join(&r->arena, parts, 3);
+    *out = before.p == NULL ? parts[2] : arena_join(&r->arena, parts, 3);
     return true;
 }
 

@@ -1,4 +1,7 @@
+// The log of what stands outside of all blocks: for app/.
 #pragma once
 #include "conf/conf.h"
 #include "io/log.h"
-static inline const struct log *error_log_main(const struct conf *c) { static struct log l; int e; if (!l.file) { l.level = LOG_INFO; l.file = log_file_open("/dev/stderr", &e);} return &l; }
+
+// The main error log of a snapshot, which holds it. NULL when it was loaded for -t only.
+const struct log *error_log_main(const struct conf *c);

@@ -15,6 +15,7 @@ static enum step run_return(struct req *r, const void *conf) {
     const struct return_conf *c = conf;
     if (c->code == 444)
         return answer_close(r, 444);
+    r->out.status = c->code; // $status in the text
     struct str text = c->text != NULL ? req_eval(r, c->text) : STR("");
     if (c->text == NULL && c->code >= 400)
         return answer_status(r, c->code);

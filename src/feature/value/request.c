@@ -20,13 +20,11 @@ static bool found(struct str *out, struct str value) {
 
 // A field of the struct by its offset.
 static bool get_str_at(struct eval *e, const struct var *v, struct str *out) {
-    struct str s = *(struct str *)((char *)e->req + v->data);
-    return found(out, s.p == NULL ? STR("") : s);
+    return found(out, *(struct str *)((char *)e->req + v->data));
 }
 
 static bool get_args(struct eval *e, const struct var *v, struct str *out) {
-    struct str s = req_of(e)->args;
-    return found(out, s.p == NULL ? STR("") : s);
+    return found(out, req_of(e)->args);
 }
 static void set_args(struct eval *e, const struct var *v, struct str value) {
     struct req *r = req_of(e);

@@ -113,7 +113,10 @@ static bool get_cookie(struct eval *e, const struct var *v, struct str *out) {
 }
 
 #define A(f) offsetof(struct attempt, f)
+static bool get_no_cache(struct eval *e, const struct var *v, struct str *out) { return false; }
+
 static const struct var_def vars[] = {
+    {"upstream_cache_status", false, VAR_CHEAP, get_no_cache, NULL, 0, "How the cache answered; there is no cache yet."},
     {"upstream_addr", false, VAR_VOLATILE, get_addr, NULL, 0, "Addresses of the servers that were asked."},
     {"upstream_status", false, VAR_VOLATILE, get_status, NULL, 0, "Statuses that they answered with."},
     {"upstream_response_time", false, VAR_VOLATILE, get_time, NULL, A(response_ms), "Seconds until the response had ended."},

@@ -1,0 +1,87 @@
+"""Real back ends for the guide tests: Express under Node, Flask under Gunicorn."""
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+
+from . import ports
+from .wait import until
+
+_APPS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'apps')
+
+
+def _cache():
+    base = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+    path = os.path.join(base, 'weir-tests')
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+def node_modules():
+    """Where Express is; installed once for all test processes and runs, outside the source tree."""
+    cache = _cache()
+    with open(os.path.join(_APPS, 'package.json')) as f:
+        wanted = f.read()
+    with open(os.path.join(cache, 'lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = os.path.join(cache, 'installed.json')
+        if not os.path.exists(done) or open(done).read() != wanted:
+            shutil.copyfile(os.path.join(_APPS, 'package.json'), os.path.join(cache, 'package.json'))
+            subprocess.run(['npm', 'install', '--no-audit', '--no-fund', '--omit=dev', '--loglevel=error'], cwd=cache, check=True,
+                           stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
+            with open(done, 'w') as f:
+                f.write(wanted)
+    return os.path.join(cache, 'node_modules')
+
+
+class App:
+    """A process that serves .address. stop() ends it."""
+
+    def __init__(self, command, directory, name, path=None, port=None, env=None):
+        self.path, self.port, self.name = path, port, name
+        self.log = os.path.join(directory, f'{name}.out')
+        with open(self.log, 'wb') as out:
+            self.process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                            env={**os.environ, **(env or {})}, start_new_session=True)
+        until(self.ready, f'{name} to listen', 60)
+        if path:
+            os.chmod(path, 0o777)
+
+    @property
+    def address(self):
+        return f'unix:{self.path}' if self.path else f'127.0.0.1:{self.port}'
+
+    def ready(self):
+        if self.process.poll() is not None:
+            with open(self.log) as f:
+                raise AssertionError(f'{self.name} ended: {f.read()}')
+        if self.path:
+            return os.path.exists(self.path)
+        want = f':{self.port:04X}'
+        with open('/proc/net/tcp') as f:
+            return any(line.split()[1].endswith(want) and line.split()[3] == '0A' for line in f.readlines()[1:])
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.port:
+            ports.give(self.port)
+
+
+def express(directory, name='express'):
+    port = ports.take()
+    return App(['node', os.path.join(_APPS, 'express.js'), str(port)], directory, name, port=port,
+               env={'NODE_PATH': node_modules()})
+
+
+def gunicorn(directory, path=None, name='gunicorn'):
+    port = None if path else ports.take()
+    bind = f'unix:{path}' if path else f'127.0.0.1:{port}'
+    command = [sys.executable, '-m', 'gunicorn', '--bind', bind, '--workers', '1', '--threads', '4', '--chdir', _APPS,
+               '--worker-tmp-dir', directory, '--forwarded-allow-ips', '*', 'flask_app:app']
+    return App(command, directory, name, path=path, port=port, env={'PYTHONDONTWRITEBYTECODE': '1'})
