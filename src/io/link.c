@@ -32,10 +32,14 @@ int link_init(struct link *l, const struct link_ops *ops, int fd, const struct s
         memcpy(&l->remote, remote, sizeof(struct sockaddr_in));
     else if (remote != NULL && remote->sa_family == AF_INET6)
         memcpy(&l->remote, remote, sizeof(struct sockaddr_in6));
+    loop->links++;
     if (fd < 0)
         return 0;
     struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = l};
-    return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : -errno;
+    if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0)
+        return 0;
+    loop->links--;
+    return -errno;
 }
 
 static void drop_unread(struct link *l);
@@ -54,6 +58,7 @@ void link_free(struct link *l) {
     drop_unread(l);
     l->ops->close(l);
     l->source.magic = SOURCE_DEAD;
+    loop->links--;
     if (l->accepted) {
         atomic_fetch_sub_explicit(&loop->connections, 1, memory_order_relaxed);
         if (UNLIKELY(loop->accept_paused))
@@ -322,11 +327,15 @@ ssize_t link_write(struct link *l, struct chain *from, uint64_t timeout_ms) {
         return -ECANCELED;
     while (!chain_empty(from)) {
         ssize_t n = link_try_write(l, from, false);
+        int r = 0;
         if (LIKELY(n > 0)) {
             total += n;
-            continue;
+            if (chain_empty(from))
+                break;
+            r = fair(l->loop, n);
+        } else {
+            r = n == -EAGAIN ? wait_until(l, LINK_WAIT_WRITE, deadline_of(l, timeout_ms)) : (int)n;
         }
-        int r = n == -EAGAIN ? wait_until(l, LINK_WAIT_WRITE, deadline_of(l, timeout_ms)) : (int)n;
         if (r < 0)
             return r;
     }

@@ -160,7 +160,7 @@ void loop_free(struct loop *l) {
         l->free_hooks[i].fn(l->free_hooks[i].arg);
     links_free_dead(l);
     listeners_free_dead(l);
-    CHECK(l->tasks == 0 && list_empty(&l->parked) && list_empty(&l->listeners));
+    CHECK(l->tasks == 0 && l->links == 0 && list_empty(&l->parked) && list_empty(&l->listeners));
     timer_remove(&l->trim_timer);
     stacks_free(l->stacks, task_forget);
     wheel_done(&l->wheel);
@@ -185,7 +185,7 @@ enum { SPIN_NS = 50000, SPIN_ONE = 1024, SPIN_ENOUGH = 512, SPIN_RETRY = 256, SP
 
 static int spin(struct loop *l) {
     uint64_t until = 0;
-    l->stats.spins++;
+    stat_add(&l->stats.spins, 1);
     for (;;) {
         int n = epoll_wait(l->epoll_fd, l->events, LOOP_EVENTS, 0);
         if (n != 0 || !inbox_empty(l))
@@ -259,10 +259,10 @@ static void turn(struct loop *l, int timeout_ms) {
     int n = wait_events(l, timeout_ms);
     CHECK(n >= 0 || errno == EINTR);
     clock_update(l);
-    l->stats.turns++;
+    stat_add(&l->stats.turns, 1);
     l->dispatching = true;
     if (n > 0) {
-        l->stats.events += (uint64_t)n;
+        stat_add(&l->stats.events, (uint64_t)n);
         dispatch(l, n);
     }
     if (UNLIKELY(!inbox_empty(l)))
