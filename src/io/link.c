@@ -25,20 +25,19 @@ int link_init(struct link *l, const struct link_ops *ops, int fd, const struct s
     l->ops = ops;
     l->loop = loop;
     timer_init(&l->timer, on_park_deadline);
-    list_init(&l->parked);
     l->writable = true;
     l->remote.sa.sa_family = AF_UNIX;
     if (remote != NULL && remote->sa_family == AF_INET)
         memcpy(&l->remote, remote, sizeof(struct sockaddr_in));
     else if (remote != NULL && remote->sa_family == AF_INET6)
         memcpy(&l->remote, remote, sizeof(struct sockaddr_in6));
-    loop->links++;
+    list_push_back(&loop->links, &l->node);
     if (fd < 0)
         return 0;
     struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = l};
     if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0)
         return 0;
-    loop->links--;
+    list_remove(&l->node);
     return -errno;
 }
 
@@ -58,7 +57,7 @@ void link_free(struct link *l) {
     drop_unread(l);
     l->ops->close(l);
     l->source.magic = SOURCE_DEAD;
-    loop->links--;
+    list_remove(&l->node);
     if (l->accepted) {
         atomic_fetch_sub_explicit(&loop->connections, 1, memory_order_relaxed);
         if (UNLIKELY(loop->accept_paused))
@@ -361,7 +360,6 @@ void link_park(struct link *l, task_fn *fn, void *arg, const char *name, uint64_
     l->park_fn = fn;
     l->park_arg = arg;
     l->park_name = name;
-    list_push_back(&l->loop->parked, &l->parked);
     int news = news_now(l);
     if (UNLIKELY(news != 0))
         unpark_with(l, news);
@@ -374,7 +372,6 @@ void link_unpark(struct link *l) {
         return;
     l->is_parked = false;
     l->reader = l->writer = l->watcher = NULL;
-    list_remove(&l->parked);
     timer_clear(&l->timer);
 }
 
@@ -389,7 +386,10 @@ void link_watch(struct link *l, struct task *t) {
 }
 
 void links_wake_parked(struct loop *loop) {
-    list_each_safe(l, &loop->parked, struct link, parked) unpark_with(l, LINK_STOPPING | news_now(l));
+    list_each(l, &loop->links, struct link, node) {
+        if (l->is_parked)
+            unpark_with(l, LINK_STOPPING | news_now(l));
+    }
 }
 
 // --- facts -----------------------------------------------------------------------------------------------------------------

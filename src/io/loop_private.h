@@ -91,10 +91,10 @@ struct loop {
     bool test_clock;
     struct blocks *blocks;
     struct stacks *stacks;
-    size_t tasks, links;
+    size_t tasks;
     struct loop_stats stats;
     struct fiber fiber;
-    struct list parked; // links
+    struct list links;
     struct list listeners;
     struct link *dead; // freed while dispatching
     struct list dead_listeners;
