@@ -25,17 +25,20 @@ int link_init(struct link *l, const struct link_ops *ops, int fd, const struct s
     l->ops = ops;
     l->loop = loop;
     timer_init(&l->timer, on_park_deadline);
-    list_init(&l->parked);
     l->writable = true;
     l->remote.sa.sa_family = AF_UNIX;
     if (remote != NULL && remote->sa_family == AF_INET)
         memcpy(&l->remote, remote, sizeof(struct sockaddr_in));
     else if (remote != NULL && remote->sa_family == AF_INET6)
         memcpy(&l->remote, remote, sizeof(struct sockaddr_in6));
+    list_push_back(&loop->links, &l->node);
     if (fd < 0)
         return 0;
     struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = l};
-    return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : -errno;
+    if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0)
+        return 0;
+    list_remove(&l->node);
+    return -errno;
 }
 
 static void drop_unread(struct link *l);
@@ -54,6 +57,7 @@ void link_free(struct link *l) {
     drop_unread(l);
     l->ops->close(l);
     l->source.magic = SOURCE_DEAD;
+    list_remove(&l->node);
     if (l->accepted) {
         atomic_fetch_sub_explicit(&loop->connections, 1, memory_order_relaxed);
         if (UNLIKELY(loop->accept_paused))
@@ -322,11 +326,15 @@ ssize_t link_write(struct link *l, struct chain *from, uint64_t timeout_ms) {
         return -ECANCELED;
     while (!chain_empty(from)) {
         ssize_t n = link_try_write(l, from, false);
+        int r = 0;
         if (LIKELY(n > 0)) {
             total += n;
-            continue;
+            if (chain_empty(from))
+                break;
+            r = fair(l->loop, n);
+        } else {
+            r = n == -EAGAIN ? wait_until(l, LINK_WAIT_WRITE, deadline_of(l, timeout_ms)) : (int)n;
         }
-        int r = n == -EAGAIN ? wait_until(l, LINK_WAIT_WRITE, deadline_of(l, timeout_ms)) : (int)n;
         if (r < 0)
             return r;
     }
@@ -352,7 +360,6 @@ void link_park(struct link *l, task_fn *fn, void *arg, const char *name, uint64_
     l->park_fn = fn;
     l->park_arg = arg;
     l->park_name = name;
-    list_push_back(&l->loop->parked, &l->parked);
     int news = news_now(l);
     if (UNLIKELY(news != 0))
         unpark_with(l, news);
@@ -365,7 +372,6 @@ void link_unpark(struct link *l) {
         return;
     l->is_parked = false;
     l->reader = l->writer = l->watcher = NULL;
-    list_remove(&l->parked);
     timer_clear(&l->timer);
 }
 
@@ -380,7 +386,10 @@ void link_watch(struct link *l, struct task *t) {
 }
 
 void links_wake_parked(struct loop *loop) {
-    list_each_safe(l, &loop->parked, struct link, parked) unpark_with(l, LINK_STOPPING | news_now(l));
+    list_each(l, &loop->links, struct link, node) {
+        if (l->is_parked)
+            unpark_with(l, LINK_STOPPING | news_now(l));
+    }
 }
 
 // --- facts -----------------------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ void link_unpark(struct link *l); // harmless when not parked
 bool link_parked(const struct link *l); // still parked: no task has been started for it
 int link_news(const struct link *l); // LINK_* bits that ended the last park
 // A client that goes away (FIN, RST) cancels that task while it is watched. NULL ends it. Nothing else changes: data that
-// comes meanwhile stays in the kernel.
+// comes meanwhile stays in the kernel. Ended before the task or the park.
 void link_watch(struct link *l, struct task *t);
 
 // --- facts ---------------------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ struct link {
         struct link *next_dead;
     };
     struct timer timer;  // of the park; left in the wheel between parks
-    struct list parked;  // in loop->parked, or alone
+    struct list node;    // in loop->links, from its making to its end: parking touches no neighbour
     struct piece *unread; // first piece; given back bytes are few, so the tail is looked for
     uint64_t bytes_in, bytes_out;
     bool is_parked : 1, readable : 1, writable : 1;

@@ -4,7 +4,7 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
-enum { IOVECS = 64 };
+enum { IOVECS = 64, SENDFILE_MAX = 1 << 20 }; // a file goes on after others had their turn
 
 struct link *link_new_fd(int fd, const struct sockaddr *remote) {
     struct link *l = calloc(1, sizeof(*l));
@@ -46,14 +46,8 @@ static ssize_t socket_read(struct link *l, char *to, size_t n) {
     return socket_failed(l);
 }
 
-// The memory at the front of the chain: as many bytes as the kernel took, *wanted is what it was asked to take.
-static ssize_t send_memory(struct link *l, const struct chain *from, bool more, size_t *wanted) {
-    int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
-    const struct piece *first = from->head;
-    if (LIKELY(first->next == NULL)) {
-        *wanted = first->n;
-        return send(l->fd, first->p, first->n, flags);
-    }
+// Apart, so that the usual single slice does not carry the vector's room on its stack.
+static NOINLINE ssize_t send_slices(struct link *l, const struct chain *from, int flags, size_t *wanted) {
     struct iovec iov[IOVECS];
     struct msghdr m = {.msg_iov = iov};
     m.msg_iovlen = chain_iov(from, iov, IOVECS, wanted);
@@ -62,10 +56,20 @@ static ssize_t send_memory(struct link *l, const struct chain *from, bool more, 
     return sendmsg(l->fd, &m, flags);
 }
 
+// The memory at the front of the chain: as many bytes as the kernel took, *wanted is what it was asked to take.
+static ssize_t send_memory(struct link *l, const struct chain *from, bool more, size_t *wanted) {
+    int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
+    const struct piece *first = from->head;
+    if (UNLIKELY(first->next != NULL))
+        return send_slices(l, from, flags, wanted);
+    *wanted = first->n;
+    return send(l->fd, first->p, first->n, flags);
+}
+
 static ssize_t send_file(struct link *l, const struct piece *p, size_t *wanted) {
     off_t off = p->off;
-    *wanted = p->n;
-    ssize_t n = sendfile(l->fd, p->file->fd, &off, p->n);
+    *wanted = MIN(p->n, SENDFILE_MAX);
+    ssize_t n = sendfile(l->fd, p->file->fd, &off, *wanted);
     if (n == 0) { // the file was cut meanwhile
         errno = EIO;
         return -1;
@@ -75,7 +79,7 @@ static ssize_t send_file(struct link *l, const struct piece *p, size_t *wanted) 
 
 static ssize_t socket_write(struct link *l, struct chain *from, bool more) {
     size_t total = 0;
-    while (!chain_empty(from)) {
+    while (!chain_empty(from) && total < SENDFILE_MAX) {
         size_t wanted;
         bool file = from->head->kind == PIECE_FILE;
         ssize_t n = file ? send_file(l, from->head, &wanted) : send_memory(l, from, more, &wanted);

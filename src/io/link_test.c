@@ -578,6 +578,35 @@ LINK_TEST(unread_bytes_come_first) {
     free_both(); // and are dropped with the link
 }
 
+static int others_turns;
+static bool greedy_done;
+static void other(void *arg) {
+    while (!greedy_done) {
+        others_turns++;
+        task_yield();
+    }
+}
+
+LINK_TEST(who_never_has_to_wait_lets_others_run) {
+    enum { MUCH = 16 << 20 };
+    static char bytes[MUCH];
+    struct chain c;
+    chain_init(&c, loop_blocks(loop_self()));
+    chain_add_const(&c, bytes, MUCH);
+    link_unread(b, &c);
+    EXPECT(task_new(other, NULL, "other") != NULL);
+    size_t total = 0;
+    while (total < MUCH) {
+        ssize_t n = link_read(b, &c, 65536, SOON);
+        EXPECT(n > 0);
+        total += (size_t)n;
+        chain_done(&c);
+    }
+    greedy_done = true;
+    EXPECT(others_turns >= 10);
+    free_both();
+}
+
 static int watched_result;
 static void watched(void *arg) {
     watched_result = task_park(UINT64_MAX);

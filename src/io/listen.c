@@ -208,7 +208,7 @@ static void adopt(struct listener *n, int fd, const struct sockaddr *remote) {
     struct link *l = loop->closing ? NULL : link_new_fd(fd, remote);
     if (l != NULL) {
         l->accepted = true;
-        loop->stats.accepted++;
+        stat_add(&loop->stats.accepted, 1);
         n->fn(l, n, n->arg);
         return;
     }

@@ -31,4 +31,4 @@ const struct addr_full *listener_addr(const struct listener *n);
 // of them. `limit` is worker_connections per loop: above it accepting pauses, with one log line, until one ends.
 void listener_start(struct listener *n, struct loop *l, struct loop **loops, unsigned count, unsigned limit);
 void listener_stop(struct listener *n, struct loop *l); // on its loop; the queue stays in the socket
-void listener_free(struct listener *n);                 // closes the descriptor; after all loops stopped
+void listener_free(struct listener *n);                 // closes the descriptor; after listener_stop on every loop, from any thread

@@ -38,7 +38,7 @@ static int open_at(const char *text, const struct listen_opts *o, struct addr_fu
 }
 
 static void run_all(struct loop *l) {
-    while (task_count(l) > 0 || !list_empty(&l->parked))
+    while (task_count(l) > 0 || !list_empty(&l->links))
         loop_turn(l, 1000);
 }
 
@@ -312,7 +312,7 @@ static void *loop_main(void *arg) {
     pthread_barrier_wait(&barrier);
     loop_run(loops[id]);
     listener_stop(listener, loops[id]);
-    while (task_count(loops[id]) > 0 || !list_empty(&loops[id]->parked))
+    while (task_count(loops[id]) > 0 || !list_empty(&loops[id]->links))
         loop_turn(loops[id], 10);
     pthread_barrier_wait(&barrier);
     loop_free(loops[id]);

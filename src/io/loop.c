@@ -133,7 +133,7 @@ struct loop *loop_new(unsigned id) {
     l->id = id;
     task_queue_init(&l->ready);
     task_queue_init(&l->yielded);
-    list_init(&l->parked);
+    list_init(&l->links);
     list_init(&l->listeners);
     list_init(&l->dead_listeners);
     l->now = monotonic(l);
@@ -160,7 +160,7 @@ void loop_free(struct loop *l) {
         l->free_hooks[i].fn(l->free_hooks[i].arg);
     links_free_dead(l);
     listeners_free_dead(l);
-    CHECK(l->tasks == 0 && list_empty(&l->parked) && list_empty(&l->listeners));
+    CHECK(l->tasks == 0 && list_empty(&l->links) && list_empty(&l->listeners));
     timer_remove(&l->trim_timer);
     stacks_free(l->stacks, task_forget);
     wheel_done(&l->wheel);
@@ -177,11 +177,15 @@ void loop_free(struct loop *l) {
 // Waking a sleeping thread costs more than a few empty looks at epoll, and the peer of a lone connection often answers
 // within microseconds. So before sleeping the loop looks on for a while, as long as that has lately paid: `spin_worth` is
 // the moving rate of success. When it does not pay, one sleep in SPIN_RETRY tries again.
-enum { SPIN_NS = 50000, SPIN_ONE = 1024, SPIN_ENOUGH = 512, SPIN_RETRY = 256 };
+//
+// Only for few connections. Measured with a forwarder on one core, spinning against sleeping: with 1, 2 and 4 connections
+// 0.74 to 0.9 of the CPU per request and 1.8 to 3 times the requests; with 8 connections 1.07 of the CPU, with 64 1.1:
+// sleeping there lets events gather, and each turn then serves several.
+enum { SPIN_NS = 50000, SPIN_ONE = 1024, SPIN_ENOUGH = 512, SPIN_RETRY = 256, SPIN_CONNECTIONS = 4 };
 
 static int spin(struct loop *l) {
     uint64_t until = 0;
-    l->stats.spins++;
+    stat_add(&l->stats.spins, 1);
     for (;;) {
         int n = epoll_wait(l->epoll_fd, l->events, LOOP_EVENTS, 0);
         if (n != 0 || !inbox_empty(l))
@@ -195,6 +199,8 @@ static int spin(struct loop *l) {
 }
 
 static bool spin_pays(struct loop *l) {
+    if (atomic_load_explicit(&l->connections, memory_order_relaxed) - 1 >= SPIN_CONNECTIONS)
+        return false; // too many, or none
     if (l->spin_worth >= SPIN_ENOUGH)
         return true;
     if (++l->spin_skipped < SPIN_RETRY)
@@ -240,6 +246,11 @@ static int wait_events(struct loop *l, int timeout_ms) {
 static void dispatch(struct loop *l, int n) {
     for (int i = 0; i < n; i++) {
         struct source *s = l->events[i].data.ptr;
+        if (i + 1 < n) { // a link is two or three cache lines, seldom warm with many connections
+            const char *next = l->events[i + 1].data.ptr;
+            __builtin_prefetch(next, 1);
+            __builtin_prefetch(next + CACHE_LINE, 1);
+        }
         if (LIKELY(s->magic == SOURCE_LINK))
             link_event((struct link *)s, l->events[i].events);
         else if (s->magic == SOURCE_LISTENER)
@@ -253,10 +264,10 @@ static void turn(struct loop *l, int timeout_ms) {
     int n = wait_events(l, timeout_ms);
     CHECK(n >= 0 || errno == EINTR);
     clock_update(l);
-    l->stats.turns++;
+    stat_add(&l->stats.turns, 1);
     l->dispatching = true;
     if (n > 0) {
-        l->stats.events += (uint64_t)n;
+        stat_add(&l->stats.events, (uint64_t)n);
         dispatch(l, n);
     }
     if (UNLIKELY(!inbox_empty(l)))

@@ -46,7 +46,7 @@ void loop_at_free(struct loop *l, void (*fn)(void *arg), void *arg);
 unsigned loop_slot_new(void);
 void **loop_slot(struct loop *l, unsigned slot);
 
-// Counters for the status API. One writer (the loop), read by others without order.
+// Counters for the status API. One writer (the loop), read by others without order (__atomic_load_n, relaxed).
 struct loop_stats {
     uint64_t turns, events, tasks_started, accepted, spins;
 };

@@ -94,7 +94,7 @@ struct loop {
     size_t tasks;
     struct loop_stats stats;
     struct fiber fiber;
-    struct list parked; // links
+    struct list links;
     struct list listeners;
     struct link *dead; // freed while dispatching
     struct list dead_listeners;
@@ -131,6 +131,9 @@ extern __thread struct loop *loop_this;
 
 void loop_wake(struct loop *l); // any thread
 void inbox_run(struct loop *l);
+
+// Others may be reading it.
+static inline void stat_add(uint64_t *stat, uint64_t n) { __atomic_store_n(stat, *stat + n, __ATOMIC_RELAXED); }
 
 static inline bool inbox_empty(struct loop *l) {
     return atomic_load_explicit(&l->inbox, memory_order_relaxed) == NULL;

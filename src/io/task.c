@@ -9,7 +9,7 @@ static __thread void *thread_log_slot; // the log context outside of tasks
 
 // The loop keeps running tasks in one turn until none is ready, up to this many: two tasks that wake each other must not
 // keep it from its sockets.
-enum { RUNS_PER_TURN = 1024, RUN_BUDGET = 1 << 20 };
+enum { RUNS_PER_TURN = 1024, RUN_BUDGET = 1 << 20, PREFETCH_LINES = 6 };
 
 static void on_deadline(struct timer *timer) {
     struct task *t = container_of(timer, struct task, timer);
@@ -64,6 +64,11 @@ void task_run_ready(struct loop *l) {
         struct task *t = task_queue_pop(&l->ready);
         if (t == NULL)
             break;
+        if (l->ready.head != NULL) { // its frames come in while this one runs
+            const char *sp = l->ready.head->sp;
+            for (int line = 0; line < PREFETCH_LINES; line++)
+                __builtin_prefetch(sp + line * CACHE_LINE, 1);
+        }
         resume(l, t);
     }
 }
@@ -108,7 +113,7 @@ static struct task *make(task_fn *fn, void *arg, const char *name, bool joinable
     fiber_begin(&t->fiber);
     t->sp = task_switch_prepare(t, task_main, t);
     l->tasks++;
-    l->stats.tasks_started++;
+    stat_add(&l->stats.tasks_started, 1);
     t->queued = true;
     task_queue_push(&l->ready, t);
     return t;
