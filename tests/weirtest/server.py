@@ -3,6 +3,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 from . import proc
 from .wait import PATIENCE, until
@@ -154,6 +155,19 @@ class Server:
 
     def descriptors(self):
         return proc.count_descriptors(self.processes())
+
+    def settled_descriptors(self):
+        """The number of descriptors once the start, or what went before, is over: unchanged for a while."""
+        last, since = self.descriptors(), time.monotonic()
+
+        def settled():
+            nonlocal last, since
+            now = self.descriptors()
+            if now != last:
+                last, since = now, time.monotonic()
+            return time.monotonic() - since > 0.3
+        until(settled, 'the descriptors to settle')
+        return last
 
     def send_signal(self, number):
         os.kill(self.pid, number)
