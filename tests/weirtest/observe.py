@@ -9,7 +9,8 @@ Allowed differences, all of them:
     chunk boundaries        the decoded body and the framing are compared
     Connection to backends  nginx 1.22 says "close" unless told otherwise, weir keeps connections (as nginx does since
                             1.29.7): a line "Connection: close" is left out unless the table says connection=True
-    bytes in the log        $bytes_sent and $body_bytes_sent that equal what the client received are written @received@
+    bytes in the log        $bytes_sent and $body_bytes_sent that equal what the client received are written @received@,
+                            and so is $sent_http_content_length
     Unix sockets            none
 
 ETag, Last-Modified, the order of fields and their spelling are compared as they are.
@@ -49,6 +50,11 @@ class Mask:
         return data
 
 
+def _page_length(r, server):
+    return len(f'<html>\r\n<head><title>{r.status} {r.reason}</title></head>\r\n<body>\r\n<center><h1>{r.status} {r.reason}'
+               f'</h1></center>\r\n<hr><center>{server}</center>\r\n</body>\r\n</html>\r\n')
+
+
 def response_lines(r, mask):
     lines = []
     for one in r.interim:
@@ -61,8 +67,8 @@ def response_lines(r, mask):
     if page:
         saved = len(page[1])
         body = body[:page.start(1)] + b'@server@' + body[page.end(1):]
-    elif not body and r.framing == 'none' and r.status >= 300 and r.all('Content-Type') == ['text/html']:
-        saved = len(server)
+    elif r.all('Content-Length') == [str(_page_length(r, server))]:
+        saved = len(server)    # of HEAD
     for name, value in r.headers:
         if name == 'Date' and _DATE.match(value):
             value = '@date@'
@@ -102,7 +108,8 @@ def log_lines(lines, responses, mask):
             name, equals, value = field.partition('=')
             if i < len(responses):
                 r = responses[i]
-                received = {'bytes_sent': len(r.raw), 'body_bytes_sent': len(r.raw) - r.raw.find(b'\r\n\r\n') - 4}
+                length = (r.all('Content-Length') or ['-'])[0]
+                received = {'sent_http_content_length': length, 'bytes_sent': len(r.raw), 'body_bytes_sent': len(r.raw) - r.raw.find(b'\r\n\r\n') - 4}
                 if name in received and value == str(received[name]):
                     value = '@received@'
             fields.append(name + equals + mask(value))
