@@ -215,7 +215,7 @@ class _Run:
             if reference.error:
                 pytest.fail(f'nginx: {reference.error}\n{sent}' + '\n'.join(reference.lines), pytrace=False)
             self.expected(case, reference, f'the test is wrong about nginx\n{sent}')
-            if reference.lines != tested.lines:
+            if not observe.same(reference.lines, tested.lines):
                 diff = '\n'.join(difflib.unified_diff(reference.lines, tested.lines, 'nginx', 'tested', lineterm='', n=50))
                 pytest.fail(f'{sent}{diff}', pytrace=False)
         self.expected(case, tested, sent)
