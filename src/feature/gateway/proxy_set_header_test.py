@@ -96,7 +96,6 @@ def test_fields_named_in_connection_stay_here(site):
     assert not q.all('X-Hop') and not q.all('X-Other') and not q.all('Keep-Alive')
 
 
-@pytest.mark.weir_only('nginx forwards the fields that Connection names')
 def test_connection_cannot_remove_what_frames_the_request(site):
     """A client must not strip Host, Content-Length or what proxy_set_header says by naming it in Connection."""
     server = site.server('location / { proxy_pass http://@backend@; proxy_set_header X-Real-IP $remote_addr; }')

@@ -99,7 +99,7 @@ def test_client_sent_nonsense(site):
 def test_too_long_uri(site):
     server = site.server('server_name e.test; location / { return 200; }')
     assert exchange(server.port, get('/' + 'x' * 9000))[0].status == 414
-    server.wait_error('info', r'\Aclient sent too long URI while reading client request line(?: \([^)]*\))?, client: 127\.0\.0\.1, server: e\.test')
+    server.wait_error('info', r'\Aclient sent too long URI(?: \([^)]*\))? while reading client request line, client: 127\.0\.0\.1, server: e\.test')
 
 
 def test_too_big_header(site):
