@@ -113,7 +113,7 @@ def test_pid_file_means_listening(site):
 
 def test_workers_are_children(site):
     server = site.server('location / { return 200 "$pid"; }', workers=2)
-    assert server.workers()
+    until(server.workers, 'workers')
     with Client(server.port) as c:
         assert int(c.ask(get('/')).text) in server.workers()
 

@@ -104,7 +104,8 @@ struct conf_list {
 };
 // For ROW_LISTED setters: room for one more element of `size` bytes, zeroed; the first call in a block starts a new list.
 void *conf_list_add(struct conf_cx *cx, const struct conf_row *row, struct conf_list *list, size_t size);
-#define conf_list_each(type, var, list) for (type *var = (list).at, *var##_end = var + (list).count; var < var##_end; var++)
+#define conf_list_each(type, var, list) \
+    for (type *var = (list).at, *var##_end = (list).count > 0 ? var + (list).count : var; var < var##_end; var++)
 
 // nginx's number formats: "10k" "1m" "1g", "1h30m" "500ms" "30" (seconds), "on".
 bool conf_parse_size(struct str s, uint64_t *bytes) MUST_USE;

@@ -90,7 +90,6 @@ for name, data, status in (
         ('NUL in a value', line(b'GET /here HTTP/1.1', b'X: a\0b'), 400),
         ('CR in a value', line(b'GET /here HTTP/1.1', b'X: a\rb'), 400),
         ('control in a name', line(b'GET /here HTTP/1.1', b'X\1Y: 1'), 400),
-        ('control in a value', line(b'GET /here HTTP/1.1', b'X: a\1b'), 200),
         ('high byte in a name', line(b'GET /here HTTP/1.1', b'X\xe9: 1'), 200),
         ('comma in a name', line(b'GET /here HTTP/1.1', b'X,Y: 1'), 200),
         ('no Host', request(target='/here', host=None), 400),
@@ -135,10 +134,10 @@ for name, data, status in (
         ('four fields of 7000', line(b'GET /here HTTP/1.1', *[b'X: ' + b'y' * 7000] * 4), 200),
         ('six fields of 7000', line(b'GET /here HTTP/1.1', *[b'X: ' + b'y' * 7000] * 6), 400),
         ('100 small fields', line(b'GET /here HTTP/1.1', *[b'X: y'] * 100), 200),
-        ('2000 small fields', line(b'GET /here HTTP/1.1', *[b'X: y'] * 2000), 400),
-        ('10000 small fields', line(b'GET /here HTTP/1.1', *[b'X: y'] * 10000), 400),
+        ('10000 small fields', line(b'GET /here HTTP/1.1', *[b'X: y' * 9] * 3000), 400),
         ('long line and fields', line(b'GET /' + b'x' * 7000 + b' HTTP/1.1', *[b'X: ' + b'y' * 7000] * 3), 200)):
-    admit.case(name, data, status, lingers=status == 413)
+    # What is logged of a line that has no end in sight, or two, is each server's own.
+    admit.case(name, data, status, lingers=status == 413, log=status != 414 and 'CR' not in name)
 test_admit = admit.tests()
 
 # A refused request must not let the bytes behind it be read as another one.
@@ -156,7 +155,7 @@ test_behind = behind.tests()
 small = Table('server { listen 127.0.0.1:@port@; client_header_buffer_size 128; large_client_header_buffers 2 512; '
               'location / { return 200 "$request_length"; } }', log=LOG)
 for size in (100, 127, 128, 129, 400, 480, 490, 500, 511, 512, 513, 600):
-    small.case(f'target of {size}', get('/' + 'x' * size), 200 if size < 500 else 414)
+    small.case(f'target of {size}', get('/' + 'x' * size), 200 if size < 500 else 414, log=size < 500)
     small.case(f'field of {size}', get('/', 'X: ' + 'y' * size), 200 if size < 505 else 400)
 small.case('two buffers are enough', get('/', 'X: ' + 'y' * 300, 'Y: ' + 'y' * 300))
 small.case('two buffers are not enough', get('/', *['X: ' + 'y' * 300] * 4), 400)
@@ -178,10 +177,11 @@ pieces('bad field', get('/', 'X : y'), 400)
 test_split = split.tests()
 
 
-@pytest.mark.weir_only('nginx is laxer than RFC 9112 here')
-@pytest.mark.parametrize('name, data', {
+STRICT = {
     'HTTP/1.10': line(b'GET /x HTTP/1.10'),
     'HTTP/1.01': line(b'GET /x HTTP/1.01'),
+    'control in a value': line(b'GET /x HTTP/1.1', b'X: a\1b'),
+    'DEL in a value': line(b'GET /x HTTP/1.1', b'X: a\x7fb'),
     'no colon': line(b'GET /x HTTP/1.1', b'nocolon'),
     'no colon, name and spaces': line(b'GET /x HTTP/1.1', b'no colon here'),
     'no colon at the end': b'GET /x HTTP/1.1\r\nHost: x\r\nnocolon\r\n\r\n',
@@ -189,12 +189,16 @@ test_split = split.tests()
     'NUL in a chunk extension': line(b'POST /x HTTP/1.1', b'Transfer-Encoding: chunked') + b'5;a=\0\r\nabcde\r\n0\r\n\r\n',
     'control in a chunk extension': line(b'POST /x HTTP/1.1', b'Transfer-Encoding: chunked') + b'5;a=\1\r\nabcde\r\n0\r\n\r\n',
     'bare LF in a chunk extension': line(b'POST /x HTTP/1.1', b'Transfer-Encoding: chunked') + b'5;a\nabcde\r\n0\r\n\r\n',
-    'chunk data too long': line(b'POST /x HTTP/1.1', b'Transfer-Encoding: chunked') + b'3\r\nabcde\r\n0\r\n\r\n'}.items())
-def test_strict(site, name, data):
+    'chunk data too long': line(b'POST /x HTTP/1.1', b'Transfer-Encoding: chunked') + b'3\r\nabcde\r\n0\r\n\r\n'}
+
+
+@pytest.mark.weir_only('nginx is laxer than RFC 9112 here')
+@pytest.mark.parametrize('name', STRICT)
+def test_strict(site, name):
     """400, and nothing of it is executed."""
     server = site.server(CONF)
     with Client(server.port) as c:
-        c.send(data)
+        c.send(STRICT[name])
         assert c.response().status == 400
         c.read_to_end()
         assert c.ended == 'eof'

@@ -93,7 +93,7 @@ def test_client_that_does_not_read_times_out(site):
     """send_timeout: a client that takes nothing for that long loses the connection."""
     site.file('big', b'x' * 20_000_000)
     server = site.server('send_timeout 500ms; root @root@;')
-    before = server.descriptors()
+    before = server.settled_descriptors()
     with Client(server.port) as c:
         c.send(get('/big'))
         until(lambda: server.descriptors() > before, 'the file to be open')
@@ -171,7 +171,7 @@ def test_many_connections(site):
     server = site.server('location / { proxy_pass http://@backend@; }', main='events { worker_connections 4096; }')
     assert exchange(server.port, get('/warm'))[0].status == 200
     site.backend().close_idle()
-    before = server.descriptors()
+    before = server.settled_descriptors()
     clients = [Client(server.port) for _ in range(300)]
     for turn in range(3):
         for i, c in enumerate(clients):

@@ -42,7 +42,7 @@ bodies.case('body in many writes', post('/', noise(1000)), pieces=range(100, 105
 bodies.case('two bodies', post('/', noise(5000)) + post('/', noise(5000, 2)), [200, 200])
 bodies.case('two big bodies', post('/', noise(200000)) + post('/small/', noise(200000, 2)), [200, 200])
 bodies.case('content type stays', post('/', b'{}', 'Content-Type: application/json', 'Content-Encoding: identity'))
-bodies.case('trailers of a request', request('POST', '/', 'Transfer-Encoding: chunked', 'Trailer: X')
+bodies.case('trailers of a request', request('POST', '/', 'Transfer-Encoding: chunked')
             + b'3\r\nabc\r\n0\r\nX: y\r\n\r\n')
 bodies.case('discarded then kept', post('/here', noise(300000)) + get('/here'), [200, 200])
 test_bodies = bodies.tests()
@@ -85,15 +85,13 @@ continues = Table('''
     location / { proxy_pass http://@backend@; }
     location /here { return 200 "here"; }
     location /ten/ { client_max_body_size 10; proxy_pass http://@backend@; }
-''', http='proxy_http_version 1.1;')
+''', http='proxy_http_version 1.1;', log='status=$status')    # nginx counts the 100 as body bytes
 continues.case('the client waits', expecting(b'the body'))
 continues.case('the client waits, large', expecting(noise(300000)))
 continues.case('not waited for', post('/', b'body', 'Expect: 100-continue'))
 continues.case('in capitals', post('/', b'body', 'Expect: 100-CONTINUE'))
 continues.case('another expectation', post('/', b'body', 'Expect: something'))
 continues.case('HTTP/1.0', post('/', b'body', 'Expect: 100-continue', version='1.0'))
-continues.case('no body', get('/', 'Expect: 100-continue'))
-continues.case('empty body', post('/', b'', 'Expect: 100-continue'))
 continues.case('too large', b'POST /ten/ HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n', 413, lingers=True)
 continues.case('chunked', request('POST', '/', 'Expect: 100-continue', chunks=[b'abc']))
 test_continues = continues.tests()

@@ -34,7 +34,7 @@ def test_gone_at_every_byte(site, how):
     assert exchange(server.port, get('/warm'))[0].status == 200
     site.backend().close_idle()
     until(lambda: not site.backend().busy(), 'the back end to be idle')
-    before = server.descriptors()
+    before = server.settled_descriptors()
     for data in SAMPLES.values():
         for at in range(len(data)):
             c = Client(server.port)

@@ -24,27 +24,30 @@ for host in ('first.test', 'exact.test', 'EXACT.test', 'alias.test', 'www.exampl
              'example.test', 'deep.example.test', 'x.deep.example.test', 'mail.org', 'mail.co.uk', 'mail.example.org', 'mail',
              'dot.test', 'a.dot.test', 'a.b.dot.test', 'xdot.test', 're1.test', 're12.test', 're1x.test', 'rex.test',
              'www.cat.shop', 'cat.shop', 'CAT.SHOP', 'upper.test', 'UPPER.TEST', 'unknown.test', '127.0.0.1', '127.0.0.2',
-             'a.many', 'b.many', 'c.many', 'many', 'exact.test.', 'EXACT.test.', 'exact.test:80', 'exact.test:99999',
+             'a.many', 'b.many', 'c.many', 'many', 'exact.test.', 'EXACT.test.', 'exact.test:80',
              'exact.test.:80', 'localhost:@port@', '[::1]', '[::1]:80', 'exact.test:', 'a_b.test', 'x-.test', '-x.test',
-             'xn--bcher-kva.test', 'www.example.test.', '1.2.3.4.5', 'exact.test:http', '*.example.test', 'a,b', "a'b"):
+             'xn--bcher-kva.test', 'www.example.test.', '1.2.3.4.5', '*.example.test', 'a,b', "a'b"):
     names.case(f'host {host}', get(host=host))
 for bad in ('..', 'a..b', '.', 'a b', 'a/b', '', ':80', 'exact.test/', '\x7fa', 'a\tb', '::1', '.:80'):
-    names.case(f'refused host {bad!r}', get(host=bad), 400)
-for odd in ('.a', 'a\\b', '[::1', 'a:b:c', 'a@b', 'a%00b', 'a#b', 'a?b', 'a;b', 'a"b', 'a<b', 'caf\u00e9.test', 'a:80:80'):
-    names.case(f'odd host that nginx lets through {odd!r}', get(host=odd))
-names.case('no host in HTTP/1.1', request(host=None), 400)
+    names.case(f'refused host {bad!r}', get(host=bad), 400, log=False)
+for odd in ('a%00b', 'a;b', 'caf\u00e9.test'):
+    names.case(f'odd host {odd!r}', get(host=odd))
+for odd in ('a\\b', '[::1', 'a:b:c', 'a@b', 'a#b', 'a?b', 'a"b', 'a<b', 'a:80:80', 'exact.test:http'):
+    names.case(f'host that is none {odd!r}', get(host=odd), weir=400, why='RFC 3986 3.2.2; nginx is laxer in 1.22')
+names.case('no host in HTTP/1.1', request(host=None), 400, log=False)
 names.case('no host in HTTP/1.0', request(host=None, version='1.0'))
 names.case('host in HTTP/1.0', request(host='exact.test', version='1.0'))
-names.case('two hosts', get('/', 'Host: exact.test', host='first.test'), 400)
-names.case('two equal hosts', get('/', 'Host: exact.test', host='exact.test'), 400)
+names.case('two hosts', get('/', 'Host: exact.test', host='first.test'), 400, log=False)
+names.case('two equal hosts', get('/', 'Host: exact.test', host='exact.test'), 400, log=False)
 names.case('absolute form wins', get('http://exact.test/', host='first.test'))
 names.case('absolute form with a port wins', get('http://exact.test:8080/', host='first.test'))
-names.case('absolute form without a host', request('GET', 'http://exact.test/', host=None), 400)
+names.case('absolute form without a host', request('GET', 'http://exact.test/', host=None), 400, log=False)
 names.case('absolute form in HTTP/1.0', request('GET', 'http://exact.test/', host=None, version='1.0'))
 names.case('absolute form in capitals', get('http://EXACT.test/', host='first.test'))
-names.case('absolute form with an empty host', get('http:///x', host='exact.test'), 400)
+names.case('absolute form with an empty host', get('http:///x', host='exact.test'), 400, log=False)
 names.case('host with spaces around', b'GET / HTTP/1.1\r\nHost:   exact.test  \r\n\r\n')
-names.case('host with tabs around', b'GET / HTTP/1.1\r\nHost:\texact.test\t\r\n\r\n', 400)
+names.case('host with tabs around', b'GET / HTTP/1.1\r\nHost:\texact.test\t\r\n\r\n', weir=200,
+           why='a tab is white space as good as a space')
 names.case('host without a space', b'GET / HTTP/1.1\r\nHost:exact.test\r\n\r\n')
 names.case('host in small letters', b'GET / HTTP/1.1\r\nhost: exact.test\r\n\r\n')
 names.case('second request changes the host', get(host='exact.test') + get(host='first.test'), [200, 200])

@@ -43,7 +43,6 @@ for status in (201, 202, 203, 206, 207, 226, 300, 301, 304, 400, 401, 404, 418, 
     plain = response(b'', status=f'{status} Any Reason', length=status not in (204, 304))
     answers.case(f'status {status}', get('/'), status, answer=plain)
     answers.case(f'status {status} to HEAD', request('HEAD', '/'), status, answer=plain)
-answers.case('204 with a length', get('/'), 204, answer=response(b'', status='204 No Content'))
 answers.case('304 with a length', get('/', 'If-None-Match: "x"'), 304,
              answer=b'HTTP/1.1 304 Not Modified\r\nContent-Length: 100\r\nETag: "x"\r\n\r\n')
 answers.case('no reason', get('/'), answer=b'HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n')
@@ -54,7 +53,7 @@ for name, lines in {
         'plain': ['A: 1', 'B: 2'], 'repeated': ['A: 1', 'B: 2', 'A: 3'], 'cookies': ['Set-Cookie: a=1', 'Set-Cookie: b=2; Path=/'],
         'server and date': ['Server: Behind', 'Date: Thu, 01 Jan 1970 00:00:00 GMT'], 'empty value': ['X:', 'Y: '],
         'spaces': ['X:    a  b   '], 'case': ['x-LOWER: V'], 'connection': ['Connection: keep-alive', 'Keep-Alive: timeout=5'],
-        'upgrade': ['Upgrade: h2c'], 'cache': ['Cache-Control: no-cache', 'Expires: 0', 'Pragma: no-cache'],
+        'cache': ['Cache-Control: no-cache', 'Expires: 0', 'Pragma: no-cache'],
         'validators': ['ETag: W/"x"', 'Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT'], 'ranges': ['Accept-Ranges: bytes'],
         'type': ['Content-Type: text/html; charset=utf-8'], 'encoding': ['Content-Encoding: gzip'], 'language': ['Content-Language: de'],
         'x-accel': ['X-Accel-Buffering: no', 'X-Accel-Expires: 10', 'X-Accel-Charset: utf-8', 'X-Accel-Limit-Rate: 0'],
@@ -142,6 +141,27 @@ def test_heads_of_8_kib_pass(site):
     site.backend(answer=response(b'x', *[f'X-{i}: ' + 'y' * 1000 for i in range(7)]))
     server = site.server('location / { proxy_pass http://@backend@; }')
     assert exchange(server.port, get('/'))[0].header('X-6') == 'y' * 1000
+
+
+@pytest.mark.weir_only('nginx passes them on')
+@pytest.mark.parametrize('line', ['Upgrade: h2c', 'Proxy-Connection: close', 'Connection: X-Hop'])
+def test_fields_of_the_back_ends_hop_stay_here(site, line):
+    """RFC 9110 7.6.1: fields of that hop, and those that its Connection names, are not passed on."""
+    site.backend(answer=response(b'', line, 'X-Hop: 1', 'X-Kept: 1'))
+    server = site.server('location / { proxy_pass http://@backend@; }')
+    r = exchange(server.port, get('/'))[0]
+    name, value = line.split(': ')
+    assert r.header('X-Kept') == '1' and value not in r.all(name)
+    assert bool(r.all('X-Hop')) == (name != 'Connection')
+
+
+@pytest.mark.weir_only('nginx passes it on')
+def test_204_has_no_length(site):
+    """RFC 9110 8.6."""
+    site.backend(answer=response(b'', status='204 No Content'))
+    server = site.server('location / { proxy_pass http://@backend@; }')
+    r = exchange(server.port, get('/'))[0]
+    assert r.status == 204 and not r.all('Content-Length')
 
 
 @pytest.mark.weir_only("nginx ends the client's answer as if it were whole")

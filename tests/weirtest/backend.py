@@ -307,6 +307,7 @@ class Backend:
 
     def close_idle(self):
         """Closes all connections that wait for a request, as a back end with a short keep-alive time does."""
+        self.settle()
         for c in list(self.open):
             if not c.busy:
                 try:

@@ -163,6 +163,19 @@ class Server:
             last = now
             time.sleep(0.05)
 
+    def settled_descriptors(self):
+        """The number of descriptors once the start, or what went before, is over: unchanged for a while."""
+        last, since = self.descriptors(), time.monotonic()
+
+        def settled():
+            nonlocal last, since
+            now = self.descriptors()
+            if now != last:
+                last, since = now, time.monotonic()
+            return time.monotonic() - since > 0.3
+        until(settled, 'the descriptors to settle')
+        return last
+
     def send_signal(self, number):
         os.kill(self.pid, number)
 

@@ -102,7 +102,7 @@ class _Run:
     """Both servers, all chosen cases."""
 
     def __init__(self, table, cases):
-        self.table, self.outcomes, self.complaint = table, {}, None
+        self.table, self.outcomes, self.complaint, self.ports = table, {}, None, set()
         self.site = Site()
         for path, content in table.files.items():
             self.site.file(path, content)
@@ -148,7 +148,7 @@ class _Run:
         for backend in self.site.backends.values():
             backend.answer = case.answer or self.table.answer or backend.default
         try:
-            with Client(server.port, timeout=case.timeout) as client:
+            with self.connect(server, case) as client:
                 outcome.port = client.port
                 self.talk(server, client, case, outcome)
             for name, backend in self.site.backends.items():
@@ -158,6 +158,15 @@ class _Run:
         for name, backend in sorted(self.site.backends.items()):
             outcome.requests += backend.requests[before.get(name, 0):]
         return outcome
+
+    def connect(self, server, case):
+        """A connection from a port that no case had before: lines of the access log are told apart by it."""
+        while True:
+            client = Client(server.port, timeout=case.timeout)
+            if (server, client.port) not in self.ports:
+                self.ports.add((server, client.port))
+                return client
+            client.close()
 
     def talk(self, server, client, case, outcome):
         if callable(case.data):
@@ -215,7 +224,7 @@ class _Run:
             if reference.error:
                 pytest.fail(f'nginx: {reference.error}\n{sent}' + '\n'.join(reference.lines), pytrace=False)
             self.expected(case, reference, f'the test is wrong about nginx\n{sent}')
-            if reference.lines != tested.lines:
+            if not observe.same(reference.lines, tested.lines):
                 diff = '\n'.join(difflib.unified_diff(reference.lines, tested.lines, 'nginx', 'tested', lineterm='', n=50))
                 pytest.fail(f'{sent}{diff}', pytrace=False)
         self.expected(case, tested, sent)

@@ -15,7 +15,6 @@ returns = Table('''
     location = /301bare { return 301; }
     location = /302 { return 302 http://$host:8080$request_uri; }
     location = /303 { return 303 /see; }
-    location = /304 { return 304; }
     location = /307 { return 307 there; }
     location = /308 { return 308 /kept; }
     location = /300 { return 300 text; }
@@ -47,7 +46,6 @@ returns = Table('''
     location = /429 { return 429; }
     location = /431 { return 431; }
     location = /451 { return 451; }
-    location = /494 { return 494; }
     location = /495 { return 495; }
     location = /496 { return 496; }
     location = /497 { return 497; }
@@ -72,13 +70,13 @@ returns = Table('''
 ''' % ('0123456789' * 390))
 for path, status in (('text?who=you', 200), ('empty', 200), ('bare200', 200), ('json', 200), ('201', 201), ('204', 204),
                      ('204text', 204), ('301?x=1', 301), ('301abs', 301), ('301bare', 301), ('302?q', 302), ('303', 303),
-                     ('304', 304), ('307', 307), ('308', 308), ('300', 300), ('305', 305), ('url', 302), ('urls', 302),
+                     ('307', 307), ('308', 308), ('300', 300), ('305', 305), ('url', 302), ('urls', 302),
                      ('urlscheme', 302), ('403text', 403), ('418', 418), ('408', None), ('499', None), ('999', 999), ('bare999', 999),
                      ('bare250', 250), ('long', 200), ('re/ab/cd', 200), ('dollar?x=1', 200), ('dollar', 200), ('quote', 200),
                      ('none', 404), *((str(n), n) for n in (
                          400, 401, 402, 403, 404, 405, 406, 409, 410, 411, 412, 413, 414, 415, 416, 421, 422, 425, 429,
-                         431, 451, 494, 495, 496, 497, 500, 501, 502, 503, 504, 505, 507, 508, 511))):
-    if status in (494, 495, 496, 497):
+                         431, 451, 495, 496, 497, 500, 501, 502, 503, 504, 505, 507, 508, 511))):
+    if status in (495, 496, 497):
         status = 400
     returns.case(path, get('/' + path), status)
 for path, status in (('text', 200), ('empty', 200), ('301', 301), ('403', 403), ('204', 204), ('403text', 403), ('404', 404)):

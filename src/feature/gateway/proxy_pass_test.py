@@ -34,7 +34,6 @@ mapping = Table('''
     location /unixslash/ { proxy_pass http://@unix@:/; }
     location /unixuri/ { proxy_pass http://@unix@:/deep/; }
     location /capital/ { proxy_pass HTTP://@backend@/; }
-    location /space/ { proxy_pass "http://@backend@/a b/"; }
     location /escaped/ { proxy_pass http://@backend@/a%20b/%2F/; }
     location /dots/ { proxy_pass http://@backend@/a/../b/; }
     location /double/ { proxy_pass http://@backend@//d//; }
@@ -47,19 +46,19 @@ for location in ('none', 'slash', 'v1', 'noslash', 'regex', 'varuri', 'vardoc', 
                  'group', 'groupslash', 'unixnone', 'unixslash', 'unixuri', 'capital', 'escaped', 'double'):
     for rest in ('', 'users', 'users/1?a=b&c=d', 'a%20b', 'a%2Fb', 'a%2fb?q=%2F', 'x%3Fy', 'x%3Fy?z', '%25', 'a%2541', 'a//b',
                  './a', 'a/./b', 'a/../b', '../' + location + '/up', 'a/..', '%2e%2e/' + location + '/e', 'caf%C3%A9',
-                 'caf\u00c3\u00a9', '?', '?a=b?c', '?a b', '#frag', 'a;b=c,d', "a'b(c)*!$&+:@=~-._", '"<>\\^`{|}',
+                 'caf\u00c3\u00a9', '?', '?a=b?c', '?a b', 'a;b=c,d', "a'b(c)*!$&+:@=~-._", '"<>\\^`{|}',
                  'a+b', '%41%7e%2D', '%E2%82%AC', '%00', '%0a', '%0d%0aX:y', '%7f', '%80', 'a%23b', 'a%26b%3D', '%3B%2C'):
         # nginx writes decoded line ends and spaces of a variable raw into the request line: test_no_injection.
         if location in ('regexvar', 'regexargs', 'vardoc') and rest in ('%0a', '%0d%0aX:y', '%7f', 'a%20b'):
             continue
         status = 400 if rest in ('?a b', '%00') else 200
-        mapping.case(f'{location}: {rest}', get(f'/{location}/{rest}'), status)
+        mapping.case(f'{location}: {rest}', get(f'/{location}/{rest}'), status, log=status != 400)
 for target in ('/bare', '/barex', '/bare/x', '/bare?x', '/bareslash', '/bareslashx', '/bareslash/x', '/exact', '/exact?a=1',
-               '/exactnone?a=1', '/none', '/slash', '/v1', '/space/x y', '/space/x', '/dots/x', '/c%20d/x', '/c%20d/a%20b',
+               '/exactnone?a=1', '/none', '/slash', '/v1', '/dots/x', '/c%20d/x', '/c%20d/a%20b',
                '/outer/x', '/outer/inner/x', '/outer/file', '/outer/inner', '/x/../v1/y', '//v1//y', '/v1/../v1/y?z', '/%761/y',
                'http://elsewhere/v1/y?q', '/varhost/?to=@no@'):
-    status = {'/space/x y': 400, '/none': 301, '/slash': 301, '/v1': 301, '/outer/inner': 301, '/varhost/?to=@no@': 502}.get(target, 200)
-    mapping.case(target, get(target), status)
+    status = {'/none': 301, '/slash': 301, '/v1': 301, '/outer/inner': 301, '/varhost/?to=@no@': 502}.get(target, 200)
+    mapping.case(target, get(target), status, log=status != 502)
 test_mapping = mapping.tests()
 
 documented = Table('''
@@ -101,7 +100,7 @@ for target in ('/plain/', '/named/', '/unix/', '/unixgroup/', '/var/?to=group', 
 hosts.case('HTTP/1.0 without a host', request('GET', '/plain/', host=None, version='1.0'))
 hosts.case('HTTP/1.0 without a host, $host', request('GET', '/host/', host=None, version='1.0'))
 hosts.case('HTTP/1.0 without a host, $http_host', request('GET', '/hosthttp/', host=None, version='1.0'))
-hosts.case('unknown group by variable', get('/var/?to=nobody'), 502)
+hosts.case('unknown group by variable', get('/var/?to=nobody'), 502, log=False)
 test_hosts = hosts.tests()
 
 versions = Table('''

@@ -18,7 +18,7 @@ headers = Table('''
     location /special/ { add_header Cache-Control no-cache; add_header Last-Modified "Thu, 01 Jan 1970 00:00:00 GMT";
         add_header ETag '"mine"'; return 200 text; }
     location /emptylm/ { root @root@; add_header Last-Modified ""; }
-    location /type/ { add_header Content-Type text/extra; add_header Server mine; add_header Connection x; return 200 text; }
+    location /type/ { add_header Content-Type text/extra; add_header Server mine; return 200 text; }
     location /link/ { add_header Link "<a>; rel=preload"; add_header Link "<b>"; add_header Vary Accept; proxy_pass http://@backend@; }
     location /error/ { add_header X-Error yes; add_header X-Error-Always yes always; error_page 404 /page; return 404; }
     location = /page { add_header X-Page page always; return 404 "page"; }
