@@ -15,7 +15,8 @@ struct str {
 
 static inline struct str str_n(const char *p, size_t n) { return (struct str){p, n}; }
 static inline struct str str_c(const char *z) { return (struct str){z, z ? strlen(z) : 0}; }
-static inline struct str str_from(struct str s, size_t at) { return (struct str){s.p + at, s.n - at}; } // at <= s.n
+// at <= s.n. NULL + 0 is no valid sum in C.
+static inline struct str str_from(struct str s, size_t at) { return (struct str){at != 0 ? s.p + at : s.p, s.n - at}; }
 static inline struct str str_head(struct str s, size_t n) { return (struct str){s.p, MIN(s.n, n)}; }
 static inline bool str_eq(struct str a, struct str b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
 static inline bool str_starts(struct str s, struct str prefix) {

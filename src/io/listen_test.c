@@ -37,8 +37,16 @@ static int open_at(const char *text, const struct listen_opts *o, struct addr_fu
     return fd;
 }
 
+static bool any_parked(struct loop *l) {
+    list_each(link, &l->links, struct link, node) {
+        if (link_parked(link))
+            return true;
+    }
+    return false;
+}
+
 static void run_all(struct loop *l) {
-    while (task_count(l) > 0 || !list_empty(&l->links))
+    while (task_count(l) > 0 || any_parked(l))
         loop_turn(l, 1000);
 }
 
@@ -312,7 +320,7 @@ static void *loop_main(void *arg) {
     pthread_barrier_wait(&barrier);
     loop_run(loops[id]);
     listener_stop(listener, loops[id]);
-    while (task_count(loops[id]) > 0 || !list_empty(&loops[id]->links))
+    while (task_count(loops[id]) > 0 || any_parked(loops[id]))
         loop_turn(loops[id], 10);
     pthread_barrier_wait(&barrier);
     loop_free(loops[id]);
