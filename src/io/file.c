@@ -149,6 +149,8 @@ static int write_all(int fd, struct iovec *iov, int count, off_t off) {
 
 static int write_do(void *arg) {
     struct write_work *w = arg;
+    if (w->off == 0 && w->next != NULL && ftruncate(w->fd, 0) != 0)
+        return -errno;
     while (w->next != NULL) {
         struct iovec iov[WRITE_IOVECS];
         int count = 0;

@@ -22,5 +22,6 @@ ssize_t file_read(struct file_ref *f, off_t off, size_t n, struct chain *to);
 
 // A temp file: unlinked at once where the system can (O_TMPFILE), gone with the last reference.
 struct file_ref *temp_file_new(const char *dir, int *err);
-// Appends the chain's memory to the file at off: 0 or -errno; the chain is not changed. Waits (helper thread).
+// Writes the chain's memory to the file at off: 0 or -errno; the chain is not changed. Waits (helper thread). A write at 0
+// begins the file anew: sockets may still hold its pages from a sendfile, and those must not change under them.
 int temp_file_write(struct file_ref *f, off_t off, const struct chain *bytes);

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -125,6 +127,38 @@ static void temp(void *arg) {
     file_unref(f);
 }
 
+// A socket holds the file's own pages between sendfile and the peer's read.
+static void rewritten(void *arg) {
+    enum { SIZE = 32 << 10 };
+    int err = 0, s[2];
+    struct file_ref *f = temp_file_new(dir, &err);
+    EXPECT(f != NULL && socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0);
+    char *bytes = malloc(SIZE);
+    struct chain c;
+    chain_init(&c, loop_blocks(loop_self()));
+    for (int round = 'a'; round <= 'b'; round++) {
+        memset(bytes, round, SIZE);
+        chain_add_const(&c, bytes, SIZE);
+        EXPECT_INT(temp_file_write(f, 0, &c), 0);
+        chain_done(&c);
+        off_t off = 0;
+        EXPECT_INT(sendfile(s[0], f->fd, &off, SIZE), SIZE);
+    }
+    for (size_t at = 0; at < SIZE;) {
+        ssize_t n = read(s[1], bytes, SIZE - at);
+        EXPECT(n > 0);
+        for (ssize_t i = 0; i < n; i++)
+            EXPECT_INT(bytes[i], 'a');
+        at += (size_t)n;
+    }
+    free(bytes);
+    close(s[0]);
+    close(s[1]);
+    file_unref(f);
+}
+
+TEST(a_rewritten_file_leaves_what_was_sent) { in_task(rewritten, 0); }
+
 TEST(temp_files) { in_task(temp, 0); }
 TEST(temp_files_with_helpers) { in_task(temp, 2); }
 
@@ -138,7 +172,8 @@ static void temp_fails(void *arg) {
     struct chain c;
     chain_init(&c, loop_blocks(loop_self()));
     chain_add_const(&c, "x", 1);
-    EXPECT_INT(temp_file_write(reader, 0, &c), -EBADF);
+    EXPECT_INT(temp_file_write(reader, 0, &c), -EINVAL); // as ftruncate says it
+    EXPECT_INT(temp_file_write(reader, 1, &c), -EBADF);
     EXPECT_INT(temp_file_write(f, -1, &c), -EINVAL);
     chain_done(&c);
     file_unref(f);
