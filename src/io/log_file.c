@@ -15,6 +15,7 @@
 #include "io/log_private.h"
 #include "io/timer.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -660,6 +661,22 @@ static struct log_file **registry_all(void) {
     list_each(f, &registry.files, struct log_file, node) all[n++] = log_file_ref(f);
     pthread_mutex_unlock(&registry.lock);
     return all;
+}
+
+void log_files_each(void (*fn)(void *arg, struct log_file *f), void *arg) {
+    struct log_file **all = registry_all();
+    for (struct log_file **f = all; *f != NULL; f++) {
+        fn(arg, *f);
+        log_file_unref(*f);
+    }
+    free(all);
+}
+
+int log_file_dup(struct log_file *f) {
+    pthread_mutex_lock(&f->io_lock);
+    int fd = f->target.owned ? fcntl(f->target.fd, F_DUPFD_CLOEXEC, 3) : -1;
+    pthread_mutex_unlock(&f->io_lock);
+    return fd;
 }
 
 void log_files_reopen(void) {
