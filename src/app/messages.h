@@ -8,7 +8,6 @@ enum said {
     SAY_LOGS_DONE,  // all logs were opened anew
     SAY_CONF,       // the pack of a configuration (io/broker.h): with the sockets and logs before, the order to take it
     // from the worker
-    SAY_READY,      // it serves
     SAY_TAKEN,      // the new configuration is in force
     SAY_REFUSED,    // it is not, and why
     SAY_ALIVE,      // all its loops turn (for a watchdog)

@@ -69,7 +69,6 @@ bool supervisor_start_worker(struct supervisor *s) {
     }
     s->worker = pid;
     s->channel = ends[0];
-    s->worker_ready = false;
     log_msg(LOG_NOTICE, 0, "start worker process %d", (int)pid);
     return true;
 }
@@ -78,7 +77,6 @@ static void close_channel(struct supervisor *s) {
     if (s->channel >= 0)
         close(s->channel);
     s->channel = -1;
-    s->worker_ready = false;
 }
 
 static void replace_worker(struct supervisor *s, int status) {
@@ -127,9 +125,7 @@ static void listen_to_worker(struct supervisor *s) {
     while ((r = channel_receive(s->channel, &m, false)) == 1) {
         if (m.fd >= 0)
             close(m.fd); // a worker has nothing to hand up
-        if (m.kind == SAY_READY)
-            s->worker_ready = true;
-        else if (m.kind == SAY_ALIVE)
+        if (m.kind == SAY_ALIVE)
             notify_alive();
         else if ((m.kind == SAY_TAKEN || m.kind == SAY_REFUSED) && s->next != NULL)
             supervisor_reload_end(s, m.kind == SAY_TAKEN, str_n(m.bytes, m.n));
@@ -149,7 +145,7 @@ static void forward(const struct supervisor *s, int sig) {
 
 static bool old_binary_lives(const struct supervisor *s) { return s->old_binary != 0 && getppid() == s->old_binary; }
 
-static bool shares_sockets(const struct supervisor *s) { return s->new_binary > 0 || old_binary_lives(s); }
+bool supervisor_shares_sockets(const struct supervisor *s) { return s->new_binary > 0 || old_binary_lives(s); }
 
 static void terminate(struct supervisor *s) {
     if (!s->stopping)
@@ -169,7 +165,7 @@ static void quit(struct supervisor *s) {
     else
         notify_stopping();
     // Nobody begins a connection to sockets that nobody will serve; the worker accepts what has begun.
-    bool shared = shares_sockets(s);
+    bool shared = supervisor_shares_sockets(s);
     sockets_close(&s->sockets, NULL, !shared, !shared);
     forward(s, SIGQUIT);
 }
@@ -434,7 +430,7 @@ int supervisor_run(struct conf *c, const struct options *o, struct str text, cha
         log_files_flush();
         log_set_default(NULL);
     }
-    sockets_close(&s.sockets, NULL, !shares_sockets(&s), false);
+    sockets_close(&s.sockets, NULL, !supervisor_shares_sockets(&s), false);
     conf_unref(s.conf);
     free((void *)s.opts.user.p);
     arena_done(&a);

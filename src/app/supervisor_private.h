@@ -17,7 +17,6 @@ struct supervisor {
     sigset_t before; // signal mask that we were started with
     pid_t worker;    // 0: none
     int channel;     // to it, -1
-    bool worker_ready;
     uint64_t started_ms, restart_ms; // when a dead worker is replaced; UINT64_MAX: not
     unsigned backoff_ms;
     bool stopping;
@@ -37,7 +36,7 @@ struct supervisor {
 
 uint64_t supervisor_now(void); // ms, monotonic
 bool supervisor_start_worker(struct supervisor *s);
-void supervisor_forget_worker(struct supervisor *s); // it is dead or about to be
+bool supervisor_shares_sockets(const struct supervisor *s); // an older or newer binary listens on them too
 
 // HUP. The result comes by supervisor_reload_end, at once or when the worker has answered.
 void supervisor_reload(struct supervisor *s, pid_t asked_by);

@@ -102,7 +102,7 @@ void supervisor_reload(struct supervisor *s, pid_t asked_by) {
     int pack = -1;
     if (!prepare(s, &pack, &why)) {
         answer(s, false, sbuf_view(&why));
-    } else if (s->worker <= 0 || !s->worker_ready) {
+    } else if (s->worker == 0) {
         supervisor_reload_end(s, true, STR_NONE); // the next worker begins with it
     } else {
         s->give_up_ms = supervisor_now() + TAKE_MS;
@@ -125,7 +125,8 @@ static void commit(struct supervisor *s) {
     s->conf = s->next;
     s->m = main_conf(s->conf);
     s->opts.conf = s->conf;
-    sockets_close(&s->sockets, &s->next_sockets, s->new_binary == 0 && s->old_binary == 0, false);
+    bool shared = supervisor_shares_sockets(s);
+    sockets_close(&s->sockets, &s->next_sockets, !shared, !shared);
     s->sockets = s->next_sockets;
     for (unsigned i = 0; i < s->sockets.count; i++)
         s->sockets.at[i].fresh = false;

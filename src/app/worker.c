@@ -3,6 +3,7 @@
 #include "app/worker_private.h"
 #include "app/crash.h"
 #include "app/messages.h"
+#include "app/pid_file.h"
 #include "app/privileges.h"
 #include "feature/log/error_log.h"
 #include "io/channel.h"
@@ -53,7 +54,7 @@ static bool become(const struct worker_opts *o) {
     worker_raise_limits(m);
     if (m->worker_priority != 0 && setpriority(PRIO_PROCESS, 0, (int)m->worker_priority) != 0)
         log_msg(LOG_WARN, errno, "setpriority(%d) failed", (int)m->worker_priority);
-    if (geteuid() == 0 && o->user.n != 0 && !privileges_drop(o->user, o->uid, o->gid))
+    if (!o->alone && geteuid() == 0 && o->user.n != 0 && !privileges_drop(o->user, o->uid, o->gid))
         return false;
     if (m->core_limited)
         prctl(PR_SET_DUMPABLE, 1); // a change of user took it away
@@ -104,7 +105,15 @@ static void finish(struct worker *w) {
     conf_unref(w->conf);
 }
 
-NORETURN static void stop_fast(void) {
+// Without a supervisor nobody else tidies up.
+static void tidy(const struct worker *w) {
+    pid_file_remove(main_conf(w->conf)->pid.p);
+    sockets_close(w->o->sockets, NULL, true, false);
+}
+
+NORETURN static void stop_fast(const struct worker *w) {
+    if (w->o->alone)
+        tidy(w);
     log_msg(LOG_NOTICE, 0, "exiting");
     log_msg(LOG_NOTICE, 0, "exit");
     log_files_flush();
@@ -129,7 +138,7 @@ static void obey_signal(struct worker *w, int sig) {
     switch (sig) {
     case SIGTERM:
     case SIGINT:
-        stop_fast();
+        stop_fast(w);
     case SIGQUIT:
     case SIGWINCH:
         stop_gracefully(w);
@@ -159,7 +168,7 @@ static int on_time(struct worker *w) {
         loops_stop(&w->loops);
     }
     if (now >= w->stop_fast_ms)
-        stop_fast();
+        stop_fast(w);
     if (now >= w->drop_ms)
         worker_finish_drop(w);
     if (now >= w->old_ms)
@@ -227,7 +236,6 @@ int worker_run(const struct worker_opts *o) {
         return 2;
     if (!start(&w))
         return 2;
-    worker_say(&w, SAY_READY, STR_NONE);
     attend(&w);
     finish(&w);
     return 0;

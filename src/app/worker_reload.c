@@ -12,6 +12,7 @@
 #include "io/broker.h"
 #include "io/channel.h"
 #include "io/log.h"
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -81,7 +82,7 @@ static void keep_old(struct worker *w, struct conf *old) {
     uint64_t limit = main_conf(w->conf)->worker_shutdown_timeout;
     *o = (struct old_conf){old, worker_now(), limit != 0 ? limit : UINT64_MAX, w->old};
     w->old = o;
-    w->old_ms = worker_now() + OLD_LOOK_MS;
+    w->old_ms = MIN(w->old_ms, worker_now() + OLD_LOOK_MS);
 }
 
 // Takes over the reference. `want`: all its sockets.
@@ -98,7 +99,7 @@ static void take(struct worker *w, struct conf *next, const struct sockets *want
     loops_serve(&w->loops, next, &more);
     loops_refresh(&w->loops);
     free(more.at);
-    for (unsigned i = 0; i < gone.count; i++)
+    for (unsigned i = 0; w->o->alone && i < gone.count; i++) // else the supervisor does, who may
         listen_refuse(listener_fd(gone.at[i]));
     w->dropping = gone;
     w->drop_ms = worker_now() + (gone.count != 0 ? DROP_MS : 0);
@@ -210,6 +211,7 @@ void worker_look_at_old(struct worker *w, uint64_t now) {
         struct old_conf *o = *at;
         if (conf_is_last(o->conf)) {
             *at = o->next;
+            log_msg(LOG_INFO, 0, "the configuration %llu is not used any more", (unsigned long long)o->conf->generation);
             conf_unref(o->conf);
             free(o);
             continue;
@@ -223,6 +225,8 @@ void worker_look_at_old(struct worker *w, uint64_t now) {
         at = &o->next;
     }
     w->old_ms = w->old != NULL ? now + OLD_LOOK_MS : UINT64_MAX;
+    if (w->old == NULL)
+        malloc_trim(0); // snapshots are what this thread's heap is made of
 }
 
 void worker_forget_all(struct worker *w) {

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { LOOPS_MAX = 512 };
+// FIRST_REQUEST_MS: how long a loop that stops waits for the first request of a connection.
+enum { LOOPS_MAX = 512, FIRST_REQUEST_MS = 1000 };
 
 struct http_service {
     pthread_mutex_t lock; // guards conf and previous
@@ -153,6 +154,15 @@ bool conn_refresh(struct conn *c) {
     return c->conf != NULL || take_conf(c, previous_conf(s));
 }
 
+static void run_conn(void *arg);
+
+static void park(struct conn *c, uint64_t timeout_ms) {
+    struct loop *l = link_loop(c->link);
+    c->idle = true;
+    http_loop(l)->waiting++;
+    link_park(c->link, run_conn, c, "connection", loop_now(l) + timeout_ms);
+}
+
 static void run_conn(void *arg) {
     struct conn *c = arg;
     CHECK_OBJ(c, CONN_MAGIC);
@@ -162,6 +172,10 @@ static void run_conn(void *arg) {
         h->waiting--;
     c->idle = false;
     bool readable = news & LINK_READABLE;
+    if (!readable && (news & LINK_STOPPING) && c->requests == 0) {
+        park(c, FIRST_REQUEST_MS); // it was let in, and may be about to ask
+        return;
+    }
     if (!readable && (news & (LINK_TIMEOUT | LINK_GONE | LINK_STOPPING))) {
         conn_free(c);
         return;
@@ -171,16 +185,11 @@ static void run_conn(void *arg) {
 }
 
 void conn_idle(struct conn *c, uint64_t timeout_ms) {
-    struct loop *l = link_loop(c->link);
-    struct http_loop *h = http_loop(l);
     (void)conn_refresh(c);
-    if (conn_ends(c)) {
+    if (conn_ends(c))
         conn_free(c);
-        return;
-    }
-    c->idle = true;
-    h->waiting++;
-    link_park(c->link, run_conn, c, "connection", loop_now(l) + timeout_ms);
+    else
+        park(c, timeout_ms);
 }
 
 void conn_accept(struct link *link, struct listener *from, void *arg) {
@@ -202,7 +211,7 @@ void conn_accept(struct link *link, struct listener *from, void *arg) {
         return;
     }
     const struct http_core *core = scope_conf(c->vhosts->fallback->scope, &feature_http_core);
-    conn_idle(c, core->client_header_timeout);
+    park(c, h->stopping ? MIN(core->client_header_timeout, (uint64_t)FIRST_REQUEST_MS) : core->client_header_timeout);
 }
 
 void conn_free(struct conn *c) {
@@ -249,7 +258,7 @@ static void refresh_some(struct http_loop *h) {
         if (!c->idle || !link_parked(c->link))
             continue; // busy: it refreshes itself before its next request
         (void)conn_refresh(c);
-        if (c->last_request) {
+        if (c->last_request && c->requests > 0) { // who has not asked yet may ask once
             link_unpark(c->link);
             conn_free(c);
         }

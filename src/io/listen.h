@@ -22,6 +22,7 @@ int listen_open(const struct addr_full *a, const struct listen_opts *o, const ch
 void listen_adjust(int fd, const struct addr_full *a, const struct listen_opts *o);
 // The socket begins no new connection any more: what asks for one is not heard, and refused when the socket is closed.
 // Connections that were begun come to its queue as before, and can be accepted. Holds for all processes that share it.
+// Without privileges some kernels do not allow it: then it goes on as before until it is closed.
 void listen_refuse(int fd);
 
 struct listener;
