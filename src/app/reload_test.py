@@ -88,14 +88,13 @@ def test_idle_connections_move(site):
 def test_requests_finish_on_their_configuration(site):
     gate = threading.Event()
     site.backend(answer=[b'', Wait(gate), response(b'late')])
-    server = site.server('location / { add_header X-Conf one; proxy_pass http://@backend@; }')
+    server = site.server('add_header X-Conf one; location = /n { return 200; } location / { proxy_pass http://@backend@; }')
     with Client(server.port) as c:
         c.send(get('/'))
         site.backend().wait_requests(1)
-        change(server, 'X-Conf one; proxy_pass', 'X-Conf two; return 200 two; #')
-        change(server, '; }', ';\n}')
+        change(server, 'X-Conf one', 'X-Conf two')
         server.send_signal(signal.SIGHUP)
-        takes(server.port, 'two')
+        until(lambda: exchange(server.port, get('/n'))[0].header('X-Conf') == 'two', 'the new configuration')
         gate.set()
         late = c.response()
         assert (late.text, late.header('X-Conf')) == ('late', 'one')
@@ -377,6 +376,7 @@ def test_pid_file_moves(site):
     assert not os.path.exists(new)
 
 
+@pytest.mark.weir_only('nginx 1.22 does not answer on the new port in this mode')
 @pytest.mark.parametrize('number', [signal.SIGQUIT, signal.SIGTERM])
 def test_without_a_master(site, number):
     """master_process off: the one process reloads, reopens and stops by itself."""
