@@ -340,6 +340,9 @@ bool loops_alive(struct loops *l) {
 
 // --- ending --------------------------------------------------------------------------------------------------------------
 
+static void wind_down(struct loop_thread *t, void *arg) { http_loop_retire(t->loop); }
+void loops_wind_down(struct loops *l) { everywhere(l, wind_down, NULL); }
+
 static void stop(struct loop_thread *t, void *arg) {
     const struct listeners *all = arg;
     stop_listeners(t, (void *)all);

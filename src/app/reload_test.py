@@ -347,7 +347,7 @@ def test_memory_after_many_reloads(site):
         before, descriptors = server.memory()['private'], proc.count_descriptors(server.processes())
         hups(60)
         time.sleep(0.3)
-        assert server.memory()['private'] < before + (2 << 20)
+        assert server.memory()['private'] < before + server.allowance(2 << 20)
         assert proc.count_descriptors(server.processes()) <= descriptors
 
 
