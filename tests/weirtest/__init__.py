@@ -18,9 +18,9 @@ from .conf import complete
 from .guide import guide
 from .server import NGINX, WEIR, Server, is_nginx, run
 from .site import Site
-from .table import Table
+from .table import ANY, Table
 from .wait import until
 
-__all__ = ['Backend', 'Client', 'Close', 'Drip', 'NGINX', 'Pause', 'ReadRequest', 'Reset', 'Response', 'Server',
+__all__ = ['ANY', 'Backend', 'Client', 'Close', 'Drip', 'NGINX', 'Pause', 'ReadRequest', 'Reset', 'Response', 'Server',
            'ShutdownWrite', 'Site', 'Table', 'UntilClosed', 'WEIR', 'Wait', 'chunked', 'complete', 'exchange', 'get',
            'guide', 'is_nginx', 'parse_responses', 'post', 'proc', 'request', 'response', 'run', 'until']
