@@ -190,7 +190,7 @@ void run_request(struct req *r) {
             break;
         first = false;
         bool named = r->goto_uri.p[0] == '@';
-        if (!may_change(r, named ? "redirecting to named location" : "internally redirecting to", r->goto_uri))
+        if (!may_change(r, named ? "redirect to named location" : "internally redirecting to", r->goto_uri))
             goto outcome;
         follow(r);
     }

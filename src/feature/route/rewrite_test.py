@@ -1,7 +1,7 @@
 """rewrite, set, if, break and return: the language of the rewrite stage, its oddities included."""
 import pytest
 
-from weirtest import Site, Table, get, is_nginx, post, request, WEIR
+from weirtest import Table, checks_of_both, errors_of_both, get, post
 
 SHOW = 'return 200 "%s uri=$uri args=$args 1=$1 2=$2 request_uri=$request_uri";'
 
@@ -135,3 +135,55 @@ for path in ('const/', 'chain/', 'none/', 'change/', 'capture/a/b', 'capture/a%2
              'percent/', 'percent/%20'):
     sets.case(path, get('/' + path, 'Made: no', 'Other: yes'), 404 if path in ('quote/a',) or path[:4] == 'page' else 200)
 test_sets = sets.tests()
+
+
+LOGGED = '''
+    rewrite_log on;
+    location /last/ { rewrite ^/last/(.*)$ /dest/$1?x=1 last; }
+    location /two/ { rewrite ^/none /x; rewrite ^/two/(.*)$ /dest/$1; if ($uri ~ ^/dest) { break; } }
+    location /redirect/ { rewrite ^ /dest/a%20b? redirect; }
+    location /if/ { if ($arg_a !~* "^b(.)") { return 204; } return 200; }
+    location /empty/ { rewrite ^ $arg_nothing; }
+    location /loop/ { rewrite ^(.*)$ $1; }
+    location /page/ { error_page 404 /page/; recursive_error_pages on; return 404; }
+    location /named/ { error_page 404 @named; recursive_error_pages on; return 404; }
+    location @named { error_page 404 @named; recursive_error_pages on; return 404; }
+    location /lost/ { error_page 404 @nowhere; return 404; }
+    location /unset/ { return 200 "$never"; }
+    location /unsetquiet/ { uninitialized_variable_warn off; return 200 "$never"; }
+    location /set/ { set $never 1; return 200; }
+    location /quiet/ { rewrite_log off; rewrite ^ /dest/; }
+    location /dest/ { return 200; }
+    location /any/ { satisfy any; deny all; }
+    location /internal/ { internal; }
+'''
+
+
+def test_error_log(site):
+    """Both servers say the same in the error log: messages and levels."""
+    targets = ('/last/a%20b?y=2', '/two/a', '/redirect/?q', '/if/', '/if/?a=bc', '/empty/', '/loop/', '/page/x', '/named/', '/lost/',
+               '/unset/', '/unsetquiet/', '/set/', '/quiet/', '/any/', '/internal/')
+    nginx, weir = errors_of_both(site, LOGGED, [get(t, 'Connection: close') for t in targets], main='error_log @dir@/error.log notice;')
+    assert len(nginx) > 30
+    assert weir == nginx
+
+
+WRONG = (
+    'set x y;', 'set $uri x;', 'if x {}', 'if ($x {}', 'if ($uri ~~ x) {}', 'if ($uri = x y) {}', 'if (-q /x) {}', 'if (!-q /x) {}',
+    'if (-f) {}', 'if () {}', 'if ( ) {}', 'if ( {}', 'if (x) {}', 'if (!$uri) {}', 'if (a = b) {}', 'if ($uri = ) {}',
+    'if ($uri ~ "(") {}', 'rewrite a b c;', 'rewrite ( b;', 'rewrite a;', 'rewrite a b last x;', 'break x;', 'return x;', 'return;',
+    'return 1000;', 'return "";', 'return 200 a b;', 'rewrite_log maybe;', 'if ($uri) { root /x; }', 'if ($uri) { location / { } }',
+    'location / { if ($uri) { if ($uri) {} } }', 'location / { limit_except GET { deny all; return 200; } }',
+    'location / { limit_except get Foo { deny all; } }', 'limit_except GET { deny all; }', 'location / { limit_except { deny all; } }',
+    'location / { limit_except GET { deny all; }  limit_except GET { deny all; } }', 'set $a;', 'set $a b c;', 'set $ b;')
+RIGHT = (
+    'set $a b;', 'set $http_a b;', 'set $arg_a b;', 'set $args b;', 'if ( $uri = x ) {} if ( $uri = x) {} if ($uri = x ) {}',
+    'if ($uri = "x y") {} if ( -f /x ) { } if ( !-f /x){}', 'if ($uri){}', 'return https://x;', 'return 200;', 'rewrite a b;',
+    'rewrite "a{2}" b permanent;', 'location / { limit_except GET { proxy_pass http://127.0.0.1:1; } }')
+
+
+@pytest.mark.parametrize('text', WRONG + RIGHT)
+def test_configuration(site, text):
+    nginx, weir = checks_of_both(site, 'server { ' + text + ' }')
+    assert nginx[0] == (text in RIGHT)
+    assert weir == nginx
