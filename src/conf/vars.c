@@ -84,6 +84,12 @@ struct var *var_make(struct conf_cx *cx, struct str name, unsigned flags, var_ge
                      uintptr_t data, const struct conf_node *node) {
     CHECK(get != NULL);
     struct var *v = find_or_add(&cx->conf->vars, name, node ? node : cx->node);
+    if (v->rest.n != 0 && (flags & VAR_WEAK)) { // of a family: $http_x is the field where `set` did not change it, as in nginx
+        v->flags |= VAR_CHANGEABLE;
+        return v;
+    }
+    if (v->rest.n != 0)
+        v->rest = STR_NONE, v->get = NULL;
     if (v->get != NULL && !(v->flags & VAR_CHANGEABLE)) {
         conf_err(cx, node, "the duplicate \"" STR_FMT "\" variable", STR_ARG(v->name));
         return NULL;

@@ -60,7 +60,8 @@ void vars_define(struct vars *vs, const struct var_def *defs, size_t n); // of a
 // (`unknown "x" variable`).
 struct var *var_use(struct conf_cx *cx, struct str name, const struct conf_node *node);
 // A variable made by the configuration (set, map, geo...). NULL and an error when it exists and is not VAR_CHANGEABLE
-// (`the duplicate "x" variable`).
+// (`the duplicate "x" variable`). A name of a family ($http_x) may be made: it is the family's
+// no longer, or with VAR_WEAK where it was not set.
 struct var *var_make(struct conf_cx *cx, struct str name, unsigned flags, var_get_fn *get, var_set_fn *set, uintptr_t data,
                      const struct conf_node *node);
 

@@ -9,8 +9,13 @@
     X(server_name)                                                                                                     \
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \
+    X(rewrite)                                                                                                         \
+    X(set)                                                                                                             \
+    X(if)                                                                                                              \
+    X(break)                                                                                                           \
     X(return)                                                                                                          \
     X(access)                                                                                                          \
+    X(limit_except)                                                                                                    \
     X(try_files)                                                                                                       \
     X(upstream)                                                                                                        \
     X(exchange)                                                                                                        \

@@ -13,7 +13,7 @@ struct codec;
 struct tape;
 struct server; // vhost.h
 
-enum { REQ_MAGIC = 0x57524551, REQ_REDIRECTS_MAX = 10 }; // nginx: 10 internal redirects, 10 changes of the URI
+enum { REQ_MAGIC = 0x57524551, REQ_URI_CHANGES_MAX = 10 }; // as in nginx; rewrites and internal redirects together
 
 // How a request ends up. Set by hooks through answer.h; read by run.c.
 enum { BODY_MEMORY_EACH = 2 << 20 }; // bytes of a buffered body in memory above client_body_buffer_size, budget permitting
@@ -54,8 +54,9 @@ struct req {
     const struct server *server;
     bool internal;             // by error_page, index, try_files, rewrite...
     bool uri_changed;          // by rewrite: route again
+    bool uri_goes_whole;       // by `rewrite ... break`: proxy_pass sends uri as it is, and its own URI part does not count
     bool uri_below_alias;      // by try_files in a regex location with alias: the URI goes behind the alias
-    uint8_t redirects, uri_changes;
+    uint8_t uri_changes;       // rewrites that went back to routing, and internal redirects
     unsigned error_status;     // that an error_page's answer keeps, 0 else
     bool in_error_page;        // error_page was taken once (recursive_error_pages)
     struct str captures[10];   // of the last regex (location, server_name, rewrite...): owned by the arena
