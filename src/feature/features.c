@@ -11,7 +11,9 @@
     X(http_core)                                                                                                       \
     X(return)                                                                                                          \
     X(access)                                                                                                          \
+    X(auth_request)                                                                                                    \
     X(try_files)                                                                                                       \
+    X(mirror)                                                                                                          \
     X(upstream)                                                                                                        \
     X(exchange)                                                                                                        \
     X(gateway_proxy)                                                                                                   \
@@ -22,6 +24,8 @@
     X(expires)                                                                                                         \
     X(add_header)                                                                                                      \
     X(range)                                                                                                           \
+    X(addition)                                                                                                        \
+    X(post_action)                                                                                                     \
     X(error_log)                                                                                                       \
     X(log_format)                                                                                                      \
     X(access_log)                                                                                                      \
