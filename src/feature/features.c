@@ -19,6 +19,9 @@
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
     X(index)                                                                                                           \
+    X(zstd_static)                                                                                                     \
+    X(brotli_static)                                                                                                   \
+    X(gzip_static)                                                                                                     \
     X(static)                                                                                                          \
     X(not_modified)                                                                                                    \
     X(expires)                                                                                                         \
@@ -26,6 +29,10 @@
     X(range)                                                                                                           \
     X(addition)                                                                                                        \
     X(post_action)                                                                                                     \
+    X(gunzip)                                                                                                          \
+    X(gzip)                                                                                                            \
+    X(brotli)                                                                                                          \
+    X(zstd)                                                                                                            \
     X(error_log)                                                                                                       \
     X(log_format)                                                                                                      \
     X(access_log)                                                                                                      \
