@@ -103,6 +103,12 @@ struct var *var_make(struct conf_cx *cx, struct str name, unsigned flags, var_ge
     return v;
 }
 
+static bool get_nothing(struct eval *e, const struct var *v, struct str *out) { return false; }
+
+struct var *var_settable(struct conf_cx *cx, struct str name, const struct conf_node *node) {
+    return var_make(cx, name, VAR_CHANGEABLE | VAR_WEAK, get_nothing, NULL, 0, node);
+}
+
 // The place of the kept value; the table is made with the first one.
 static struct var_value *value_of(struct eval *e, const struct var *v) {
     if (e->values == NULL)
@@ -138,6 +144,13 @@ bool var_get(struct eval *e, const struct var *v, struct str *out) {
         kept->value = value;
     *out = value;
     return true;
+}
+
+void var_assign(struct eval *e, const struct var *v, struct str value) {
+    if (v->set != NULL)
+        v->set(e, v, value);
+    else
+        var_put(e, v, value);
 }
 
 void var_put(struct eval *e, const struct var *v, struct str value) {

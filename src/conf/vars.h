@@ -65,6 +65,10 @@ struct var *var_use(struct conf_cx *cx, struct str name, const struct conf_node 
 struct var *var_make(struct conf_cx *cx, struct str name, unsigned flags, var_get_fn *get, var_set_fn *set, uintptr_t data,
                      const struct conf_node *node);
 
+// A variable that a directive gives values to while a request runs (auth_request_set, ssi...): one that can be set, or a new
+// one, which is not found until then. NULL and an error as var_make.
+struct var *var_settable(struct conf_cx *cx, struct str name, const struct conf_node *node);
+
 // One evaluation's world: part of a request.
 struct var_value {
     struct str value;
@@ -77,6 +81,7 @@ struct eval {
     struct var_value *values; // [vars->count], NULL until the first value is kept
 };
 bool var_get(struct eval *e, const struct var *v, struct str *out);
+void var_assign(struct eval *e, const struct var *v, struct str value); // by its setter if it has one, else kept
 void var_put(struct eval *e, const struct var *v, struct str value); // keeps a value (set, captures)
 void var_forget(struct eval *e, const struct var *v);
 

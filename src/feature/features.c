@@ -16,17 +16,28 @@
     X(return)                                                                                                          \
     X(access)                                                                                                          \
     X(limit_except)                                                                                                    \
+    X(auth_request)                                                                                                    \
     X(try_files)                                                                                                       \
+    X(mirror)                                                                                                          \
     X(upstream)                                                                                                        \
     X(exchange)                                                                                                        \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
     X(index)                                                                                                           \
+    X(zstd_static)                                                                                                     \
+    X(brotli_static)                                                                                                   \
+    X(gzip_static)                                                                                                     \
     X(static)                                                                                                          \
     X(not_modified)                                                                                                    \
     X(expires)                                                                                                         \
     X(add_header)                                                                                                      \
     X(range)                                                                                                           \
+    X(addition)                                                                                                        \
+    X(post_action)                                                                                                     \
+    X(gunzip)                                                                                                          \
+    X(gzip)                                                                                                            \
+    X(brotli)                                                                                                          \
+    X(zstd)                                                                                                            \
     X(error_log)                                                                                                       \
     X(log_format)                                                                                                      \
     X(access_log)                                                                                                      \

@@ -441,6 +441,8 @@ void link_watch(struct link *l, struct task *t) {
         task_cancel(t);
 }
 
+struct task *link_watcher(const struct link *l) { return l->is_parked ? NULL : l->watcher; }
+
 void links_wake_parked(struct loop *loop) {
     list_each(l, &loop->links, struct link, node) {
         if (l->is_parked)

@@ -71,9 +71,10 @@ static void release(struct exchange *x, enum peer_result result) {
     x->r->phase = before;
 }
 
-// A client that goes away cancels the request's task, until the back end has nothing more to give.
+// A client that goes away cancels the request's task, until the back end has nothing more to give. A subrequest with a task of
+// its own is cancelled by whoever waits for it.
 static void watch_client(struct exchange *x, bool on) {
-    if (x->watched == NULL && on && x->r->conn != NULL && !x->gw->ignore_client_abort) {
+    if (x->watched == NULL && on && x->r->conn != NULL && !x->gw->ignore_client_abort && task_self() == x->r->main->task) {
         x->watched = x->r->conn->link;
         link_watch(x->watched, task_self());
     } else if (x->watched != NULL && !on) {
