@@ -16,7 +16,9 @@
     X(exchange)                                                                                                        \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
+    X(random_index)                                                                                                    \
     X(index)                                                                                                           \
+    X(autoindex)                                                                                                       \
     X(static)                                                                                                          \
     X(not_modified)                                                                                                    \
     X(expires)                                                                                                         \
