@@ -19,6 +19,8 @@
     X(random_index)                                                                                                    \
     X(index)                                                                                                           \
     X(autoindex)                                                                                                       \
+    X(disable_symlinks)                                                                                                \
+    X(open_file_cache)                                                                                                 \
     X(static)                                                                                                          \
     X(not_modified)                                                                                                    \
     X(expires)                                                                                                         \
