@@ -23,10 +23,14 @@
     X(exchange)                                                                                                        \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
+    X(random_index)                                                                                                    \
     X(index)                                                                                                           \
     X(zstd_static)                                                                                                     \
     X(brotli_static)                                                                                                   \
     X(gzip_static)                                                                                                     \
+    X(autoindex)                                                                                                       \
+    X(disable_symlinks)                                                                                                \
+    X(open_file_cache)                                                                                                 \
     X(static)                                                                                                          \
     X(not_modified)                                                                                                    \
     X(expires)                                                                                                         \
