@@ -12,7 +12,14 @@
     X(return)                                                                                                          \
     X(access)                                                                                                          \
     X(try_files)                                                                                                       \
+    X(resolver)                                                                                                        \
     X(upstream)                                                                                                        \
+    X(upstream_keepalive)                                                                                              \
+    X(least_conn)                                                                                                      \
+    X(least_time)                                                                                                      \
+    X(ip_hash)                                                                                                         \
+    X(hash)                                                                                                            \
+    X(random)                                                                                                          \
     X(exchange)                                                                                                        \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
