@@ -178,11 +178,20 @@ static ssize_t pull(struct pump *p, enum body_wait wait) {
     return n;
 }
 
-// Writes p->out; a client that does not keep up makes the back end's side read ahead, and gets smaller pieces.
+// A client that keeps its socket full for this long is slow. One that is only a little slower than the back end is waited for:
+// going through a tape would cost it a copy and a file.
+enum { SLOW_MS = 20 };
+
+// Writes p->out; a slow client makes the back end's side read ahead, and gets smaller pieces.
 static int push(struct pump *p, uint64_t timeout_ms) {
     while (!chain_empty(&p->out)) {
         ssize_t n = link_try_write(p->link, &p->out, false);
         if (n == -EAGAIN) {
+            int ready = link_wait(p->link, LINK_WAIT_WRITE, MIN(timeout_ms, (uint64_t)SLOW_MS));
+            if (ready > 0)
+                continue;
+            if (ready != -ETIMEDOUT)
+                return ready;
             p->room = ROOM_SLOW;
             if (!p->ended)
                 body_ahead(p->r->out_body);

@@ -188,7 +188,7 @@ bool req_document_root(struct req *r, struct str *root) {
 
 bool req_map_path(struct req *r, struct str *path) {
     struct str root;
-    if (!req_document_root(r, &root) || memchr(r->uri.p, '\0', r->uri.n) != NULL)
+    if (!req_document_root(r, &root) || r->uri.n == 0 || memchr(r->uri.p, '\0', r->uri.n) != NULL)
         return false;
     struct str rest = r->uri;
     if (req_core(r)->is_alias) {

@@ -243,7 +243,11 @@ TEST(several_parts) {
     // What was promised as the length is what came.
     ssize_t at = str_find(answer, STR("Content-Length: ")), end = str_find(answer, STR("\n\n"));
     EXPECT(at >= 0 && end > at);
-    EXPECT_INT(strtoll(answer.p + at + 16, NULL, 10), answer.n - (size_t)end - 2);
+    struct str promised = str_from(answer, (size_t)at + 16);
+    ssize_t digits = str_find(promised, STR("\n"));
+    uint64_t length;
+    EXPECT(digits > 0 && str_u64(str_head(promised, (size_t)digits), UINT32_MAX, &length));
+    EXPECT_INT(length, answer.n - (size_t)end - 2);
     site_close(&s);
     drop_dir();
 }
