@@ -19,7 +19,14 @@
     X(auth_request)                                                                                                    \
     X(try_files)                                                                                                       \
     X(mirror)                                                                                                          \
+    X(resolver)                                                                                                        \
     X(upstream)                                                                                                        \
+    X(upstream_keepalive)                                                                                              \
+    X(least_conn)                                                                                                      \
+    X(least_time)                                                                                                      \
+    X(ip_hash)                                                                                                         \
+    X(hash)                                                                                                            \
+    X(random)                                                                                                          \
     X(exchange)                                                                                                        \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
