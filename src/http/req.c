@@ -4,6 +4,7 @@
 #include "http/conn.h"
 #include "http/tape.h"
 #include "http/vhost.h"
+#include <stdlib.h>
 
 static void details(const struct log_context *c, struct sbuf *line) {
     struct req *r = container_of(c, struct req, log);
@@ -71,9 +72,25 @@ void req_free(struct req *r) {
     body_free(r->out_body);
     body_free(r->body);
     tape_unref(r->body_tape);
+    req_ends_run(&r->ends);
     r->magic = 0;
     struct arena arena = r->arena;
     arena_done(&arena);
+}
+
+void req_on_end(struct req *r, void (*fn)(void *arg), void *arg) {
+    struct req_end *e = xmalloc(sizeof(*e));
+    *e = (struct req_end){r->ends, fn, arg};
+    r->ends = e;
+}
+
+void req_ends_run(struct req_end **ends) {
+    while (*ends != NULL) {
+        struct req_end *e = *ends;
+        *ends = e->next;
+        e->fn(e->arg);
+        free(e);
+    }
 }
 
 void req_set_ctx(struct req *r, const struct feature *f, void *state) {

@@ -193,7 +193,8 @@ int run_and_send(struct req *r) {
     int err = 0;
     if (r->outcome == OUTCOME_ANSWER)
         err = r->codec->send(r);
-    run_log(r);
+    if (!run_taken_over(r, err))
+        run_log(r);
     return err;
 }
 

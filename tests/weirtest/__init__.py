@@ -11,7 +11,7 @@ $NGINX (/usr/sbin/nginx).
     proc.py      process trees, memory, descriptors             guide.py    the guide's files, ports and paths mapped
 """
 from . import proc
-from .backend import (Backend, Close, Drip, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,
+from .backend import (Backend, Close, Drip, Echo, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,
                       response)
 from .client import Client, Response, exchange, get, parse_responses, post, request
 from .conf import complete
@@ -21,6 +21,6 @@ from .site import Site
 from .table import Table
 from .wait import until
 
-__all__ = ['Backend', 'Client', 'Close', 'Drip', 'NGINX', 'Pause', 'ReadRequest', 'Reset', 'Response', 'Server',
+__all__ = ['Backend', 'Client', 'Close', 'Drip', 'Echo', 'NGINX', 'Pause', 'ReadRequest', 'Reset', 'Response', 'Server',
            'ShutdownWrite', 'Site', 'Table', 'UntilClosed', 'WEIR', 'Wait', 'chunked', 'complete', 'exchange', 'get',
            'guide', 'is_nginx', 'parse_responses', 'post', 'proc', 'request', 'response', 'run', 'until']
