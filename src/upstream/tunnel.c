@@ -28,6 +28,7 @@ struct tunnel {
     struct link *peer_link;
     struct group *group; // NULL: the peer was released already
     struct peer *peer;
+    struct peer_end peer_end;
     struct kept *kept;   // of the request
     struct req *whole;   // instead of kept
     uint64_t read_timeout, send_timeout[2]; // ms
@@ -107,7 +108,7 @@ static void finish(struct tunnel *t, struct tunnel_end end) {
     struct loop *l = r->loop;
     req_free(r);
     if (t->group != NULL)
-        group_release(t->group, t->peer, PEER_OK, loop_now(l));
+        group_release(t->group, t->peer, &t->peer_end, loop_now(l));
     link_free(t->peer_link);
     t->conn->owner_free = NULL;
     conn_free(t->conn);
@@ -122,8 +123,10 @@ static void drop(void *arg) {
     CHECK_OBJ(t, TUNNEL_MAGIC);
     kept_free(t->kept);
     req_free(t->whole);
-    if (t->group != NULL)
-        group_release(t->group, t->peer, PEER_NEUTRAL, loop_now(loop_self()));
+    if (t->group != NULL) {
+        t->peer_end.result = PEER_NEUTRAL;
+        group_release(t->group, t->peer, &t->peer_end, loop_now(loop_self()));
+    }
     link_free(t->peer_link);
     free_tunnel(t);
 }
@@ -295,9 +298,11 @@ static void begin(struct req *r) {
     t->peer_out = x->base_out;
     t->group = x->group;
     t->peer = x->peer;
+    const struct attempt *a = &x->attempts[x->nattempts - 1];
+    t->peer_end = (struct peer_end){PEER_OK, a->start_ms, a->status, a->header_ms};
     t->peer_link = exchange_take_link(x);
     if (x->group->of_request) { // goes with the request
-        group_release(t->group, t->peer, PEER_OK, t->moved_ms);
+        group_release(t->group, t->peer, &t->peer_end, t->moved_ms);
         t->group = NULL;
     }
     t->kept = keep ? req_keep(r) : NULL;
