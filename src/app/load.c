@@ -1,6 +1,6 @@
 // Loading: the world's side of conf/ (files, globs), messages on the terminal, directories for temp files.
 #include "app/load.h"
-#include "app/paths.h"
+#include "conf/paths.h"
 #include "feature/features.h"
 #include "feature/gateway/gateway.h"
 #include "http/core.h"
