@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from weirtest import Client, Wait, exchange, get, is_nginx, proc, response, run, until
+from weirtest import WEIR, Client, Wait, exchange, get, is_nginx, proc, response, run, until
 
 root_only = pytest.mark.root
 
@@ -69,6 +69,7 @@ def test_s_reload_waits_for_the_result(site):
 @pytest.mark.weir_only('nginx starts new processes')
 def test_no_process_is_replaced(site):
     server = site.server('location / { return 200 one; }')
+    until(server.workers, 'workers')
     before = proc.tree(server.pid)
     change(server, 'return 200 one', 'return 200 two')
     reload(server)
@@ -331,6 +332,7 @@ def test_worker_shutdown_timeout(site):
     gate.set()
 
 
+@pytest.mark.skipif('build-asan' in WEIR or 'build-tsan' in WEIR, reason='a sanitizer keeps what is freed')
 @pytest.mark.weir_only('one process')
 def test_memory_after_many_reloads(site):
     servers = ''.join(f'server {{ listen 127.0.0.1:@port@; server_name h{i}.test; location / {{ return 200 {i}; }} }}\n'
@@ -347,7 +349,7 @@ def test_memory_after_many_reloads(site):
         before, descriptors = server.memory()['private'], proc.count_descriptors(server.processes())
         hups(60)
         time.sleep(0.3)
-        assert server.memory()['private'] < before + server.allowance(2 << 20)
+        assert server.memory()['private'] < before + (2 << 20)
         assert proc.count_descriptors(server.processes()) <= descriptors
 
 
