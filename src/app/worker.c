@@ -187,8 +187,10 @@ static int on_time(struct worker *w) {
 static void listen_to_supervisor(struct worker *w) {
     static struct channel_message m;
     int r;
-    while ((r = channel_receive(w->o->channel, &m, false)) == 1)
-        worker_told(w, &m);
+    while ((r = channel_receive(w->o->channel, &m, false)) == 1 || r == -EBADMSG) {
+        if (r == 1)
+            worker_told(w, &m);
+    }
     if (r == -EAGAIN)
         return;
     if (!w->stopping)
@@ -197,15 +199,19 @@ static void listen_to_supervisor(struct worker *w) {
     stop_gracefully(w);
 }
 
-// Until the loops have ended.
-static void attend(struct worker *w) {
+static int open_signals(void) {
     sigset_t set;
     sigemptyset(&set);
     static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP, SIGWINCH};
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
         sigaddset(&set, signals[i]);
-    int signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    CHECK(signal_fd >= 0);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    CHECK(fd >= 0);
+    return fd;
+}
+
+// Until the loops have ended.
+static void attend(struct worker *w, int signal_fd) {
     while (!(w->stopping && loops_ended(&w->loops))) {
         struct pollfd p[] = {{signal_fd, POLLIN, 0},
                              {w->loops.changed_fd, POLLIN, 0},
@@ -235,9 +241,10 @@ int worker_run(const struct worker_opts *o) {
     }
     if (!become(o))
         return 2;
+    int signal_fd = open_signals(); // while there are descriptors: clients may take the rest
     if (!start(&w))
         return 2;
-    attend(&w);
+    attend(&w, signal_fd);
     finish(&w);
     return 0;
 }

@@ -57,11 +57,11 @@ int channel_receive(int channel, struct channel_message *m, bool wait) {
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
             memcpy(&m->fd, CMSG_DATA(c), sizeof m->fd);
     }
-    if ((size_t)n < sizeof m->kind || (h.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+    if ((size_t)n < sizeof m->kind || (h.msg_flags & MSG_TRUNC)) {
         if (m->fd >= 0)
             close(m->fd);
         m->fd = -1;
-        return h.msg_flags & MSG_CTRUNC ? -EMFILE : -EBADMSG;
+        return -EBADMSG;
     }
     m->n = (size_t)n - sizeof m->kind;
     return 1;

@@ -7,7 +7,7 @@ enum { CHANNEL_BYTES = 8192 }; // of one message, its kind not counted
 
 struct channel_message {
     uint32_t kind;
-    int fd; // -1: none; whoever received it owns it
+    int fd; // whoever received it owns it; -1: none, or this process may not have more
     size_t n;
     char bytes[CHANNEL_BYTES];
 };
