@@ -28,6 +28,7 @@
     X(range)                                                                                                           \
     X(error_log)                                                                                                       \
     X(log_format)                                                                                                      \
+    X(open_log_file_cache)                                                                                             \
     X(access_log)                                                                                                      \
     X(request_variables)                                                                                               \
     X(response_variables)                                                                                              \

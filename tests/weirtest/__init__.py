@@ -9,6 +9,7 @@ $NGINX (/usr/sbin/nginx).
     conf.py      fragments of configurations made whole         table.py    the same bytes to nginx and weir, compared
     ports.py     ports that no other test process has           observe.py  what is compared, and the allowed differences
     proc.py      process trees, memory, descriptors             guide.py    the guide's files, ports and paths mapped
+    verdicts.py  what -t says of a configuration, compared
 """
 from . import proc
 from .backend import (Backend, Close, Drip, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,
@@ -19,8 +20,9 @@ from .guide import guide
 from .server import NGINX, WEIR, Server, is_nginx, run
 from .site import Site
 from .table import Table
+from .verdicts import Verdicts
 from .wait import until
 
 __all__ = ['Backend', 'Client', 'Close', 'Drip', 'NGINX', 'Pause', 'ReadRequest', 'Reset', 'Response', 'Server',
-           'ShutdownWrite', 'Site', 'Table', 'UntilClosed', 'WEIR', 'Wait', 'chunked', 'complete', 'exchange', 'get',
+           'ShutdownWrite', 'Site', 'Table', 'UntilClosed', 'Verdicts', 'WEIR', 'Wait', 'chunked', 'complete', 'exchange', 'get',
            'guide', 'is_nginx', 'parse_responses', 'post', 'proc', 'request', 'response', 'run', 'until']
