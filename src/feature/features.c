@@ -16,6 +16,7 @@
     X(exchange)                                                                                                        \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
+    X(dav_methods)                                                                                                     \
     X(random_index)                                                                                                    \
     X(index)                                                                                                           \
     X(autoindex)                                                                                                       \
