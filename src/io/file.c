@@ -158,20 +158,24 @@ static int read_do(void *arg) {
     return n < 0 ? -errno : (int)n;
 }
 
-ssize_t file_read(struct file_ref *f, off_t off, size_t n, struct chain *to) {
+static ssize_t read_file(struct file_ref *f, off_t off, size_t n, struct chain *to, bool wait) {
     CHECK(n > 0);
     n = MIN(n, READ_MAX);
     struct block *b = block_new(loop_this->blocks, n);
     struct read_work w = {.fd = f->fd, .off = off, .to = {.iov_base = b->data, .iov_len = n}};
     ssize_t r = preadv2(f->fd, &w.to, 1, off, RWF_NOWAIT);
     if (r < 0) // not in the cache, or a file system that cannot tell
-        r = helper_run(read_do, &w);
+        r = wait ? helper_run(read_do, &w) : -EAGAIN;
     if (r > 0)
         chain_give_block(to, b, b->data, (size_t)r);
     else
         block_unref(b);
     return r;
 }
+
+ssize_t file_read(struct file_ref *f, off_t off, size_t n, struct chain *to) { return read_file(f, off, n, to, true); }
+
+ssize_t file_try_read(struct file_ref *f, off_t off, size_t n, struct chain *to) { return read_file(f, off, n, to, false); }
 
 // Whether the byte is in the page cache, or nobody can tell.
 static bool is_cached(int fd, off_t off) {

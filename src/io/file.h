@@ -28,6 +28,9 @@ ssize_t file_read(struct file_ref *f, off_t off, size_t n, struct chain *to);
 // stall the loop. 0, or -EAGAIN when they are not and wait is false. Waits.
 int file_warm(struct file_ref *f, off_t off, size_t n, bool wait);
 
+// The same from the page cache only: -EAGAIN when that may not have them. Does not wait.
+ssize_t file_try_read(struct file_ref *f, off_t off, size_t n, struct chain *to);
+
 // A temp file: unlinked at once where the system can (O_TMPFILE), gone with the last reference.
 struct file_ref *temp_file_new(const char *dir, int *err);
 // Writes the chain's memory to the file at off: 0 or -errno; the chain is not changed. Waits (helper thread). A write at 0

@@ -5,7 +5,8 @@
 #include "io/file.h"
 
 // Behind gateways, which answer first.
-enum { ORDER_DAV = 20, ORDER_RANDOM_INDEX = 40, ORDER_INDEX = 50, ORDER_AUTOINDEX = 60, ORDER_STATIC = 100 };
+enum { ORDER_DAV = 20, ORDER_RANDOM_INDEX = 40, ORDER_INDEX = 50, ORDER_AUTOINDEX = 60, ORDER_PRECOMPRESSED = 90,
+       ORDER_STATIC = 100 };
 
 extern struct feature feature_open_file_cache, feature_disable_symlinks;
 
@@ -22,6 +23,8 @@ int file_look(struct req *r, struct str path, struct found_file *out);
 
 // The status for a file that cannot be had, logged in nginx's words (`open() "..." failed`). err negative.
 unsigned file_refused(struct req *r, struct str path, int err, const char *call);
+// Content-Type of the URI, Last-Modified and ETag of the file.
+void file_describe(struct req *r, const struct file_info *info);
 
 // For open_file_cache.c: what disable_symlinks says here. `trusted` bytes of the path are not looked at.
 enum links { LINKS_FOLLOWED, LINKS_REFUSED, LINKS_OWN };

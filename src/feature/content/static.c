@@ -35,7 +35,7 @@ static enum step redirect_to_directory(struct req *r) {
                                                   : arena_printf(&r->arena, STR_FMT "/", STR_ARG(uri)));
 }
 
-static void describe(struct req *r, const struct file_info *info) {
+void file_describe(struct req *r, const struct file_info *info) {
     head_set(&r->out, FIELD_CONTENT_TYPE, answer_type(r));
     char *date = arena_bytes(&r->arena, DATE_HTTP_LEN);
     date_http(info->mtime_s, date);
@@ -60,7 +60,7 @@ static struct body *read_small(struct req *r, struct file_ref *f, size_t size) {
 }
 
 static enum step answer_file(struct req *r, struct file_ref *f, const struct file_info *info) {
-    describe(r, info);
+    file_describe(r, info);
     if (info->size == 0) {
         range_allow(r, NULL);
         file_unref(f);
