@@ -30,6 +30,7 @@
     X(exchange)                                                                                                        \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
+    X(dav_methods)                                                                                                     \
     X(random_index)                                                                                                    \
     X(index)                                                                                                           \
     X(zstd_static)                                                                                                     \
@@ -51,6 +52,7 @@
     X(zstd)                                                                                                            \
     X(error_log)                                                                                                       \
     X(log_format)                                                                                                      \
+    X(open_log_file_cache)                                                                                             \
     X(access_log)                                                                                                      \
     X(request_variables)                                                                                               \
     X(response_variables)                                                                                              \
