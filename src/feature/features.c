@@ -30,6 +30,8 @@
     X(error_log)                                                                                                       \
     X(log_format)                                                                                                      \
     X(access_log)                                                                                                      \
+    X(map)                                                                                                             \
+    X(split_clients)                                                                                                   \
     X(request_variables)                                                                                               \
     X(response_variables)                                                                                              \
     X(upstream_variables)                                                                                              \
