@@ -14,6 +14,7 @@
     X(if)                                                                                                              \
     X(break)                                                                                                           \
     X(return)                                                                                                          \
+    X(realip)                                                                                                          \
     X(access)                                                                                                          \
     X(limit_except)                                                                                                    \
     X(try_files)                                                                                                       \
@@ -31,11 +32,13 @@
     X(log_format)                                                                                                      \
     X(access_log)                                                                                                      \
     X(map)                                                                                                             \
+    X(geo)                                                                                                             \
     X(split_clients)                                                                                                   \
     X(request_variables)                                                                                               \
     X(response_variables)                                                                                              \
     X(upstream_variables)                                                                                              \
-    X(connection_variables)
+    X(connection_variables)                                                                                            \
+    X(proxy_protocol_variables)
 
 #define X(name) extern struct feature feature_##name;
 FEATURES(X)
