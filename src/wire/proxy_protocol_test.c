@@ -90,7 +90,7 @@ static struct str v2(unsigned command, unsigned kind, const char *body, size_t n
     frame[13] = (char)kind;
     frame[14] = (char)(n >> 8);
     frame[15] = (char)n;
-    memcpy(frame + 16, body, n);
+    memmove(frame + 16, body, n);
     memcpy(frame + 16 + n, "GET", 3);
     return str_n(frame, 16 + n + 3);
 }
