@@ -17,6 +17,8 @@
     X(realip)                                                                                                          \
     X(access)                                                                                                          \
     X(limit_except)                                                                                                    \
+    X(valid_referers)                                                                                                  \
+    X(secure_link)                                                                                                     \
     X(try_files)                                                                                                       \
     X(upstream)                                                                                                        \
     X(exchange)                                                                                                        \
@@ -27,6 +29,7 @@
     X(not_modified)                                                                                                    \
     X(expires)                                                                                                         \
     X(add_header)                                                                                                      \
+    X(userid)                                                                                                          \
     X(range)                                                                                                           \
     X(error_log)                                                                                                       \
     X(log_format)                                                                                                      \
