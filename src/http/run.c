@@ -176,7 +176,7 @@ static void run_response_hooks(struct req *r) {
 }
 
 void run_request(struct req *r) {
-    bool first = true;
+    bool first = r == r->main; // a subrequest begins behind the reading of a request
     // A status that was set before (a refused head) is answered by the server's own pages.
     if (r->outcome != OUTCOME_NONE)
         goto outcome;
@@ -200,12 +200,31 @@ void run_request(struct req *r) {
     }
 }
 
+// The body failed before anything of the answer was sent: the client gets an error instead.
+static bool failed_early(struct req *r, int err) {
+    if (err >= 0 || err == -ECANCELED || !r->body_failed || r->head_sent)
+        return false;
+    head_clear(&r->out);
+    r->location = STR_NONE;
+    r->body_failed = false;
+    // By whom the bytes were to come is not known here: what a connection says is a gateway's failure.
+    answer_status(r, err == -ETIMEDOUT ? 504 : err == -ECONNRESET || err == -EPROTO || err == -EPIPE ? 502 : 500);
+    return true;
+}
+
 int run_and_send(struct req *r) {
     run_request(r);
     int err = 0;
     if (r->outcome == OUTCOME_ANSWER)
         err = r->codec->send(r);
-    run_log(r);
+    if (UNLIKELY(failed_early(r, err))) {
+        run_request(r);
+        err = r->outcome == OUTCOME_ANSWER ? r->codec->send(r) : 0;
+    }
+    if (!run_taken_over(r, err)) {
+        run_stage(r, r->scope, STAGE_POST_ACTION);
+        run_log(r);
+    }
     return err;
 }
 
