@@ -16,6 +16,8 @@
     X(exchange)                                                                                                        \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
+    X(gateway_fastcgi)                                                                                                 \
+    X(fastcgi)                                                                                                         \
     X(index)                                                                                                           \
     X(static)                                                                                                          \
     X(not_modified)                                                                                                    \

@@ -6,6 +6,7 @@ $NGINX (/usr/sbin/nginx).
 
     client.py    raw bytes out, strictly parsed HTTP/1 in       site.py     a temporary place with ports and back ends
     backend.py   scripted back ends over TCP and Unix sockets   server.py   starts, watches and stops weir or nginx
+    cgi.py       the same for FastCGI, SCGI and uwsgi
     conf.py      fragments of configurations made whole         table.py    the same bytes to nginx and weir, compared
     ports.py     ports that no other test process has           observe.py  what is compared, and the allowed differences
     proc.py      process trees, memory, descriptors             guide.py    the guide's files, ports and paths mapped
@@ -13,6 +14,7 @@ $NGINX (/usr/sbin/nginx).
 from . import proc
 from .backend import (Backend, Close, Drip, Echo, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,
                       response)
+from .cgi import Raw, Stderr, record
 from .client import Client, Response, exchange, get, parse_responses, post, request
 from .conf import complete
 from .guide import guide
@@ -21,6 +23,6 @@ from .site import Site
 from .table import Table
 from .wait import until
 
-__all__ = ['Backend', 'Client', 'Close', 'Drip', 'Echo', 'NGINX', 'Pause', 'ReadRequest', 'Reset', 'Response', 'Server',
-           'ShutdownWrite', 'Site', 'Table', 'UntilClosed', 'WEIR', 'Wait', 'chunked', 'complete', 'exchange', 'get',
-           'guide', 'is_nginx', 'parse_responses', 'post', 'proc', 'request', 'response', 'run', 'until']
+__all__ = ['Backend', 'Client', 'Close', 'Drip', 'Echo', 'NGINX', 'Pause', 'Raw', 'ReadRequest', 'Reset', 'Response', 'Server',
+           'ShutdownWrite', 'Site', 'Stderr', 'Table', 'UntilClosed', 'WEIR', 'Wait', 'chunked', 'complete', 'exchange', 'get',
+           'guide', 'is_nginx', 'parse_responses', 'post', 'proc', 'record', 'request', 'response', 'run', 'until']
