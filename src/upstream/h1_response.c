@@ -5,6 +5,11 @@
 #include "upstream/response_head.h"
 #include "wire/chunked.h"
 
+enum {
+    HEAD_SHARE = 4,  // a head that is less than this part of its block moves out of it
+    LOOK = 16 << 10, // of a body of which nothing came with the head
+};
+
 static const char reading[] = "reading response header from upstream";
 
 // The next head, interim or final: 0 and x->head, *end behind it.
@@ -90,7 +95,7 @@ static int check_first_chunk(struct exchange *x, const char *p, size_t n, bool *
 static int look_further(struct exchange *x) {
     if (!link_readable(x->link))
         return 0;
-    size_t room = x->body_length >= 0 ? (size_t)MIN(x->body_length, (int64_t)RESPONSE_FIRST) : RESPONSE_FIRST;
+    size_t room = x->body_length >= 0 ? (size_t)MIN(x->body_length, (int64_t)LOOK) : LOOK;
     ssize_t n = room == 0 ? -EAGAIN : link_try_read(x->link, &x->early, room);
     if (n == -EAGAIN)
         return 0;
@@ -100,6 +105,17 @@ static int look_further(struct exchange *x) {
         return (int)n;
     bool begun;
     return x->chunked ? check_first_chunk(x, x->early.head->p, x->early.head->n, &begun) : 0;
+}
+
+// The large block goes with the body, and comes back when that was sent.
+static void move_head(struct exchange *x, struct incoming *in, size_t end) {
+    if (end * HEAD_SHARE > in->block->size)
+        return;
+    struct block *b = block_new(loop_blocks(x->r->loop), end);
+    memcpy(b->data, in->block->data, end);
+    head_moved(&x->head, in->block->data, end, b->data);
+    block_unref(in->block);
+    in->block = x->head_block = b;
 }
 
 static int take_head(struct exchange *x, struct incoming *in, size_t end) {
@@ -125,6 +141,7 @@ static int take_head(struct exchange *x, struct incoming *in, size_t end) {
         n = (size_t)x->body_length;
     }
     chain_add_block(&x->early, in->block, rest, n);
+    move_head(x, in, end);
     return begun ? 0 : look_further(x);
 }
 
@@ -136,6 +153,7 @@ static int take_upgrade(struct exchange *x, struct incoming *in, size_t end) {
     x->keepalive = false;
     x->body_length = 0;
     chain_add_block(&x->early, in->block, in->block->data + end, in->n - end);
+    move_head(x, in, end);
     return 0;
 }
 

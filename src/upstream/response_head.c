@@ -2,34 +2,57 @@
 #include "upstream/response_head.h"
 #include "io/loop.h"
 
-enum { SHOWN = 64 }; // bytes of what was sent instead of a head, in the log
+enum {
+    FIRST = 256 << 10,     // the first receive: head and, mostly, the whole body
+    FIRST_COPIED = 16 << 10, // the same where bytes are copied into the block
+    STEP = 16 << 10,       // beyond the limit of the head, so that one above it is seen
+    SHOWN = 64,            // bytes of what was sent instead of a head, in the log
+};
 
 static const char reading[] = "reading response header from upstream";
 
 void incoming_begin(struct incoming *in, struct exchange *x) {
     CHECK(x->head_block == NULL);
     size_t limit = (size_t)MAX(x->gw->buffer_size, x->gw->buffers.count * x->gw->buffers.size);
-    *in = (struct incoming){x, block_new(loop_blocks(x->r->loop), MAX((size_t)RESPONSE_FIRST, (size_t)x->gw->buffer_size)), 0,
-                            limit};
-    x->head_block = in->block;
+    *in = (struct incoming){.x = x, .limit = limit};
 }
 
 size_t incoming_room(struct incoming *in) {
+    struct blocks *pool = loop_blocks(in->x->r->loop);
+    if (in->block == NULL)
+        in->block = in->x->head_block = block_new(pool, FIRST_COPIED);
     if (in->n < in->block->size)
         return in->block->size - in->n;
-    struct block *b = block_new(loop_blocks(in->x->r->loop), MIN(in->block->size * (size_t)2, in->limit + RESPONSE_FIRST));
+    struct block *b = block_new(pool, MIN(in->block->size * (size_t)2, in->limit + STEP));
     memcpy(b->data, in->block->data, in->n);
     block_unref(in->block);
     in->block = in->x->head_block = b;
     return b->size - in->n;
 }
 
+// Into a large block: many requests wait, few receive, and those share the block that is warm; a short head goes on in one of
+// its own size.
+static ssize_t receive_first(struct incoming *in, uint64_t wait) {
+    struct exchange *x = in->x;
+    struct chain c;
+    chain_init(&c, loop_blocks(x->r->loop));
+    ssize_t n = link_read(x->link, &c, FIRST, wait);
+    if (n > 0 && c.head->next == NULL && c.head->p == c.head->block->data) {
+        in->block = x->head_block = block_ref(c.head->block);
+    } else if (n > 0) { // bytes that were given back to the link
+        in->block = x->head_block = block_new(c.pool, (size_t)n);
+        chain_peek(&c, in->block->data, (size_t)n);
+    }
+    chain_done(&c);
+    return n;
+}
+
 int incoming_more(struct incoming *in) {
     struct exchange *x = in->x;
-    size_t room = incoming_room(in);
+    size_t room = in->block != NULL ? incoming_room(in) : 0;
     uint64_t wait = x->gw->read_timeout;
     for (;;) {
-        ssize_t n = link_read_into(x->link, in->block->data + in->n, room, wait);
+        ssize_t n = room == 0 ? receive_first(in, wait) : link_read_into(x->link, in->block->data + in->n, room, wait);
         if (n == -ETIMEDOUT && (wait = exchange_read_grace(x)) != 0)
             continue;
         if (n <= 0)

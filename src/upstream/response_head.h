@@ -4,9 +4,10 @@
 #include "upstream/exchange.h"
 #include "wire/http1.h"
 
-enum { RESPONSE_FIRST = 16 << 10, RESPONSE_FIELDS_MAX = 1000 }; // the first receive: head and, mostly, the whole body
+enum { RESPONSE_FIELDS_MAX = 1000 };
 
-// What is being read: block->data[0..n). x->head_block is the same block.
+// What is being read: block->data[0..n). x->head_block is the same block; NULL before the first receive, so that waiting for an
+// answer costs none.
 struct incoming {
     struct exchange *x;
     struct block *block;
@@ -14,7 +15,7 @@ struct incoming {
 };
 
 void incoming_begin(struct incoming *in, struct exchange *x);
-// Free room behind the n bytes, at least 1: a larger block takes the place of a full one.
+// Free room behind the n bytes, at least 1: a larger block takes the place of a full one, or there is one at last.
 size_t incoming_room(struct incoming *in);
 // One receive. >0, or the error; the end of the stream is -EPIPE. Waits.
 int incoming_more(struct incoming *in);

@@ -123,6 +123,8 @@ struct head {
 };
 
 void head_init(struct head *h, struct arena *arena); // no allocation before the first field
+// The n bytes at `from` were copied to `to`: strings that lay in them lie there now.
+void head_moved(struct head *h, const char *from, size_t n, const char *to);
 
 enum field_id field_id_of(struct str name); // ASCII case folded; a perfect hash or switch on length, about 5 ns
 struct str field_name(enum field_id id);
