@@ -126,7 +126,8 @@ def test_keep_conn(site):
         assert exchange(server.port, post(f'/{i}', b'abc'))[0].body == b'hello'
     assert site.backend('fcgi').connections == 1 and all(q.keep for q in site.backend('fcgi').requests)
     assert exchange(server.port, get('/off/'))[0].status == 200
-    assert site.backend('fcgi').connections == 2 and not site.backend('fcgi').requests[-1].keep
+    assert not site.backend('fcgi').requests[-1].keep, 'on a kept connection, which the application closes then'
+    assert exchange(server.port, get('/'))[0].status == 200 and site.backend('fcgi').connections == 2
 
 
 def test_unbuffered_body_streams(site):

@@ -57,7 +57,9 @@ void gateway_put_params(struct exchange *x, struct conf_list params, struct sbuf
     struct req *r = x->r;
     conf_list_each(const struct gateway_param, p, params) {
         struct str value = req_eval(r, p->value);
-        if (value.n != 0 || !p->if_not_empty)
+        // nginx: an HTTP_X that is set to nothing only hides the client's field.
+        bool hides = p->value->constant && str_starts(p->name, STR("HTTP_"));
+        if (value.n != 0 || (!p->if_not_empty && !hides))
             put(to, p->name, value);
     }
     if (!x->gw->pass_request_headers)
