@@ -207,6 +207,9 @@ static int push(struct pump *p, uint64_t timeout_ms) {
 
 static int body_failed(struct pump *p, ssize_t err) {
     struct req *r = p->r;
+    r->body_failed = true;
+    if (!r->head_sent && r->in.version != 9)
+        return (int)err; // another answer takes its place
     r->keepalive = false;
     // The client must see that the answer is cut: with a length or chunks it does, else only a reset tells (RFC 9112 8).
     if (p->framing == FRAME_CLOSE)
