@@ -34,6 +34,8 @@
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
     X(dav_methods)                                                                                                     \
+    X(gateway_fastcgi)                                                                                                 \
+    X(fastcgi)                                                                                                         \
     X(random_index)                                                                                                    \
     X(index)                                                                                                           \
     X(zstd_static)                                                                                                     \

@@ -106,6 +106,7 @@ struct field {
     struct str name, value; // name as written; value without surrounding white space
     uint16_t id;            // enum field_id
     bool dropped;           // deleted in place; walkers skip it (head_each does)
+    bool passed;            // a back end's Server, Date or Last-Modified: is sent where it came, not in front
 };
 
 struct head {
