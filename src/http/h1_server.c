@@ -296,4 +296,7 @@ static int interim(struct req *r, unsigned status, const struct head *fields) {
     return n < 0 ? (int)n : 0;
 }
 
-const struct codec h1_codec = {"HTTP/1.1", interim, h1_send};
+static void watch(struct req *r, struct task *t) { link_watch(r->conn->link, t); }
+static bool gone(const struct req *r) { return link_gone(r->conn->link); }
+
+const struct codec h1_codec = {"HTTP/1.1", interim, h1_send, watch, gone};

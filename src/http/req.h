@@ -96,6 +96,9 @@ struct codec {
     int (*interim)(struct req *r, unsigned status, const struct head *fields);
     // Sends r->out and pulls r->out_body to the end. 0, or -errno when the client went or the body failed. Waits.
     int (*send)(struct req *r);
+    // A client that goes away (its connection, or its stream of HTTP/2) cancels that task. NULL ends it. May be NULL itself.
+    void (*watch)(struct req *r, struct task *t);
+    bool (*gone)(const struct req *r); // the client has gone away, as far as is known
 };
 
 // Allocated in its own arena. `conf` must outlive it. Scope and server are those of `fallback` until vhost_find chose.

@@ -74,10 +74,10 @@ static void release(struct exchange *x, enum peer_result result) {
 // A client that goes away cancels the request's task, until the back end has nothing more to give.
 static void watch_client(struct exchange *x, bool on) {
     if (x->watched == NULL && on && x->r->conn != NULL && !x->gw->ignore_client_abort) {
-        x->watched = x->r->conn->link;
-        link_watch(x->watched, task_self());
+        x->watched = x->r->main;
+        x->watched->codec->watch(x->watched, task_self());
     } else if (x->watched != NULL && !on) {
-        link_watch(x->watched, NULL);
+        x->watched->codec->watch(x->watched, NULL);
         x->watched = NULL;
     }
 }
