@@ -9,7 +9,7 @@
 #include "io/file.h"
 #include "io/loop.h"
 
-enum { SLOW_MS = 20, HEAD_FIELDS_ROOM = 512, HEAD_MAX = 16 << 20, TRAILERS_MAX = 64 << 10 };
+enum { SLOW_MS = 20, HEAD_FIELDS_ROOM = 512, SENDFILE_MIN = 16 << 10, HEAD_MAX = 16 << 20, TRAILERS_MAX = 64 << 10 };
 
 // --- turns -------------------------------------------------------------------------------------------------------------------
 
@@ -304,11 +304,12 @@ struct pump {
     const struct head *trailers; // after the end; NULL: none
 };
 
-// Frames carry memory: what lies in files is read here, by the stream's own task, so that a slow disk stalls nobody else.
-static int load_files(struct chain *c) {
-    bool any = false;
+// TLS needs memory: what lies in files is read here, by the stream's own task, so that a slow disk stalls nobody else. A plain
+// link sends from files.
+static int load_files(const struct req *r, struct chain *c) {
+    bool any = false, tls = link_is_tls(r->conn->link);
     for (const struct piece *p = c->head; p != NULL; p = p->next)
-        any |= p->kind == PIECE_FILE;
+        any |= p->kind == PIECE_FILE && (tls || p->n < SENDFILE_MIN);
     if (!any)
         return 0;
     struct chain all;
@@ -337,7 +338,7 @@ static ssize_t pull(struct pump *p, size_t room, enum body_wait wait) {
     chain_init(&piece, q->pending.pool);
     ssize_t n = body_read(r->out_body, &piece, room, wait);
     if (n > 0) {
-        int err = load_files(&piece);
+        int err = load_files(r, &piece);
         if (err != 0)
             n = err;
     }
