@@ -106,6 +106,9 @@ enum hpack_how hpack_how_of(unsigned id, struct str value, bool sensitive) {
     }
 }
 
+// The id says the name.
+static bool is_known(unsigned id) { return id != FIELD_UNKNOWN && id != PSEUDO_UNKNOWN; }
+
 static uint32_t hash_bytes(uint32_t h, struct str s) {
     for (size_t i = 0; i < s.n; i++)
         h = (h ^ ascii_lower((unsigned char)s.p[i])) * 16777619u;
@@ -136,7 +139,7 @@ static uint32_t find_newest(struct hpack_encoder *e, unsigned slot, unsigned id,
     if (index == 0)
         return 0;
     const struct hpack_entry *at = hpack_table_get(&e->table, index - HPACK_STATIC_COUNT - 1, &n, &v);
-    if (at->id != id || (id == FIELD_UNKNOWN && !same_name(n, name)))
+    if (at->id != id || (!is_known(id) && !same_name(n, name)))
         return 0;
     *whole = str_eq(v, value);
     return index;
@@ -172,7 +175,7 @@ void hpack_put(struct hpack_encoder *e, struct sbuf *to, unsigned id, struct str
             return;
         }
     }
-    uint32_t hash = id != FIELD_UNKNOWN ? id * 2654435761u : hash_bytes(2166136261u, name), index = 0;
+    uint32_t hash = is_known(id) ? id * 2654435761u : hash_bytes(2166136261u, name), index = 0;
     unsigned slot = hash >> 16 & (HPACK_SLOTS - 1);
     bool add = false;
     if (how == HPACK_MAY_INDEX && value.n <= e->table.max / 4 && name.n <= 256) {

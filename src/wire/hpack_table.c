@@ -69,7 +69,7 @@ static void more_entries(struct hpack_table *t) {
 
 // Room for n bytes at the end. Live bytes move only after at least as many were added since, so each moves about once.
 static void bytes_room(struct hpack_table *t, uint32_t n) {
-    if (t->bytes_cap - t->end >= n)
+    if (t->bytes != NULL && t->bytes_cap - t->end >= n)
         return;
     uint32_t live = t->end - t->from, cap = t->bytes_cap == 0 ? 256 : t->bytes_cap;
     while (cap - live < n || live > cap / 2)
