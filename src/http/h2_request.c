@@ -270,13 +270,16 @@ bool h2_request_trailers(struct h2_conn *h, struct h2_event *ev) {
     return true;
 }
 
-static void watch(struct req *r, struct task *t) {
+static bool watch(struct req *r, struct task *t) {
     struct h2_request *q = r->codec_state;
+    if (t != NULL && q->watcher != NULL)
+        return false;
     q->watcher = t;
     if (t != NULL && q->error != 0)
         task_cancel(t);
+    return true;
 }
 
 static bool gone(const struct req *r) { return ((const struct h2_request *)r->codec_state)->error != 0; }
 
-const struct codec h2_codec = {"HTTP/2.0", h2_interim, h2_send, watch, gone};
+const struct codec h2_codec = {"HTTP/2.0", h2_interim, h2_send, false, watch, gone};

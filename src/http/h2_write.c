@@ -352,6 +352,7 @@ static ssize_t pull(struct pump *p, size_t room, enum body_wait wait) {
         p->ended = true;
     }
     chain_done(&piece);
+    r->body_failed |= n < 0 && n != -EAGAIN;
     if (p->ended) {
         const struct head *t = r->out_trailers != NULL ? r->out_trailers : r->out_body->trailers;
         p->trailers = t != NULL && t->count != 0 ? t : NULL;
@@ -396,6 +397,7 @@ int h2_send(struct req *r) {
     ssize_t got = 0;
     if (q->error != 0)
         return q->error;
+    q->out_last = false;
     if (r->out_body == NULL) {
         const struct head *t = r->out_trailers != NULL && r->out_trailers->count != 0 ? r->out_trailers : NULL;
         int err = send_head(q, t == NULL);

@@ -2,8 +2,10 @@
 #include "http/req.h"
 #include "http/answer.h"
 #include "http/conn.h"
+#include "http/subrequest.h"
 #include "http/tape.h"
 #include "http/vhost.h"
+#include <stdlib.h>
 
 static void details(const struct log_context *c, struct sbuf *line) {
     struct req *r = container_of(c, struct req, log);
@@ -67,13 +69,43 @@ void req_set_server(struct req *r, const struct server *s) {
 void req_free(struct req *r) {
     if (r == NULL)
         return;
+    struct arena arena;
+    req_release(r, &arena);
+    arena_done(&arena);
+}
+
+void req_release(struct req *r, struct arena *keep) {
     CHECK_OBJ(r, REQ_MAGIC);
     body_free(r->out_body);
+    r->out_body = NULL;
+    if (UNLIKELY(r->subs != NULL))
+        subrequests_end(r);
     body_free(r->body);
     tape_unref(r->body_tape);
+    req_ends_run(&r->ends);
     r->magic = 0;
-    struct arena arena = r->arena;
-    arena_done(&arena);
+    *keep = r->arena;
+}
+
+bool req_watch_client(struct req *r) {
+    return r->conn != NULL && r->codec->watch(r, task_self());
+}
+
+void req_unwatch_client(struct req *r) { (void)r->codec->watch(r, NULL); }
+
+void req_on_end(struct req *r, void (*fn)(void *arg), void *arg) {
+    struct req_end *e = xmalloc(sizeof(*e));
+    *e = (struct req_end){r->ends, fn, arg};
+    r->ends = e;
+}
+
+void req_ends_run(struct req_end **ends) {
+    while (*ends != NULL) {
+        struct req_end *e = *ends;
+        *ends = e->next;
+        e->fn(e->arg);
+        free(e);
+    }
 }
 
 void req_set_ctx(struct req *r, const struct feature *f, void *state) {
@@ -188,7 +220,7 @@ bool req_document_root(struct req *r, struct str *root) {
 
 bool req_map_path(struct req *r, struct str *path) {
     struct str root;
-    if (!req_document_root(r, &root) || memchr(r->uri.p, '\0', r->uri.n) != NULL)
+    if (!req_document_root(r, &root) || r->uri.n == 0 || memchr(r->uri.p, '\0', r->uri.n) != NULL)
         return false;
     struct str rest = r->uri;
     if (req_core(r)->is_alias) {

@@ -153,6 +153,10 @@ class Server:
     def memory(self):
         return proc.memory(self.processes())
 
+    def allowance(self, size):
+        """`size` bytes of memory; a sanitizer's shadow and quarantine have to be added to them."""
+        return size * 8 if 'build-asan' in self.binary or 'build-tsan' in self.binary else size
+
     def descriptors(self):
         """How many are open, once the number is steady: a server may listen before all its threads run."""
         last = None
