@@ -653,6 +653,7 @@ def initial_windows_apply_to_open_streams(c):
     assert c.ping()
     assert c.answer(s).body == b''
     c.send(settings(window=1))
+    c.until(lambda f: f.kind == DATA)
     assert c.ping()
     assert c.answer(s).body == b'o'
     c.send(settings(window=2))
