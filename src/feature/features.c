@@ -9,6 +9,7 @@
     X(server_name)                                                                                                     \
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \
+    X(http2)                                                                                                           \
     X(rewrite)                                                                                                         \
     X(set)                                                                                                             \
     X(if)                                                                                                              \

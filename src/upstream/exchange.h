@@ -97,7 +97,7 @@ struct exchange {
     bool released;            // the peer was given back
     const char *phase;        // of the last line in the error log
     bool done;
-    struct link *watched;     // the client's
+    struct req *watched;      // whose client is watched
     struct exchange *prev;    // of the same request, before an internal redirect
 };
 
