@@ -360,6 +360,8 @@ int h1_send(struct req *r) {
     struct pump p = {.r = r, .link = r->conn->link, .room = ROOM_FIRST};
     chain_init(&p.out, loop_blocks(r->loop));
     uint64_t before = link_bytes_out(p.link);
+    if (conn_ends(r->conn))
+        r->keepalive = false;
     p.framing = choose_framing(r);
     if (p.framing == FRAME_CLOSE && !r->head_only)
         r->keepalive = false;
