@@ -10,7 +10,10 @@
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \
     X(return)                                                                                                          \
+    X(limit_req)                                                                                                       \
+    X(limit_conn)                                                                                                      \
     X(access)                                                                                                          \
+    X(auth_basic)                                                                                                      \
     X(auth_request)                                                                                                    \
     X(try_files)                                                                                                       \
     X(mirror)                                                                                                          \
@@ -18,6 +21,8 @@
     X(exchange)                                                                                                        \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
+    X(empty_gif)                                                                                                       \
+    X(stub_status)                                                                                                     \
     X(index)                                                                                                           \
     X(zstd_static)                                                                                                     \
     X(brotli_static)                                                                                                   \
@@ -33,6 +38,7 @@
     X(gzip)                                                                                                            \
     X(brotli)                                                                                                          \
     X(zstd)                                                                                                            \
+    X(limit_rate)                                                                                                      \
     X(error_log)                                                                                                       \
     X(log_format)                                                                                                      \
     X(access_log)                                                                                                      \

@@ -128,14 +128,12 @@ static bool get_version(struct eval *e, const struct var *v, struct str *out) { 
 
 // There is no PROXY protocol on any connection yet.
 static bool get_nothing(struct eval *e, const struct var *v, struct str *out) { return false; }
-static bool get_limit_rate(struct eval *e, const struct var *v, struct str *out) { return found(out, STR("0")); }
 
 static const struct var_def variables[] = {
     {"proxy_protocol_addr", false, VAR_CHEAP, get_nothing, NULL, 0, "The client's address by the PROXY protocol."},
     {"proxy_protocol_port", false, VAR_CHEAP, get_nothing, NULL, 0, "The client's port by the PROXY protocol."},
     {"proxy_protocol_server_addr", false, VAR_CHEAP, get_nothing, NULL, 0, "The server's address by the PROXY protocol."},
     {"proxy_protocol_server_port", false, VAR_CHEAP, get_nothing, NULL, 0, "The server's port by the PROXY protocol."},
-    {"limit_rate", false, VAR_CHEAP, get_limit_rate, NULL, 0, "The limit of the answer's rate, 0: none."},
     {"remote_addr", false, VAR_CHEAP, get_remote_addr, NULL, 0, "The client's address."},
     {"binary_remote_addr", false, VAR_CHEAP, get_binary_remote_addr, NULL, 0, "The client's address, 4 or 16 bytes."},
     {"remote_port", false, 0, get_remote_port, NULL, 0, "The client's port."},
