@@ -32,6 +32,7 @@
     X(expires)                                                                                                         \
     X(add_header)                                                                                                      \
     X(range)                                                                                                           \
+    X(sub_filter)                                                                                                      \
     X(addition)                                                                                                        \
     X(post_action)                                                                                                     \
     X(gunzip)                                                                                                          \
