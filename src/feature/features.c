@@ -33,6 +33,7 @@
     X(add_header)                                                                                                      \
     X(range)                                                                                                           \
     X(sub_filter)                                                                                                      \
+    X(charset)                                                                                                         \
     X(addition)                                                                                                        \
     X(post_action)                                                                                                     \
     X(gunzip)                                                                                                          \
