@@ -9,24 +9,40 @@
     X(server_name)                                                                                                     \
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \
+    X(rewrite)                                                                                                         \
+    X(set)                                                                                                             \
+    X(if)                                                                                                              \
+    X(break)                                                                                                           \
     X(return)                                                                                                          \
     X(limit_req)                                                                                                       \
     X(limit_conn)                                                                                                      \
     X(access)                                                                                                          \
     X(auth_basic)                                                                                                      \
+    X(limit_except)                                                                                                    \
     X(auth_request)                                                                                                    \
     X(try_files)                                                                                                       \
     X(mirror)                                                                                                          \
+    X(resolver)                                                                                                        \
     X(upstream)                                                                                                        \
+    X(upstream_keepalive)                                                                                              \
+    X(least_conn)                                                                                                      \
+    X(least_time)                                                                                                      \
+    X(ip_hash)                                                                                                         \
+    X(hash)                                                                                                            \
+    X(random)                                                                                                          \
     X(exchange)                                                                                                        \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
     X(empty_gif)                                                                                                       \
     X(stub_status)                                                                                                     \
+    X(random_index)                                                                                                    \
     X(index)                                                                                                           \
     X(zstd_static)                                                                                                     \
     X(brotli_static)                                                                                                   \
     X(gzip_static)                                                                                                     \
+    X(autoindex)                                                                                                       \
+    X(disable_symlinks)                                                                                                \
+    X(open_file_cache)                                                                                                 \
     X(static)                                                                                                          \
     X(not_modified)                                                                                                    \
     X(expires)                                                                                                         \

@@ -26,6 +26,8 @@ static enum framing choose_framing(struct req *r) {
         if (r->out_length >= 0)
             return FRAME_LENGTH;
     }
+    if (r->method == METHOD_HEAD) // nginx shows no framing of a body that is not sent (RFC 9112 6.1: it need not)
+        return FRAME_NONE;
     if (r->in.version >= 11 && req_core(r)->chunked_transfer_encoding)
         return FRAME_CHUNKED;
     return FRAME_CLOSE;

@@ -15,12 +15,19 @@ struct server; // vhost.h
 struct sub;    // subrequest.c
 struct subs;
 
-enum { REQ_MAGIC = 0x57524551, REQ_REDIRECTS_MAX = 10 }; // nginx: 10 internal redirects, 10 changes of the URI
+enum { REQ_MAGIC = 0x57524551, REQ_URI_CHANGES_MAX = 10 }; // as in nginx; rewrites and internal redirects together
 
 // How a request ends up. Set by hooks through answer.h; read by run.c.
 enum { BODY_MEMORY_EACH = 2 << 20 }; // bytes of a buffered body in memory above client_body_buffer_size, budget permitting
 
 enum outcome { OUTCOME_NONE, OUTCOME_ANSWER, OUTCOME_STATUS, OUTCOME_GOTO, OUTCOME_CLOSE };
+
+// Something that the request holds to its very end, and to the end of the tunnel that it may become.
+struct req_end {
+    struct req_end *next;
+    void (*fn)(void *arg);
+    void *arg;
+};
 
 struct req {
     uint32_t magic;
@@ -58,8 +65,9 @@ struct req {
     const struct server *server;
     bool internal;             // by error_page, index, try_files, rewrite...
     bool uri_changed;          // by rewrite: route again
+    bool uri_goes_whole;       // by `rewrite ... break`: proxy_pass sends uri as it is, and its own URI part does not count
     bool uri_below_alias;      // by try_files in a regex location with alias: the URI goes behind the alias
-    uint8_t redirects, uri_changes;
+    uint8_t uri_changes;       // rewrites that went back to routing, and internal redirects
     unsigned error_status;     // that an error_page's answer keeps, 0 else
     bool in_error_page;        // error_page was taken once (recursive_error_pages)
     struct str captures[10];   // of the last regex (location, server_name, rewrite...): owned by the arena
@@ -84,6 +92,11 @@ struct req {
     bool linger;               // the client may still be sending when the answer is out
     uint64_t head_bytes_out, body_bytes_out; // on the wire
 
+    // Set by who answers 101: called instead of the log stage when the head is out and the connection no longer HTTP's. Takes
+    // over the request and its connection, both. Waits.
+    void (*take_over)(struct req *r);
+    struct req_end *ends;
+
     uint64_t start_ms;          // loop clock when its first byte was there
     struct eval eval;           // variables
     void **ctx;                 // by feature index; NULL until asked
@@ -102,6 +115,7 @@ struct codec {
     // Sends r->out and pulls r->out_body to the end. 0, or -errno when the client went or the body failed (r->body_failed). A
     // body that fails before head_sent leaves the link as it was: another answer may be sent. Waits.
     int (*send)(struct req *r);
+    bool upgrades; // a connection can become a tunnel (req.take_over)
 };
 
 // Allocated in its own arena. `conf` must outlive it. Scope and server are those of `fallback` until vhost_find chose.
@@ -112,6 +126,11 @@ void req_set_server(struct req *r, const struct server *s); // server, server_sc
 // until it returns. NULL does nothing.
 void req_free(struct req *r);
 void req_release(struct req *r, struct arena *keep); // for subrequest.c: all but the memory, which moves to *keep
+
+// fn(arg) when the request has ended; when it becomes a tunnel, then when that has. `arg` must not lie in the request's arena:
+// that goes earlier. What may end with the arena uses arena_cleanup.
+void req_on_end(struct req *r, void (*fn)(void *arg), void *arg);
+void req_ends_run(struct req_end **ends); // latest first; frees them
 
 // A feature's own state, NULL when it has none yet.
 static inline void *req_ctx(const struct req *r, const struct feature *f) { return r->ctx ? r->ctx[f->index] : NULL; }

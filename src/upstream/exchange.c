@@ -5,12 +5,23 @@
 #include "http/conn.h"
 #include "io/loop.h"
 #include "upstream/exchange_private.h"
+#include "upstream/names.h"
+#include "upstream/queue.h"
 
 struct feature feature_exchange = {.name = "exchange"};
 
 struct exchange *exchange_of(const struct req *r) { return req_ctx(r, &feature_exchange); }
 
 // --- log -------------------------------------------------------------------------------------------------------------------
+
+void exchange_name_asked(struct exchange *x) {
+    struct req *r = x->r;
+    if (x->peer != NULL || r->asked.p == NULL)
+        r->asked = arena_printf(&r->arena, STR_FMT STR_FMT "%s%s" STR_FMT, STR_ARG(x->scheme),
+                                STR_ARG(x->peer != NULL ? x->peer->name : x->group->name),
+                                x->peer != NULL && x->peer->addr.sa.sa_family == AF_UNIX ? ":" : "",
+                                x->uri.n != 0 && x->uri.p[0] != '/' ? "/" : "", STR_ARG(x->uri));
+}
 
 void exchange_log(struct exchange *x, int level, int err, const char *phase, const char *note, const char *fmt, ...) {
     struct req *r = x->r;
@@ -24,11 +35,7 @@ void exchange_log(struct exchange *x, int level, int err, const char *phase, con
     va_start(ap, fmt);
     sbuf_vprintf(&b, fmt, ap);
     va_end(ap);
-    if (x->peer != NULL || r->asked.p == NULL)
-        r->asked = arena_printf(&r->arena, STR_FMT STR_FMT "%s%s" STR_FMT, STR_ARG(x->scheme),
-                                STR_ARG(x->peer != NULL ? x->peer->name : x->group->name),
-                                x->peer != NULL && x->peer->addr.sa.sa_family == AF_UNIX ? ":" : "",
-                                x->uri.n != 0 && x->uri.p[0] != '/' ? "/" : "", STR_ARG(x->uri));
+    exchange_name_asked(x);
     const char *before = r->phase;
     r->phase = note == NULL ? phase : arena_printf(&r->arena, "%s (%s)", phase, note).p;
     log_msg((enum log_level)level, err, "%s", sbuf_cstr(&b));
@@ -67,7 +74,9 @@ static void release(struct exchange *x, enum peer_result result) {
     const char *before = x->r->phase;
     if (result == PEER_FAILED)
         x->r->phase = x->phase;
-    group_release(x->group, x->peer, result, loop_now(x->r->loop));
+    const struct attempt *a = exchange_attempt(x);
+    struct peer_end end = {result, a->start_ms, a->status, a->header_ms};
+    group_release(x->group, x->peer, &end, loop_now(x->r->loop));
     x->r->phase = before;
 }
 
@@ -100,6 +109,17 @@ void exchange_done(struct exchange *x, bool clean) {
     release(x, PEER_OK);
 }
 
+struct link *exchange_take_link(struct exchange *x) {
+    CHECK(x->link != NULL && !x->done && !x->released);
+    x->done = x->released = true;
+    watch_client(x, false);
+    send_end(x);
+    struct link *l = x->link;
+    x->link = NULL;
+    link_unread(l, &x->early);
+    return l;
+}
+
 // With the request's arena: bodies have called exchange_done before, unless no body was ever made.
 static void forget(void *arg) {
     struct exchange *x = arg;
@@ -112,6 +132,7 @@ static void forget(void *arg) {
     release(x, PEER_NEUTRAL);
     block_unref(x->head_block);
     x->head_block = NULL;
+    group_done(x->group);
 }
 
 // --- tries -----------------------------------------------------------------------------------------------------------------
@@ -127,6 +148,7 @@ static void begin(struct exchange *x) {
     x->request_length = -1;
     chain_init(&x->out, loop_blocks(r->loop));
     chain_init(&x->early, loop_blocks(r->loop));
+    x->group = group_now(x->group);
     x->tried = arena_array(&r->arena, uint64_t, group_bits(x->group));
     int64_t tries = 0;
     for (unsigned i = 0; i < x->group->npeers; i++)
@@ -211,15 +233,52 @@ static unsigned no_live_upstreams(struct exchange *x) {
     add_attempt(x, x->group->name);
     exchange_attempt(x)->status = 502;
     exchange_attempt(x)->response_ms = 0;
-    exchange_log(x, LOG_ERR, 0, "connecting to upstream", NULL, "no live upstreams");
+    struct str missing = names_missing(x->group, &x->r->arena);
+    exchange_log(x, LOG_ERR, 0, "connecting to upstream", missing.p, "no live upstreams");
     return 502;
+}
+
+// The group's queue: waits for a peer. NULL: *status is the answer.
+static struct peer *wait_in_queue(struct exchange *x, unsigned *status) {
+    enum queue_end end = QUEUE_FULL;
+    uint64_t start = loop_now(x->r->loop);
+    struct peer *p = queue_wait(x->group, x->r, x->tried, &end);
+    if (p != NULL)
+        return p;
+    *status = 502;
+    x->r->asked = STR_NONE;
+    if (end == QUEUE_CANCELLED) {
+        exchange_log(x, LOG_INFO, 0, "waiting in the queue of the upstream", NULL, "client prematurely closed connection");
+        *status = 499;
+    } else if (end == QUEUE_FULL) {
+        exchange_log(x, LOG_ERR, 0, "connecting to upstream",
+                     arena_printf(&x->r->arena, "queue %u", x->group->queue).p, "upstream queue is full");
+    } else {
+        exchange_log(x, LOG_ERR, 0, "connecting to upstream",
+                     arena_printf(&x->r->arena, "queue timeout %llu ms", (unsigned long long)(loop_now(x->r->loop) - start)).p,
+                     "upstream queue timed out");
+    }
+    return NULL;
+}
+
+static struct peer *next_peer(struct exchange *x, unsigned *status) {
+    struct peer *p = NULL;
+    bool may_wait = x->group->queue != 0 && x->nattempts == 0;
+    if (!may_wait || !queue_is_waiting(x->group))
+        p = group_choose(x->group, x->r, x->tried, loop_now(x->r->loop));
+    if (p == NULL && may_wait)
+        return wait_in_queue(x, status);
+    if (p == NULL)
+        *status = no_live_upstreams(x);
+    return p;
 }
 
 static unsigned run_tries(struct exchange *x) {
     for (;;) {
-        struct peer *p = group_choose(x->group, x->r, x->tried, loop_now(x->r->loop));
+        unsigned status = 502;
+        struct peer *p = next_peer(x, &status);
         if (p == NULL)
-            return no_live_upstreams(x);
+            return status;
         x->peer = p;
         x->released = false;
         add_attempt(x, p->name);
@@ -228,8 +287,11 @@ static unsigned run_tries(struct exchange *x) {
         if (t.end == TRY_ANSWERED) {
             a->status = x->head.status;
             a->header_ms = loop_now(x->r->loop) - a->start_ms;
-            if (!refuse_answer(x, &t))
+            if (!refuse_answer(x, &t)) {
+                if (x->group->sticky != NULL)
+                    x->group->sticky->answered(x->group, x);
                 return 0;
+            }
         }
         if (t.end == TRY_STOPPED) {
             release(x, PEER_NEUTRAL);
@@ -244,6 +306,7 @@ static unsigned run_tries(struct exchange *x) {
 }
 
 unsigned exchange_run(struct exchange *x) {
+    names_await(x->group);
     begin(x);
     unsigned status = send_prepare(x);
     if (status != 0)

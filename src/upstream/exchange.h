@@ -41,13 +41,15 @@ struct exchange {
     const struct protocol *protocol;
     void *protocol_conf;      // of the gateway feature (h1_client: struct h1_request_conf)
     void *protocol_state;
-    struct group *group;
+    struct group *group;      // from exchange_run on its list of peers (group_now)
     struct str scheme;        // "http://", for the error log
     const char *family;       // "proxy": which directives the error log names
     struct str host;          // $proxy_host
     struct str method;        // to send
     struct str uri;           // request target to send
     struct str text_body;     // sent instead of the client's body when .p is not NULL (proxy_set_body)
+    bool asks_upgrade;        // this try asked the peer to switch protocols: set by put_head
+    bool upgraded;            // and it did: x->head is its 101, x->early what it sent since
     bool needs_length;        // the protocol cannot send a body of unknown length: it is buffered
 
     // The request of the current try.
@@ -74,6 +76,7 @@ struct exchange {
     bool reused, keepalive;
     int64_t link_requests;
     uint64_t link_since;
+    uint64_t link_idle_ms;      // how long a reused link had been idle
     uint64_t base_in, base_out; // the link's counters when the try began
     uint64_t keep_ms;         // how long the peer says it keeps the connection; UINT64_MAX: nothing said
     struct head head;         // strings live in head_block
@@ -111,6 +114,10 @@ uint64_t exchange_read_grace(const struct exchange *x);
 // One line of the error log: "MESSAGE (errno) while PHASE (NOTE), client: ...". note may be NULL.
 void exchange_log(struct exchange *x, int level, int err, const char *phase, const char *note, const char *fmt, ...)
     PRINTF_LIKE(6, 7);
+void exchange_name_asked(struct exchange *x); // makes r->asked, ", upstream: ..." of the error log; exchange_log does it
 const char *exchange_note(struct exchange *x, const char *directive, uint64_t value, const char *unit); // "proxy_x 60000 ms"
+// Instead of a body: takes the connection of an upgraded exchange, which forgets it. The peer stays counted: the caller gives
+// it to group_release. Bytes behind the head are given back to the link.
+struct link *exchange_take_link(struct exchange *x);
 // The response's body has ended (clean: the link may be used again) or is given up. Called once by bodies' free/end.
 void exchange_done(struct exchange *x, bool clean);
