@@ -131,8 +131,8 @@ void group_done(struct group *list);
 // An implicit group for "host:port" or "unix:/path" in proxy_pass without variables; made while loading. NULL and nginx's
 // error when it is malformed. A name that does not resolve is a warning, and the group has no peers until it does.
 struct group *group_implicit(struct conf_cx *cx, struct str host_port, unsigned default_port, const struct conf_node *node);
-// An implicit group made at run time (proxy_pass with variables that gives an address): lives as long as the request; its
-// state too. NULL when it is no address.
+// An implicit group made at run time (proxy_pass with variables that gives an address or a name): lives as long as the
+// request; its state too. NULL and a line in the error log when it cannot be: 502. Waits for a name's addresses.
 struct group *group_of_request(struct req *r, struct str host_port, unsigned default_port);
 
 // eligible.c: once, before any balancer: not down, not tried, below max_conns, not counted out by failures (a counted-out
