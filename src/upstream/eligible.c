@@ -48,7 +48,7 @@ struct peer *group_choose(struct group *g, struct req *r, uint64_t *tried, uint6
     CHECK_OBJ(s, GROUP_STATE_MAGIC);
     CHECK(g->npeers <= GROUP_PEERS_MAX);
     struct choice c = {.r = r, .now_ms = now_ms};
-    int bound = g->sticky != NULL ? g->sticky->find(g, r) : -1;
+    int bound = g->sticky != NULL && r != NULL ? g->sticky->find(g, r) : -1;
     if (g->balancer->begin != NULL)
         g->balancer->begin(g, &c);
     pthread_mutex_lock(&s->lock);

@@ -36,6 +36,7 @@ enum peer_health { HEALTH_UNCHECKED, HEALTH_CHECKING, HEALTH_UP, HEALTH_UNHEALTH
 // Shared; guarded by group_state->lock unless atomic. Lives as long as the group_state.
 struct peer_state {
     unsigned slot;      // its place among the group's peer_states; the pool counts by it
+    uint64_t id;        // no other of the group ever had it
     unsigned users;     // groups and lists that have it
     char *key;          // server, address: whose state it is
     unsigned weight;    // that the weights below are of
@@ -85,8 +86,10 @@ struct sticky {
     const char *name;
     // The index of the peer, or -1. Outside of the lock.
     int (*find)(const struct group *g, struct req *r);
-    // A peer has answered with a head. May add fields to r->out.
+    // A peer has answered with a head. May add fields to r->out. NULL: nothing.
     void (*answered)(const struct group *g, struct exchange *x);
+    // What follows from the peers, for each list: group->sticky_prepared. NULL: nothing.
+    void (*prepare)(struct group *g, struct arena *a);
 };
 
 struct group {
@@ -99,7 +102,7 @@ struct group {
     void *balance;              // the balancer's settings
     void *prepared;             // of balancer->prepare
     const struct sticky *sticky; // NULL: none
-    void *sticky_conf;
+    void *sticky_conf, *sticky_prepared;
     unsigned queue;             // requests that may wait for a peer; 0: none does
     uint64_t queue_timeout_ms;
     unsigned total_weight;      // of primaries, the ones that are down included
@@ -111,6 +114,7 @@ struct group {
     struct zone *zone;
     struct str zone_name;       // as the configuration calls it, for the status API; empty: none
     struct str state_path;      // file of `state`; empty: none
+    bool mandatory;             // peers are not asked before their first check was passed (health_check mandatory)
     bool timed;                 // the balancer asks for times
     struct group_state *state;
     const struct conf_node *node;
@@ -128,6 +132,7 @@ struct group *group_find(const struct conf *c, struct str name);
 // more. The group itself where peers never change.
 struct group *group_now(struct group *g);
 void group_done(struct group *list);
+void group_keep(struct group *list); // one reference more
 // An implicit group for "host:port" or "unix:/path" in proxy_pass without variables; made while loading. NULL and nginx's
 // error when it is malformed. A name that does not resolve is a warning, and the group has no peers until it does.
 struct group *group_implicit(struct conf_cx *cx, struct str host_port, unsigned default_port, const struct conf_node *node);

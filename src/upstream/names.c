@@ -412,6 +412,8 @@ struct group *names_group_of_request(struct req *r, struct str host_port, unsign
     struct str host;
     unsigned port;
     const char *why = "invalid host";
+    if (task_self() == NULL) // health_check looks for the group of a location
+        return NULL;
     if (str_starts(host_port, STR("[")) || !names_split(host_port, default_port, &host, &port, &why)) {
         log_msg(LOG_ERR, 0, "%s in upstream \"" STR_FMT "\"", why, STR_ARG(host_port));
         return NULL;
