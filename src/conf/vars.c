@@ -84,6 +84,12 @@ struct var *var_make(struct conf_cx *cx, struct str name, unsigned flags, var_ge
                      uintptr_t data, const struct conf_node *node) {
     CHECK(get != NULL);
     struct var *v = find_or_add(&cx->conf->vars, name, node ? node : cx->node);
+    if (v->rest.n != 0 && (flags & VAR_WEAK)) { // of a family: $http_x is the field where `set` did not change it, as in nginx
+        v->flags |= VAR_CHANGEABLE;
+        return v;
+    }
+    if (v->rest.n != 0)
+        v->rest = STR_NONE, v->get = NULL;
     if (v->get != NULL && !(v->flags & VAR_CHANGEABLE)) {
         conf_err(cx, node, "the duplicate \"" STR_FMT "\" variable", STR_ARG(v->name));
         return NULL;
@@ -97,6 +103,12 @@ struct var *var_make(struct conf_cx *cx, struct str name, unsigned flags, var_ge
     return v;
 }
 
+static bool get_nothing(struct eval *e, const struct var *v, struct str *out) { return false; }
+
+struct var *var_settable(struct conf_cx *cx, struct str name, const struct conf_node *node) {
+    return var_make(cx, name, VAR_CHANGEABLE | VAR_WEAK, get_nothing, NULL, 0, node);
+}
+
 // The place of the kept value; the table is made with the first one.
 static struct var_value *value_of(struct eval *e, const struct var *v) {
     if (e->values == NULL)
@@ -106,7 +118,7 @@ static struct var_value *value_of(struct eval *e, const struct var *v) {
 
 bool var_get(struct eval *e, const struct var *v, struct str *out) {
     *out = STR_NONE;
-    if ((v->flags & (VAR_CHEAP | VAR_CHANGEABLE)) == VAR_CHEAP)
+    if ((v->flags & (VAR_CHEAP | VAR_CHANGEABLE)) == VAR_CHEAP && LIKELY(!e->revived))
         return v->get(e, v, out);
     struct var_value *kept = value_of(e, v);
     switch (kept->state) {
@@ -134,8 +146,19 @@ bool var_get(struct eval *e, const struct var *v, struct str *out) {
     return true;
 }
 
+void var_assign(struct eval *e, const struct var *v, struct str value) {
+    if (v->set != NULL)
+        v->set(e, v, value);
+    else
+        var_put(e, v, value);
+}
+
 void var_put(struct eval *e, const struct var *v, struct str value) {
     *value_of(e, v) = (struct var_value){value, VALUE_FOUND};
+}
+
+void var_put_absent(struct eval *e, const struct var *v) {
+    *value_of(e, v) = (struct var_value){STR_NONE, VALUE_NOT_FOUND};
 }
 
 void var_forget(struct eval *e, const struct var *v) {

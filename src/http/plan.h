@@ -21,6 +21,7 @@ enum stage {
     STAGE_PRECONTENT,     // try_files, mirror
     STAGE_CONTENT,        // one that answers; the first that does not say NEXT
     STAGE_RESPONSE,       // edits of the head, wraps of the body; ordered by enum response_order
+    STAGE_POST_ACTION,    // after the answer was sent, or given up: what may still wait
     STAGE_LOG,            // after the answer was sent, or given up
     STAGE_COUNT
 };
@@ -29,14 +30,17 @@ enum stage {
 enum response_order {
     RESPONSE_SLICE = 10,
     RESPONSE_NOT_MODIFIED = 20,
-    RESPONSE_SSI = 25,
-    RESPONSE_SUB = 27,
-    RESPONSE_ADDITION = 28,
-    RESPONSE_CHARSET = 30,
     RESPONSE_HEADERS = 40, // add_header, expires
     RESPONSE_USERID = 45,
-    RESPONSE_GZIP = 50,
-    RESPONSE_RANGE = 60,
+    RESPONSE_GUNZIP = 50,
+    RESPONSE_SUB = 52,
+    RESPONSE_CHARSET = 54,
+    RESPONSE_SSI = 56,
+    RESPONSE_ADDITION = 58, // what subrequests yield passes only what comes behind
+    RESPONSE_ZSTD = 64,     // of several codings the first that the client accepts
+    RESPONSE_BROTLI = 66,
+    RESPONSE_GZIP = 68,
+    RESPONSE_RANGE = 70,
     RESPONSE_RATE = 90,
 };
 
@@ -48,6 +52,10 @@ struct hook {
     const void *conf; // the feature's struct of this scope
     const char *name; // of the feature, for logs and explain
     int order;        // within the stage: smaller first; equal: as added
+    // Of the log stage, when plan_add_log said so: the variables that fn asks for, so that they can be kept for it.
+    bool says_what;
+    unsigned nasks;
+    const struct var *const *asks;
 };
 
 struct plan {
@@ -59,3 +67,7 @@ struct plan {
 
 // In bind(): adds a hook to the scope's plan. Order 0 keeps the order of adding, which is the order of features.
 void plan_add(struct conf_cx *cx, struct scope *s, enum stage stage, int order, hook_fn *fn, const void *conf, const char *name);
+// The same for a hook of the log stage that says which variables it will ask for, and asks nothing else of the request but
+// status, counts of bytes and times. Requests of tunnels are kept small only where all log hooks say so.
+void plan_add_log(struct conf_cx *cx, struct scope *s, hook_fn *fn, const void *conf, const char *name,
+                  const struct var *const *asks, unsigned nasks);

@@ -2,8 +2,11 @@
 #include "http/req.h"
 #include "http/answer.h"
 #include "http/conn.h"
+#include "http/subrequest.h"
 #include "http/tape.h"
+#include "http/h1_server.h"
 #include "http/vhost.h"
+#include <stdlib.h>
 
 static void details(const struct log_context *c, struct sbuf *line) {
     struct req *r = container_of(c, struct req, log);
@@ -67,13 +70,46 @@ void req_set_server(struct req *r, const struct server *s) {
 void req_free(struct req *r) {
     if (r == NULL)
         return;
+    struct arena arena;
+    req_release(r, &arena);
+    arena_done(&arena);
+}
+
+void req_release(struct req *r, struct arena *keep) {
     CHECK_OBJ(r, REQ_MAGIC);
     body_free(r->out_body);
+    r->out_body = NULL;
+    if (UNLIKELY(r->subs != NULL))
+        subrequests_end(r);
     body_free(r->body);
     tape_unref(r->body_tape);
+    req_ends_run(&r->ends);
     r->magic = 0;
-    struct arena arena = r->arena;
-    arena_done(&arena);
+    *keep = r->arena;
+}
+
+bool req_watch_client(struct req *r) {
+    if (r->conn == NULL || r->codec != &h1_codec || link_watcher(r->conn->link) != NULL)
+        return false;
+    link_watch(r->conn->link, task_self());
+    return true;
+}
+
+void req_unwatch_client(struct req *r) { link_watch(r->conn->link, NULL); }
+
+void req_on_end(struct req *r, void (*fn)(void *arg), void *arg) {
+    struct req_end *e = xmalloc(sizeof(*e));
+    *e = (struct req_end){r->ends, fn, arg};
+    r->ends = e;
+}
+
+void req_ends_run(struct req_end **ends) {
+    while (*ends != NULL) {
+        struct req_end *e = *ends;
+        *ends = e->next;
+        e->fn(e->arg);
+        free(e);
+    }
 }
 
 void req_set_ctx(struct req *r, const struct feature *f, void *state) {

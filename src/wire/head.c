@@ -287,6 +287,13 @@ void head_drop_field(struct head *h, struct field *f) {
         mark_gone(h, f->id);
 }
 
+void head_clear(struct head *h) {
+    h->count = 0;
+    h->seen[0] = h->seen[1] = 0;
+    h->status = 0;
+    h->reason = STR_NONE;
+}
+
 void head_set(struct head *h, enum field_id id, struct str value) {
     struct field *first = head_find(h, id);
     if (first == NULL) {

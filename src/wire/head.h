@@ -151,6 +151,7 @@ void head_drop(struct head *h, enum field_id id); // all lines of that name
 void head_drop_name(struct head *h, struct str name);
 void head_drop_field(struct head *h, struct field *f);
 void head_set(struct head *h, enum field_id id, struct str value); // replaces all lines by one
+void head_clear(struct head *h); // no fields, no status, no reason
 
 static inline struct field *head_end(const struct head *h) { return h->count != 0 ? h->at + h->count : h->at; }
 #define head_each(f, h)                                                                                                \
