@@ -426,7 +426,7 @@ struct group *names_group_of_request(struct req *r, struct str host_port, unsign
     struct group *g = arena_new(&r->arena, struct group);
     group_defaults(g);
     g->keepalive = 0; // its pool would end with the request
-    g->implicit = true;
+    g->implicit = g->of_request = true;
     g->name = arena_dup(&r->arena, host_port);
     struct group_server s = {.peer = {.server = g->name}};
     peer_defaults(&s.peer);

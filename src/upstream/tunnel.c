@@ -107,8 +107,10 @@ static void finish(struct tunnel *t, struct tunnel_end end) {
     log_set_context(NULL);
     struct loop *l = r->loop;
     req_free(r);
-    if (t->group != NULL)
+    if (t->group != NULL) {
         group_release(t->group, t->peer, &t->peer_end, loop_now(l));
+        group_done(t->group);
+    }
     link_free(t->peer_link);
     t->conn->owner_free = NULL;
     conn_free(t->conn);
@@ -126,6 +128,7 @@ static void drop(void *arg) {
     if (t->group != NULL) {
         t->peer_end.result = PEER_NEUTRAL;
         group_release(t->group, t->peer, &t->peer_end, loop_now(loop_self()));
+        group_done(t->group);
     }
     link_free(t->peer_link);
     free_tunnel(t);
@@ -304,6 +307,8 @@ static void begin(struct req *r) {
     if (x->group->of_request) { // goes with the request
         group_release(t->group, t->peer, &t->peer_end, t->moved_ms);
         t->group = NULL;
+    } else {
+        group_keep(t->group);
     }
     t->kept = keep ? req_keep(r) : NULL;
     if (t->kept == NULL)
