@@ -107,6 +107,7 @@ static void note_end(const struct group *g, struct peer_state *ps, const struct 
         return;
     add_time(&ps->header_us, end->header_ms);
     add_time(&ps->response_us, now_ms - end->start_ms);
+    ps->measured_ms = now_ms;
 }
 
 void group_release(struct group *g, struct peer *p, const struct peer_end *end, uint64_t now_ms) {

@@ -50,6 +50,7 @@ struct peer_state {
     uint64_t started_ms; // sum over the active requests of when they began (mod 2^64)
     uint64_t requests, failures, responses[6]; // for the status API
     uint64_t header_us, response_us; // moving averages of times to the head and to the end; 0: nothing known
+    uint64_t measured_ms;            // when they were last added to
     _Atomic unsigned idle;           // links in the pool
     _Atomic uint32_t closes_ms;      // pool.c: idle age at which the peer was seen to close; UINT32_MAX: not seen
     _Atomic uint32_t closes_seen;    // 2: at least twice about then
