@@ -34,7 +34,12 @@
     X(ip_hash)                                                                                                         \
     X(hash)                                                                                                            \
     X(random)                                                                                                          \
+    X(sticky)                                                                                                          \
+    X(upstream_queue)                                                                                                  \
     X(exchange)                                                                                                        \
+    X(exchange_order)                                                                                                  \
+    X(match)                                                                                                           \
+    X(health_check)                                                                                                    \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
     X(dav_methods)                                                                                                     \
