@@ -9,13 +9,20 @@
     X(server_name)                                                                                                     \
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \
+    X(http2)                                                                                                           \
     X(rewrite)                                                                                                         \
     X(set)                                                                                                             \
     X(if)                                                                                                              \
     X(break)                                                                                                           \
     X(return)                                                                                                          \
+    X(realip)                                                                                                          \
+    X(limit_req)                                                                                                       \
+    X(limit_conn)                                                                                                      \
     X(access)                                                                                                          \
+    X(auth_basic)                                                                                                      \
     X(limit_except)                                                                                                    \
+    X(valid_referers)                                                                                                  \
+    X(secure_link)                                                                                                     \
     X(auth_request)                                                                                                    \
     X(try_files)                                                                                                       \
     X(mirror)                                                                                                          \
@@ -27,9 +34,19 @@
     X(ip_hash)                                                                                                         \
     X(hash)                                                                                                            \
     X(random)                                                                                                          \
+    X(sticky)                                                                                                          \
+    X(upstream_queue)                                                                                                  \
     X(exchange)                                                                                                        \
+    X(exchange_order)                                                                                                  \
+    X(match)                                                                                                           \
+    X(health_check)                                                                                                    \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
+    X(dav_methods)                                                                                                     \
+    X(gateway_fastcgi)                                                                                                 \
+    X(fastcgi)                                                                                                         \
+    X(empty_gif)                                                                                                       \
+    X(stub_status)                                                                                                     \
     X(random_index)                                                                                                    \
     X(index)                                                                                                           \
     X(zstd_static)                                                                                                     \
@@ -42,20 +59,29 @@
     X(not_modified)                                                                                                    \
     X(expires)                                                                                                         \
     X(add_header)                                                                                                      \
+    X(userid)                                                                                                          \
     X(range)                                                                                                           \
+    X(sub_filter)                                                                                                      \
+    X(charset)                                                                                                         \
     X(addition)                                                                                                        \
     X(post_action)                                                                                                     \
     X(gunzip)                                                                                                          \
     X(gzip)                                                                                                            \
     X(brotli)                                                                                                          \
     X(zstd)                                                                                                            \
+    X(limit_rate)                                                                                                      \
     X(error_log)                                                                                                       \
     X(log_format)                                                                                                      \
+    X(open_log_file_cache)                                                                                             \
     X(access_log)                                                                                                      \
+    X(map)                                                                                                             \
+    X(geo)                                                                                                             \
+    X(split_clients)                                                                                                   \
     X(request_variables)                                                                                               \
     X(response_variables)                                                                                              \
     X(upstream_variables)                                                                                              \
-    X(connection_variables)
+    X(connection_variables)                                                                                            \
+    X(proxy_protocol_variables)
 
 #define X(name) extern struct feature feature_##name;
 FEATURES(X)

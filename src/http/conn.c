@@ -2,9 +2,11 @@
 #include "http/conn.h"
 #include "http/background.h"
 #include "http/h1_server.h"
+#include "http/h2_server.h"
 #include "http/tape.h"
 #include "io/inbox.h"
 #include "io/loop.h"
+#include "wire/http2.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -174,6 +176,41 @@ static void park(struct conn *c, uint64_t timeout_ms) {
     link_park(c->link, run_conn, c, "connection", loop_now(l) + timeout_ms);
 }
 
+// --- which codec speaks ------------------------------------------------------------------------------------------------
+
+enum conn_codec { CODEC_H1, CODEC_H2, CODEC_NONE /* nobody can: the connection ends */ };
+
+static bool offers_http2(const struct conn *c) {
+    const struct http2_conf *conf = scope_conf(c->vhosts->fallback->scope, &feature_http2);
+    return c->vhosts->http2 || conf->on;
+}
+
+// Prior knowledge (RFC 9113 3.3): the client begins with the preface. What was read comes again. Waits.
+static enum conn_codec look_for_preface(struct conn *c) {
+    static const char preface[] = H2_PREFACE;
+    const struct http_core *core = scope_conf(c->vhosts->fallback->scope, &feature_http_core);
+    struct loop *l = link_loop(c->link);
+    uint64_t deadline = loop_now(l) + core->client_header_timeout;
+    char seen[sizeof(preface) - 1];
+    size_t n = 0;
+    ssize_t got = 1;
+    while (n < sizeof(seen) && memcmp(seen, preface, n) == 0 && got > 0) {
+        uint64_t now = loop_now(l);
+        got = link_read_into(c->link, seen + n, sizeof(seen) - n, deadline > now ? deadline - now : 0);
+        n += got > 0 ? (size_t)got : 0;
+    }
+    struct chain again;
+    chain_init(&again, loop_blocks(l));
+    chain_add_copy(&again, str_n(seen, n));
+    link_unread(c->link, &again);
+    if (got < 0 && got != -EAGAIN)
+        return CODEC_NONE;
+    return n == sizeof(seen) && memcmp(seen, preface, n) == 0 ? CODEC_H2 : CODEC_H1;
+}
+
+// Who speaks on a connection that was just accepted. Waits.
+static enum conn_codec choose_codec(struct conn *c) { return offers_http2(c) ? look_for_preface(c) : CODEC_H1; }
+
 static void run_conn(void *arg) {
     struct conn *c = arg;
     CHECK_OBJ(c, CONN_MAGIC);
@@ -183,6 +220,10 @@ static void run_conn(void *arg) {
         h->waiting--;
     c->idle = false;
     bool readable = news & LINK_READABLE;
+    if (c->codec_state != NULL) {
+        h2_serve(c);
+        return;
+    }
     if (!readable && (news & LINK_STOPPING) && c->requests == 0) {
         park(c, FIRST_REQUEST_MS); // it was let in, and may be about to ask
         return;
@@ -192,7 +233,20 @@ static void run_conn(void *arg) {
         return;
     }
     (void)conn_refresh(c); // it has a snapshot: at worst its own goes on
-    h1_serve(c);
+    if (c->vhosts->proxy_protocol && c->proxied == NULL && c->requests == 0 && !conn_read_proxy(c)) {
+        conn_free(c);
+        return;
+    }
+    switch (c->requests == 0 ? choose_codec(c) : CODEC_H1) {
+    case CODEC_H1:
+        h1_serve(c);
+        break;
+    case CODEC_H2:
+        h2_serve(c);
+        break;
+    case CODEC_NONE:
+        conn_free(c);
+    }
 }
 
 void conn_idle(struct conn *c, uint64_t timeout_ms) {
@@ -235,10 +289,13 @@ void conn_free(struct conn *c) {
     if (c->idle)
         h->waiting--;
     h->active--;
+    if (c->codec_state != NULL)
+        h2_state_free(c);
     list_remove(&c->all);
     link_free(c->link);
     listener_unref(c->from);
     conf_unref(c->conf);
+    free(c->proxied);
     c->magic = 0;
     free(c);
 }
@@ -248,9 +305,13 @@ void http_loop_stop(struct loop *l) {
     if (loop_id(l) == 0)
         background_stop(&http_loop(l)->service->background);
     links_wake_parked(l);
+    list_each(c, &http_loop(l)->conns, struct conn, all) h2_stop(c);
 }
 
-void http_loop_retire(struct loop *l) { http_loop(l)->stopping = true; }
+void http_loop_retire(struct loop *l) {
+    http_loop(l)->stopping = true;
+    list_each(c, &http_loop(l)->conns, struct conn, all) h2_stop(c);
+}
 
 // --- after a reload ------------------------------------------------------------------------------------------------------
 

@@ -310,4 +310,13 @@ static int interim(struct req *r, unsigned status, const struct head *fields) {
     return n < 0 ? (int)n : 0;
 }
 
-const struct codec h1_codec = {"HTTP/1.1", interim, h1_send, true};
+static bool watch(struct req *r, struct task *t) {
+    if (t != NULL && link_watcher(r->conn->link) != NULL)
+        return false;
+    link_watch(r->conn->link, t);
+    return true;
+}
+
+static bool gone(const struct req *r) { return link_gone(r->conn->link); }
+
+const struct codec h1_codec = {"HTTP/1.1", interim, h1_send, true, watch, gone};

@@ -9,6 +9,9 @@
 #include "upstream/queue.h"
 
 struct feature feature_exchange = {.name = "exchange"};
+struct feature feature_exchange_order = {.name = "exchange order"};
+
+void exchange_order(struct req *r, struct exchange_order *o) { req_set_ctx(r, &feature_exchange_order, o); }
 
 struct exchange *exchange_of(const struct req *r) { return req_ctx(r, &feature_exchange); }
 
@@ -84,10 +87,10 @@ static void release(struct exchange *x, enum peer_result result) {
 // its own is cancelled by whoever waits for it.
 static void watch_client(struct exchange *x, bool on) {
     if (x->watched == NULL && on && x->r->conn != NULL && !x->gw->ignore_client_abort && task_self() == x->r->main->task) {
-        x->watched = x->r->conn->link;
-        link_watch(x->watched, task_self());
+        if (req_watch_client(x->r->main))
+            x->watched = x->r->main;
     } else if (x->watched != NULL && !on) {
-        link_watch(x->watched, NULL);
+        req_unwatch_client(x->watched);
         x->watched = NULL;
     }
 }
@@ -107,6 +110,28 @@ void exchange_done(struct exchange *x, bool clean) {
         link_free(x->link);
     x->link = NULL;
     release(x, PEER_OK);
+}
+
+int exchange_body_failed(struct exchange *x, int err, const char *invalid) {
+    static const char reading[] = "reading upstream";
+    switch (err) {
+    case -EPIPE:
+        exchange_log(x, LOG_ERR, 0, reading, NULL, "upstream prematurely closed connection");
+        break;
+    case -ETIMEDOUT:
+        exchange_log(x, LOG_ERR, ETIMEDOUT, reading, exchange_note(x, "read_timeout", x->gw->read_timeout, "ms"),
+                     "upstream timed out");
+        break;
+    case -EPROTO:
+        exchange_log(x, LOG_ERR, 0, reading, NULL, "%s", invalid);
+        break;
+    case -ECANCELED:
+        break;
+    default:
+        exchange_log(x, LOG_ERR, -err, reading, NULL, "recv() failed");
+    }
+    exchange_done(x, false);
+    return err == -EPIPE ? -ECONNRESET : err;
 }
 
 struct link *exchange_take_link(struct exchange *x) {
@@ -288,7 +313,7 @@ static unsigned run_tries(struct exchange *x) {
             a->status = x->head.status;
             a->header_ms = loop_now(x->r->loop) - a->start_ms;
             if (!refuse_answer(x, &t)) {
-                if (x->group->sticky != NULL)
+                if (x->group->sticky != NULL && x->group->sticky->answered != NULL)
                     x->group->sticky->answered(x->group, x);
                 return 0;
             }
@@ -305,8 +330,7 @@ static unsigned run_tries(struct exchange *x) {
     }
 }
 
-unsigned exchange_run(struct exchange *x) {
-    names_await(x->group);
+static unsigned run(struct exchange *x) {
     begin(x);
     unsigned status = send_prepare(x);
     if (status != 0)
@@ -318,4 +342,26 @@ unsigned exchange_run(struct exchange *x) {
         watch_client(x, false);
     }
     return status;
+}
+
+static unsigned run_order(struct exchange *x, struct exchange_order *o) {
+    o->found = x->group;
+    o->exchange = x;
+    if (o->group == NULL) {
+        o->exchange = NULL;
+        return 502;
+    }
+    x->group = o->group;
+    x->uri = o->uri;
+    unsigned status = run(x);
+    o->answered = status == 0;
+    return status;
+}
+
+unsigned exchange_run(struct exchange *x) {
+    struct exchange_order *o = x->r->conn == NULL ? req_ctx(x->r, &feature_exchange_order) : NULL;
+    if (UNLIKELY(o != NULL))
+        return run_order(x, o);
+    names_await(x->group);
+    return run(x);
 }

@@ -97,12 +97,24 @@ struct exchange {
     bool released;            // the peer was given back
     const char *phase;        // of the last line in the error log
     bool done;
-    struct link *watched;     // the client's
+    struct req *watched;      // whose client is watched
     struct exchange *prev;    // of the same request, before an internal redirect
 };
 
+extern struct feature feature_exchange_order;
 extern struct feature feature_exchange; // for req_ctx: the exchange of a request ($upstream_* variables)
 struct exchange *exchange_of(const struct req *r); // the latest, or NULL
+
+// A request of our own that asks one server through a location's gateway (health checks).
+struct exchange_order {
+    struct group *group;       // is asked instead of the gateway's; NULL: nobody, `found` is all that is wanted
+    struct str uri;
+    struct group *found;       // the group that the gateway would have asked
+    struct exchange *exchange; // NULL: the gateway made none
+    bool answered;             // there was a head: exchange->head
+};
+// Before the gateway runs; r has no connection. *o* lives until then.
+void exchange_order(struct req *r, struct exchange_order *o);
 
 // Does it. 0: x->head is there and x->protocol->body(x) may be called; else the status to answer (499, 502, 503, 504, 500,
 // 413, 408), logged in nginx's words. Waits.
@@ -116,6 +128,9 @@ void exchange_log(struct exchange *x, int level, int err, const char *phase, con
     PRINTF_LIKE(6, 7);
 void exchange_name_asked(struct exchange *x); // makes r->asked, ", upstream: ..." of the error log; exchange_log does it
 const char *exchange_note(struct exchange *x, const char *directive, uint64_t value, const char *unit); // "proxy_x 60000 ms"
+// For bodies: a read failed with this error. Logs it (`invalid`: what -EPROTO means) and calls exchange_done. The error that
+// the body's readers get.
+int exchange_body_failed(struct exchange *x, int err, const char *invalid);
 // Instead of a body: takes the connection of an upgraded exchange, which forgets it. The peer stays counted: the caller gives
 // it to group_release. Bytes behind the head are given back to the link.
 struct link *exchange_take_link(struct exchange *x);

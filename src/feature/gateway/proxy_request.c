@@ -39,7 +39,6 @@ static bool evaluate(struct req *r, const struct proxy_target *said, struct prox
         t->group = group_of_request(r, t->host_port, 80);
     if (t->group == NULL) {
         *status = 502;
-        log_msg(LOG_ERR, 0, "no resolver defined to resolve " STR_FMT, STR_ARG(name));
         return false;
     }
     return true;
@@ -92,5 +91,5 @@ enum step proxy_content(struct req *r, const void *conf) {
         x->text_body = body.p != NULL ? body : STR("");
     }
     status = exchange_run(x);
-    return status != 0 ? answer_status(r, status) : proxy_answer(r, pc, x);
+    return status != 0 ? answer_status(r, status) : gateway_answer(r, &(struct gateway_rewrite){proxy_rewrite_field, pc}, x);
 }
