@@ -53,6 +53,7 @@ static bool prepare(struct supervisor *s, int *pack, struct sbuf *why) {
     broker_record();
     s->next = load_conf_again(s->options, s->text, s->conf->zones, true, why);
     *pack = broker_pack();
+    zones_renewed(s->conf->zones, NULL, NULL); // the worker says it of its own
     if (s->next == NULL)
         return false;
     bool ok = false;
