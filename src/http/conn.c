@@ -132,7 +132,11 @@ static void run_conn(void *arg) {
         return;
     }
     conn_refresh(c);
-    h1_serve(c);
+    if (c->vhosts->ssl && !c->secured && !conn_secure(c)) {
+        conn_free(c);
+        return;
+    }
+    c->serve(c);
 }
 
 void conn_idle(struct conn *c, uint64_t timeout_ms) {
@@ -155,6 +159,7 @@ void conn_accept(struct link *link, struct listener *from, void *arg) {
     c->magic = CONN_MAGIC;
     c->link = link;
     c->from = from;
+    c->serve = h1_serve;
     c->number = __atomic_add_fetch(&s->next_number, 1, __ATOMIC_RELAXED);
     c->start_ms = loop_now(l);
     list_push_back(&h->conns, &c->all);
@@ -177,6 +182,7 @@ void conn_free(struct conn *c) {
     list_remove(&c->all);
     link_free(c->link);
     conf_unref(c->conf);
+    conf_unref(c->early_conf);
     c->magic = 0;
     free(c);
 }

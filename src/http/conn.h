@@ -4,6 +4,11 @@
 
 enum { CONN_MAGIC = 0x57434f4e };
 
+struct conn;
+struct client_hello;
+// Serves requests on a connection from its first readable moment until it is idle (parked again) or closed and freed. Waits.
+typedef void serve_fn(struct conn *c);
+
 struct conn {
     uint32_t magic;
     uint32_t requests;     // served so far
@@ -17,6 +22,11 @@ struct conn {
     void *codec_state;     // of HTTP/2; NULL for HTTP/1
     uint32_t snapshot;     // of the service, that conf is of
     bool idle;             // parked between requests
+    bool secured;          // on a TLS port: the handshake is over, or the client speaks plainly
+    uint64_t tls_policy;   // of the server that the handshake was made with: struct https
+    const struct client_hello *hello; // during the handshake
+    struct conf *early_conf; // that a handshake began with which early data have not let end; counted
+    serve_fn *serve;       // of the protocol that speaks: HTTP/1, or what ALPN chose
     // of the last request's location: for when its request is gone
     uint64_t keepalive_ms, linger_total_ms, linger_step_ms;
 };
@@ -53,6 +63,10 @@ struct http_service *conn_service(const struct conn *c);
 // Graceful stop of the calling loop: idle connections close, others after their request.
 void http_loop_stop(struct loop *l);
 void conn_free(struct conn *c); // link and all
+// conn_tls.c: the TLS of a connection before its first request: reads the ClientHello, chooses the virtual server by its name,
+// makes the handshake, and chooses c->serve by ALPN. A client that does not speak TLS is left to the request, which will be
+// refused (497). False: the connection has failed, which is logged; it is the caller's to free. Waits.
+bool conn_secure(struct conn *c);
 // For codecs: the connection has nothing to do and is parked (or closed, when the loop stops). c may be gone afterwards.
 void conn_idle(struct conn *c, uint64_t timeout_ms);
 void conn_refresh(struct conn *c); // takes the current snapshot: between requests

@@ -194,6 +194,12 @@ static struct server *find_tail(const struct vhost_tables *t, struct str host) {
     return NULL;
 }
 
+static bool matches(const struct regex *re, struct str host, struct req *r) {
+    size_t ov[2 * REGEX_CAPTURES_MAX];
+    unsigned pairs;
+    return r != NULL ? regex_match_req(re, host, r) : regex_match(re, host, ov, &pairs);
+}
+
 struct server *vhost_find(const struct vhosts *v, struct str host, struct req *r) {
     const struct vhost_tables *t = v->tables;
     struct server *s = t->exact.count != 0 ? map_get(&t->exact, host) : NULL;
@@ -202,11 +208,13 @@ struct server *vhost_find(const struct vhosts *v, struct str host, struct req *r
     if (s == NULL && host.n != 0)
         s = find_tail(t, host);
     for (unsigned i = 0; s == NULL && host.n != 0 && i < t->nregexes; i++) {
-        if (regex_match_req(t->regexes[i].regex, host, r))
+        if (matches(t->regexes[i].regex, host, r))
             s = t->regexes[i].server;
     }
     return s != NULL ? s : v->fallback;
 }
+
+struct server *vhost_find_name(const struct vhosts *v, struct str host) { return vhost_find(v, host, NULL); }
 
 // --- addresses -----------------------------------------------------------------------------------------------------------
 

@@ -52,8 +52,11 @@ bool link_has_unread(const struct link *l);
 // can. Waits.
 ssize_t link_write(struct link *l, struct chain *from, uint64_t timeout_ms);
 // As much as the peer takes now: bytes (0 < n <= from->bytes), or -EAGAIN, -EPIPE, -ECONNRESET... `more`: more follows soon
-// (MSG_MORE).
+// (MSG_MORE). What stays in `from` must be written next, before anything else: TLS may have sealed it already.
 ssize_t link_try_write(struct link *l, struct chain *from, bool more);
+// A link that cannot send from files (TLS) gets the front of `from` as memory, so that its writes meet no slow disk; others:
+// nothing. 0 or -errno. Waits.
+int link_load(struct link *l, struct chain *from);
 
 // Waits until the link is readable (data, end or error) and/or writable, as asked by LINK_WAIT_* bits: those that hold,
 // or -ETIMEDOUT, -ECANCELED.

@@ -11,7 +11,8 @@
 struct link_ops {
     // At most n bytes into `to`: the count, 0 at the end of the stream, -EAGAIN (readable is false now), -errno.
     ssize_t (*read)(struct link *l, char *to, size_t n);
-    // From the front of `from`, dropping what was written: the count (> 0), -EAGAIN (writable is false now), -errno.
+    // From the front of `from`, dropping what was written: the count (> 0), -EAGAIN (writable is false now), -errno. The next
+    // call begins with the bytes that were not dropped: TLS may have some of them under way.
     ssize_t (*write)(struct link *l, struct chain *from, bool more);
     void (*shutdown_write)(struct link *l);
     // Asks for certain whether the link is idle and alive, at the price of a system call.
@@ -51,6 +52,7 @@ struct link {
     bool accepted : 1; // counts in loop->connections
     bool write_shut : 1;
     uint8_t news;
+    struct tls *tls;     // tls_private.h; NULL: plain
     struct addr remote;
 };
 _Static_assert(sizeof(struct link) <= 184, "an idle link stays below 200 bytes with malloc's own");
