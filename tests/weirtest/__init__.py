@@ -9,8 +9,9 @@ $NGINX (/usr/sbin/nginx).
     conf.py      fragments of configurations made whole         table.py    the same bytes to nginx and weir, compared
     ports.py     ports that no other test process has           observe.py  what is compared, and the allowed differences
     proc.py      process trees, memory, descriptors             guide.py    the guide's files, ports and paths mapped
+    certs.py     certificates and TLS contexts
 """
-from . import proc
+from . import certs, proc
 from .backend import (Backend, Close, Drip, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,
                       response)
 from .client import Client, Response, exchange, get, parse_responses, post, request
@@ -22,5 +23,5 @@ from .table import Table
 from .wait import until
 
 __all__ = ['Backend', 'Client', 'Close', 'Drip', 'NGINX', 'Pause', 'ReadRequest', 'Reset', 'Response', 'Server',
-           'ShutdownWrite', 'Site', 'Table', 'UntilClosed', 'WEIR', 'Wait', 'chunked', 'complete', 'exchange', 'get',
+           'ShutdownWrite', 'Site', 'Table', 'UntilClosed', 'WEIR', 'Wait', 'certs', 'chunked', 'complete', 'exchange', 'get',
            'guide', 'is_nginx', 'parse_responses', 'post', 'proc', 'request', 'response', 'run', 'until']
