@@ -77,12 +77,13 @@ uint64_t hash_istr(struct str s, uint64_t seed) {
 #define CRC64(i) CRC16(i), CRC16((i) + 16), CRC16((i) + 32), CRC16((i) + 48)
 static const uint32_t crc_table[256] = {CRC64(0), CRC64(64), CRC64(128), CRC64(192)};
 
-uint32_t hash_crc32(struct str s) {
-    uint32_t crc = ~0u;
+uint32_t hash_crc32_add(uint32_t crc, struct str s) {
     for (size_t i = 0; i < s.n; i++)
         crc = crc_table[(crc ^ (unsigned char)s.p[i]) & 0xff] ^ crc >> 8;
-    return ~crc;
+    return crc;
 }
+
+uint32_t hash_crc32(struct str s) { return ~hash_crc32_add(~0u, s); }
 
 uint32_t hash_murmur2(struct str s) {
     const uint32_t m = 0x5bd1e995u;

@@ -10,6 +10,7 @@
 #include "conf/tree.h"
 #include "conf/vars.h"
 
+struct conf;
 struct conf_cx;
 struct scope;
 struct feature;
@@ -132,5 +133,11 @@ struct feature {
     bool (*bind)(struct conf_cx *cx, struct scope *s, void *conf);
     // Once for the whole configuration, before binding: names that refer to each other. May be NULL.
     bool (*link)(struct conf_cx *cx, struct scope *root);
+    // Work that goes on beside requests (addresses that change, checks of servers): called on the first loop of the worker,
+    // outside of tasks, when the snapshot comes into force and when it goes out of it. Must not wait: they make and cancel
+    // tasks and timers. Each start is followed by one stop. What is still unwinding after it holds the snapshot itself. May
+    // be NULL.
+    void (*start)(struct conf *c);
+    void (*stop)(struct conf *c);
     unsigned index;
 };

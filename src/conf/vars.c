@@ -84,6 +84,12 @@ struct var *var_make(struct conf_cx *cx, struct str name, unsigned flags, var_ge
                      uintptr_t data, const struct conf_node *node) {
     CHECK(get != NULL);
     struct var *v = find_or_add(&cx->conf->vars, name, node ? node : cx->node);
+    if (v->rest.n != 0 && (flags & VAR_WEAK)) { // of a family: $http_x is the field where `set` did not change it, as in nginx
+        v->flags |= VAR_CHANGEABLE;
+        return v;
+    }
+    if (v->rest.n != 0)
+        v->rest = STR_NONE, v->get = NULL;
     if (v->get != NULL && !(v->flags & VAR_CHANGEABLE)) {
         conf_err(cx, node, "the duplicate \"" STR_FMT "\" variable", STR_ARG(v->name));
         return NULL;
@@ -95,6 +101,12 @@ struct var *var_make(struct conf_cx *cx, struct str name, unsigned flags, var_ge
     v->set = set;
     v->data = data;
     return v;
+}
+
+static bool get_nothing(struct eval *e, const struct var *v, struct str *out) { return false; }
+
+struct var *var_settable(struct conf_cx *cx, struct str name, const struct conf_node *node) {
+    return var_make(cx, name, VAR_CHANGEABLE | VAR_WEAK, get_nothing, NULL, 0, node);
 }
 
 // The place of the kept value; the table is made with the first one.
@@ -132,6 +144,13 @@ bool var_get(struct eval *e, const struct var *v, struct str *out) {
         kept->value = value;
     *out = value;
     return true;
+}
+
+void var_assign(struct eval *e, const struct var *v, struct str value) {
+    if (v->set != NULL)
+        v->set(e, v, value);
+    else
+        var_put(e, v, value);
 }
 
 void var_put(struct eval *e, const struct var *v, struct str value) {

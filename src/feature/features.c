@@ -11,19 +11,46 @@
     X(ssl_variables)                                                                                                   \
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \
+    X(rewrite)                                                                                                         \
+    X(set)                                                                                                             \
+    X(if)                                                                                                              \
+    X(break)                                                                                                           \
     X(return)                                                                                                          \
     X(access)                                                                                                          \
+    X(limit_except)                                                                                                    \
+    X(auth_request)                                                                                                    \
     X(try_files)                                                                                                       \
+    X(mirror)                                                                                                          \
+    X(resolver)                                                                                                        \
     X(upstream)                                                                                                        \
+    X(upstream_keepalive)                                                                                              \
+    X(least_conn)                                                                                                      \
+    X(least_time)                                                                                                      \
+    X(ip_hash)                                                                                                         \
+    X(hash)                                                                                                            \
+    X(random)                                                                                                          \
     X(exchange)                                                                                                        \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
+    X(random_index)                                                                                                    \
     X(index)                                                                                                           \
+    X(zstd_static)                                                                                                     \
+    X(brotli_static)                                                                                                   \
+    X(gzip_static)                                                                                                     \
+    X(autoindex)                                                                                                       \
+    X(disable_symlinks)                                                                                                \
+    X(open_file_cache)                                                                                                 \
     X(static)                                                                                                          \
     X(not_modified)                                                                                                    \
     X(expires)                                                                                                         \
     X(add_header)                                                                                                      \
     X(range)                                                                                                           \
+    X(addition)                                                                                                        \
+    X(post_action)                                                                                                     \
+    X(gunzip)                                                                                                          \
+    X(gzip)                                                                                                            \
+    X(brotli)                                                                                                          \
+    X(zstd)                                                                                                            \
     X(error_log)                                                                                                       \
     X(log_format)                                                                                                      \
     X(access_log)                                                                                                      \

@@ -37,7 +37,7 @@ static unsigned take_target(struct req *r) {
                               ? STR("/")
                               : str_from(r->in.target, (size_t)(r->target.raw_path.p - r->in.target.p));
     r->uri = r->target.path;
-    r->args = r->target.args;
+    r->args = r->target.args.n != 0 ? r->target.args : STR_NONE; // "/x?" has none (nginx)
     r->valid_unparsed_uri = r->target.form == URI_ORIGIN || r->target.raw_path.n != 0;
     return 0;
 }

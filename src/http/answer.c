@@ -241,7 +241,7 @@ void answer_resolve_status(struct req *r) {
     if (ends_connection(status))
         r->keepalive = false;
     bool may = !r->in_error_page || core->recursive_error_pages;
-    if (may && status >= 300 && r->redirects <= REQ_REDIRECTS_MAX) {
+    if (may && status >= 300 && r->uri_changes <= REQ_URI_CHANGES_MAX) {
         conf_list_each(const struct error_page, e, core->error_pages) {
             if (e->status == status) {
                 r->in_error_page = true;

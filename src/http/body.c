@@ -1,8 +1,8 @@
 // Ready-made bodies: text, a chain, a file's range; and the end of unwanted ones.
 #include "http/body.h"
-#include "io/loop.h"
+#include "io/file.h"
 
-enum { DISCARD_ROOM = 64 << 10 };
+enum { DISCARD_ROOM = 64 << 10, WARM_MAX = 1 << 20 };
 
 void body_free(struct body *b) {
     if (b == NULL)
@@ -78,7 +78,10 @@ struct file_body {
 
 static ssize_t read_file(struct body *b, struct chain *to, size_t room, enum body_wait wait) {
     struct file_body *f = container_of(b, struct file_body, body);
-    size_t n = (size_t)MIN((uint64_t)MIN(room, (size_t)1 << 30), (uint64_t)b->length);
+    size_t n = (size_t)MIN((uint64_t)MIN(room, (size_t)WARM_MAX), (uint64_t)b->length);
+    int err = file_warm(f->file, f->at, n, wait == BODY_WAIT);
+    if (err != 0)
+        return err;
     chain_add_file(to, f->file, f->at, n);
     f->at += (off_t)n;
     b->length -= (int64_t)n;

@@ -50,6 +50,7 @@ void body_free(struct body *b); // NULL does nothing
 // Ready-made bodies; memory from the arena.
 struct body *body_of_text(struct arena *a, struct str bytes); // bytes outlive the body
 struct body *body_of_chain(struct arena *a, struct chain *c); // takes the content of c
-struct body *body_of_file(struct arena *a, struct file_ref *f, off_t off, uint64_t n); // takes over the reference; gives file ranges
+// Takes over the reference; gives file ranges. A read may wait for a disk.
+struct body *body_of_file(struct arena *a, struct file_ref *f, off_t off, uint64_t n);
 // Reads to the end and drops; 0, or the error; -EFBIG when more than max bytes came. Waits.
 int body_discard(struct body *b, uint64_t max);

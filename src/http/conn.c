@@ -1,5 +1,6 @@
 // Client connections of a loop, and the service that the loops share: the current snapshot and the counters.
 #include "http/conn.h"
+#include "http/background.h"
 #include "http/h1_server.h"
 #include "http/tape.h"
 #include "io/loop.h"
@@ -14,6 +15,7 @@ struct http_service {
     uint32_t snapshot;    // atomic; changes with conf
     uint64_t next_number; // atomic
     struct tape_budget budget;
+    struct background background;
     struct http_loop *loops[LOOPS_MAX]; // by loop id; atomic pointers
 };
 
@@ -50,6 +52,7 @@ void http_service_swap(struct http_service *s, struct conf *next) {
     __atomic_add_fetch(&s->snapshot, 1, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&s->lock);
     conf_unref(old);
+    background_changed(&s->background, s);
 }
 
 struct conf *http_service_conf(struct http_service *s) {
@@ -70,11 +73,19 @@ void http_loop_start(struct http_service *s, struct loop *l) {
     list_init(&h->conns);
     *loop_slot(l, http_slot) = h;
     __atomic_store_n(&s->loops[loop_id(l)], h, __ATOMIC_RELEASE);
+    if (loop_id(l) == 0) {
+        __atomic_store_n(&s->background.loop, l, __ATOMIC_RELEASE);
+        background_follow(&s->background, s);
+    }
 }
 
 void http_loop_end(struct loop *l) {
     struct http_loop *h = http_loop(l);
     list_each_safe(c, &h->conns, struct conn, all) conn_free(c);
+    if (loop_id(l) == 0) {
+        background_stop(&h->service->background);
+        __atomic_store_n(&h->service->background.loop, NULL, __ATOMIC_RELEASE);
+    }
     __atomic_store_n(&h->service->loops[loop_id(l)], NULL, __ATOMIC_RELEASE);
     *loop_slot(l, http_slot) = NULL;
     free(h);
@@ -189,5 +200,7 @@ void conn_free(struct conn *c) {
 
 void http_loop_stop(struct loop *l) {
     http_loop(l)->stopping = true;
+    if (loop_id(l) == 0)
+        background_stop(&http_loop(l)->service->background);
     links_wake_parked(l);
 }

@@ -240,12 +240,12 @@ static enum after serve_one(struct conn *c, struct loop *l) {
     if (after != AFTER_NEXT && (err == -ETIMEDOUT && req_core(r)->reset_timedout_connection))
         link_reset_on_free(c->link);
 out:
-    log_set_context(NULL);
-    block_unref(in.block);
     c->keepalive_ms = req_core(r)->keepalive_timeout;
     c->linger_total_ms = req_core(r)->lingering_time;
     c->linger_step_ms = req_core(r)->lingering_timeout;
-    req_free(r);
+    req_free(r); // its subrequests may still run until here
+    log_set_context(NULL);
+    block_unref(in.block);
     return after;
 }
 

@@ -26,6 +26,8 @@ static enum framing choose_framing(struct req *r) {
         if (r->out_length >= 0)
             return FRAME_LENGTH;
     }
+    if (r->method == METHOD_HEAD) // nginx shows no framing of a body that is not sent (RFC 9112 6.1: it need not)
+        return FRAME_NONE;
     if (r->in.version >= 11 && req_core(r)->chunked_transfer_encoding)
         return FRAME_CHUNKED;
     return FRAME_CLOSE;
@@ -208,6 +210,9 @@ static int push(struct pump *p, uint64_t timeout_ms) {
 
 static int body_failed(struct pump *p, ssize_t err) {
     struct req *r = p->r;
+    r->body_failed = true;
+    if (!r->head_sent && r->in.version != 9)
+        return (int)err; // another answer takes its place
     r->keepalive = false;
     // The client must see that the answer is cut: with a length or chunks it does, else only a reset tells (RFC 9112 8).
     if (p->framing == FRAME_CLOSE)

@@ -21,6 +21,7 @@ enum stage {
     STAGE_PRECONTENT,     // try_files, mirror
     STAGE_CONTENT,        // one that answers; the first that does not say NEXT
     STAGE_RESPONSE,       // edits of the head, wraps of the body; ordered by enum response_order
+    STAGE_POST_ACTION,    // after the answer was sent, or given up: what may still wait
     STAGE_LOG,            // after the answer was sent, or given up
     STAGE_COUNT
 };
@@ -29,14 +30,17 @@ enum stage {
 enum response_order {
     RESPONSE_SLICE = 10,
     RESPONSE_NOT_MODIFIED = 20,
-    RESPONSE_SSI = 25,
-    RESPONSE_SUB = 27,
-    RESPONSE_ADDITION = 28,
-    RESPONSE_CHARSET = 30,
     RESPONSE_HEADERS = 40, // add_header, expires
     RESPONSE_USERID = 45,
-    RESPONSE_GZIP = 50,
-    RESPONSE_RANGE = 60,
+    RESPONSE_GUNZIP = 50,
+    RESPONSE_SUB = 52,
+    RESPONSE_CHARSET = 54,
+    RESPONSE_SSI = 56,
+    RESPONSE_ADDITION = 58, // what subrequests yield passes only what comes behind
+    RESPONSE_ZSTD = 64,     // of several codings the first that the client accepts
+    RESPONSE_BROTLI = 66,
+    RESPONSE_GZIP = 68,
+    RESPONSE_RANGE = 70,
     RESPONSE_RATE = 90,
 };
 

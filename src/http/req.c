@@ -2,7 +2,9 @@
 #include "http/req.h"
 #include "http/answer.h"
 #include "http/conn.h"
+#include "http/subrequest.h"
 #include "http/tape.h"
+#include "http/h1_server.h"
 #include "http/vhost.h"
 
 static void details(const struct log_context *c, struct sbuf *line) {
@@ -67,14 +69,31 @@ void req_set_server(struct req *r, const struct server *s) {
 void req_free(struct req *r) {
     if (r == NULL)
         return;
+    struct arena arena;
+    req_release(r, &arena);
+    arena_done(&arena);
+}
+
+void req_release(struct req *r, struct arena *keep) {
     CHECK_OBJ(r, REQ_MAGIC);
     body_free(r->out_body);
+    r->out_body = NULL;
+    if (UNLIKELY(r->subs != NULL))
+        subrequests_end(r);
     body_free(r->body);
     tape_unref(r->body_tape);
     r->magic = 0;
-    struct arena arena = r->arena;
-    arena_done(&arena);
+    *keep = r->arena;
 }
+
+bool req_watch_client(struct req *r) {
+    if (r->conn == NULL || r->codec != &h1_codec || link_watcher(r->conn->link) != NULL)
+        return false;
+    link_watch(r->conn->link, task_self());
+    return true;
+}
+
+void req_unwatch_client(struct req *r) { link_watch(r->conn->link, NULL); }
 
 void req_set_ctx(struct req *r, const struct feature *f, void *state) {
     if (r->ctx == NULL)

@@ -12,8 +12,10 @@ struct conn;
 struct codec;
 struct tape;
 struct server; // vhost.h
+struct sub;    // subrequest.c
+struct subs;
 
-enum { REQ_MAGIC = 0x57524551, REQ_REDIRECTS_MAX = 10 }; // nginx: 10 internal redirects, 10 changes of the URI
+enum { REQ_MAGIC = 0x57524551, REQ_URI_CHANGES_MAX = 10 }; // as in nginx; rewrites and internal redirects together
 
 // How a request ends up. Set by hooks through answer.h; read by run.c.
 enum { BODY_MEMORY_EACH = 2 << 20 }; // bytes of a buffered body in memory above client_body_buffer_size, budget permitting
@@ -30,6 +32,8 @@ struct req {
     struct conf *conf;         // of the connection, which holds the reference
     struct req *main;          // itself, or the request that this one is a part of
     struct req *parent;        // NULL for a main request
+    struct sub *sub;           // of a subrequest; NULL for a main request
+    struct subs *subs;         // of a main request: its subrequests; NULL until there was one
     struct task *task;         // that runs it
 
     // what came
@@ -54,8 +58,9 @@ struct req {
     const struct server *server;
     bool internal;             // by error_page, index, try_files, rewrite...
     bool uri_changed;          // by rewrite: route again
+    bool uri_goes_whole;       // by `rewrite ... break`: proxy_pass sends uri as it is, and its own URI part does not count
     bool uri_below_alias;      // by try_files in a regex location with alias: the URI goes behind the alias
-    uint8_t redirects, uri_changes;
+    uint8_t uri_changes;       // rewrites that went back to routing, and internal redirects
     unsigned error_status;     // that an error_page's answer keeps, 0 else
     bool in_error_page;        // error_page was taken once (recursive_error_pages)
     struct str captures[10];   // of the last regex (location, server_name, rewrite...): owned by the arena
@@ -73,6 +78,7 @@ struct req {
     struct str location;        // of a redirect, a path that the codec makes absolute (answer_absolute); else in `out`
     bool head_only;             // HEAD, or a status without body
     bool head_sent, keepalive, chunked_out;
+    bool body_failed;           // out_body gave an error while it was sent
     bool pipelined;             // its head was there before the last answer was sent
     bool completed;             // answered to the end
     bool client_gone;           // it ended its side before the request was whole: an answer has no reader
@@ -94,7 +100,8 @@ struct codec {
     const char *name; // "HTTP/1.1"
     // Sends an interim answer (100, 103). 0 or -errno. Waits.
     int (*interim)(struct req *r, unsigned status, const struct head *fields);
-    // Sends r->out and pulls r->out_body to the end. 0, or -errno when the client went or the body failed. Waits.
+    // Sends r->out and pulls r->out_body to the end. 0, or -errno when the client went or the body failed (r->body_failed). A
+    // body that fails before head_sent leaves the link as it was: another answer may be sent. Waits.
     int (*send)(struct req *r);
 };
 
@@ -102,7 +109,10 @@ struct codec {
 struct req *req_new(struct loop *l, struct conn *c, struct conf *conf, const struct server *fallback,
                     const struct codec *codec);
 void req_set_server(struct req *r, const struct server *s); // server, server_scope, scope, log
-void req_free(struct req *r); // bodies, tape, contexts, arena
+// Subrequests, bodies, tape, contexts, arena. Waits for subrequests in the background: what the head points into must live
+// until it returns. NULL does nothing.
+void req_free(struct req *r);
+void req_release(struct req *r, struct arena *keep); // for subrequest.c: all but the memory, which moves to *keep
 
 // A feature's own state, NULL when it has none yet.
 static inline void *req_ctx(const struct req *r, const struct feature *f) { return r->ctx ? r->ctx[f->index] : NULL; }
@@ -130,6 +140,11 @@ void req_set_captures(struct req *r, struct str subject, const size_t *ovector, 
 unsigned req_buffer_body(struct req *r);
 // The status for a failed read of r->body.
 unsigned req_body_error_status(struct req *r, ssize_t err);
+
+// While it is on, a client that goes away cancels the calling task. False, and nothing changes, when somebody watches already
+// or there is no connection. Ended by the same task.
+bool req_watch_client(struct req *r);
+void req_unwatch_client(struct req *r);
 
 // File path of the URI by root or alias, NUL-terminated: nginx $request_filename. False (and logged) when it cannot be.
 bool req_map_path(struct req *r, struct str *path);

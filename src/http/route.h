@@ -13,6 +13,8 @@ struct location {
     struct str text;         // the prefix, pattern or @name
     struct regex *regex;
     struct routes *inner;    // nested locations, NULL: none
+    struct scope *limited;   // limit_except: in force for methods not among these; NULL: none
+    uint32_t unlimited_methods; // bits 1 << enum method
     bool auto_redirect;      // "/x/" with a gateway: "/x" answers 301 to "/x/" (nginx)
     bool gateway_unused;
 };

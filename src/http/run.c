@@ -43,7 +43,8 @@ static enum step run_access(struct req *r) {
     }
     if (refused == 0)
         return STEP_NEXT;
-    log_msg(LOG_ERR, 0, "access forbidden by rule");
+    if (refused == 403)
+        log_msg(LOG_ERR, 0, "access forbidden by rule");
     return answer_status(r, refused);
 }
 
@@ -56,13 +57,21 @@ static void limit_keepalive(struct req *r, const struct http_core *core) {
         r->keepalive = false;
 }
 
+// limit_except takes the location's place; its log is the one to write to.
+static void settle_scope(struct req *r) {
+    const struct location *l = r->scope->place == IN_LOCATION ? r->scope->data : NULL;
+    if (l != NULL && l->limited != NULL && (l->unlimited_methods >> r->method & 1) == 0)
+        r->scope = l->limited;
+    r->log.log = scope_error_log(r->scope);
+}
+
 // The location's own conditions, once it is known.
 static enum step enter_location(struct req *r) {
     const struct http_core *core = req_core(r);
     limit_keepalive(r, core);
     if (core->internal && !r->internal)
         return answer_status(r, 404);
-    r->log.log = scope_error_log(r->scope);
+    settle_scope(r);
     if (r == r->main && core->client_max_body_size != 0 && r->content_length > 0 && r->body != NULL &&
         (uint64_t)r->content_length > core->client_max_body_size) {
         log_msg(LOG_ERR, 0,
@@ -91,9 +100,14 @@ static enum step find_location(struct req *r) {
     return step;
 }
 
-static enum step cycle(struct req *r, const char *what) {
-    log_msg(LOG_ERR, 0, "rewrite or internal redirection cycle while %s \"" STR_FMT "\"", what, STR_ARG(r->uri));
-    return answer_status(r, 500);
+// Counts a change of the URI. False when it was one too many: the answer is set then, and no error_page applies to it.
+static bool may_change(struct req *r, const char *what, struct str uri) {
+    if (++r->uri_changes <= REQ_URI_CHANGES_MAX)
+        return true;
+    log_msg(LOG_ERR, 0, "rewrite or internal redirection cycle while %s \"" STR_FMT "\"", what, STR_ARG(uri));
+    r->error_status = 0;
+    answer_status(r, 500);
+    return false;
 }
 
 // From routing on: find, rewrite (which may send back to find), limits, access, content.
@@ -107,8 +121,8 @@ static enum step run_location(struct req *r, bool route) {
         if (!r->uri_changed)
             break;
         route = true;
-        if (++r->uri_changes > REQ_REDIRECTS_MAX)
-            return cycle(r, "processing");
+        if (!may_change(r, "processing", r->uri))
+            return STEP_DONE;
     }
     if (run_stage(r, r->scope, STAGE_PREACCESS) == STEP_DONE || run_access(r) == STEP_DONE ||
         run_stage(r, r->scope, STAGE_PRECONTENT) == STEP_DONE || run_stage(r, r->scope, STAGE_CONTENT) == STEP_DONE)
@@ -130,7 +144,7 @@ static void run_once(struct req *r, bool first) {
             return;
         }
         r->scope = s;
-        r->log.log = scope_error_log(r->scope);
+        settle_scope(r);
         run_location(r, false);
         return;
     }
@@ -146,11 +160,11 @@ static void run_once(struct req *r, bool first) {
 // An internal redirect begins: what belongs to the old URI goes.
 static void follow(struct req *r) {
     r->internal = true;
-    if (r->goto_uri.p[0] != '@')
-        req_set_uri(r, r->goto_uri, r->goto_args);
-    else
-        r->valid_unparsed_uri = false;
-    r->uri_changes = 0;
+    r->valid_unparsed_uri = false;
+    if (r->goto_uri.p[0] == '@')
+        return;
+    req_set_uri(r, r->goto_uri, r->goto_args);
+    r->uri_goes_whole = false;
 }
 
 static void run_response_hooks(struct req *r) {
@@ -162,7 +176,7 @@ static void run_response_hooks(struct req *r) {
 }
 
 void run_request(struct req *r) {
-    bool first = true;
+    bool first = r == r->main; // a subrequest begins behind the reading of a request
     // A status that was set before (a refused head) is answered by the server's own pages.
     if (r->outcome != OUTCOME_NONE)
         goto outcome;
@@ -175,11 +189,9 @@ void run_request(struct req *r) {
         if (r->outcome != OUTCOME_GOTO)
             break;
         first = false;
-        if (++r->redirects > REQ_REDIRECTS_MAX) {
-            r->error_status = 500; // no error_page for this one: it might be part of the cycle
-            cycle(r, "internally redirecting to");
+        bool named = r->goto_uri.p[0] == '@';
+        if (!may_change(r, named ? "redirect to named location" : "internally redirecting to", r->goto_uri))
             goto outcome;
-        }
         follow(r);
     }
     if (r->outcome == OUTCOME_ANSWER) {
@@ -188,11 +200,28 @@ void run_request(struct req *r) {
     }
 }
 
+// The body failed before anything of the answer was sent: the client gets an error instead.
+static bool failed_early(struct req *r, int err) {
+    if (err >= 0 || err == -ECANCELED || !r->body_failed || r->head_sent)
+        return false;
+    head_clear(&r->out);
+    r->location = STR_NONE;
+    r->body_failed = false;
+    // By whom the bytes were to come is not known here: what a connection says is a gateway's failure.
+    answer_status(r, err == -ETIMEDOUT ? 504 : err == -ECONNRESET || err == -EPROTO || err == -EPIPE ? 502 : 500);
+    return true;
+}
+
 int run_and_send(struct req *r) {
     run_request(r);
     int err = 0;
     if (r->outcome == OUTCOME_ANSWER)
         err = r->codec->send(r);
+    if (UNLIKELY(failed_early(r, err))) {
+        run_request(r);
+        err = r->outcome == OUTCOME_ANSWER ? r->codec->send(r) : 0;
+    }
+    run_stage(r, r->scope, STAGE_POST_ACTION);
     run_log(r);
     return err;
 }

@@ -17,6 +17,7 @@ static void info_from(const struct stat *st, struct file_info *info) {
         .size = st->st_size,
         .mtime_s = st->st_mtim.tv_sec,
         .inode = st->st_ino,
+        .device = st->st_dev,
     };
 }
 
@@ -37,10 +38,10 @@ static struct file_ref *ref_new(int fd, int *err) {
     return f;
 }
 
-struct file_ref *file_open(const char *path, struct file_info *info, int *err) {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+// fd: or -errno.
+static struct file_ref *opened(int fd, struct file_info *info, int *err) {
     if (fd < 0) {
-        *err = -errno;
+        *err = fd;
         return NULL;
     }
     struct stat st;
@@ -55,6 +56,11 @@ struct file_ref *file_open(const char *path, struct file_info *info, int *err) {
     return f;
 }
 
+struct file_ref *file_open(const char *path, struct file_info *info, int *err) {
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    return opened(fd < 0 ? -errno : fd, info, err);
+}
+
 int file_stat(const char *path, struct file_info *info) {
     struct stat st;
     if (stat(path, &st) != 0)
@@ -62,6 +68,80 @@ int file_stat(const char *path, struct file_info *info) {
     info_from(&st, info);
     return 0;
 }
+
+// --- without symbolic links ----------------------------------------------------------------------------------------------
+
+// Opens one name below dir; a link is refused. A descriptor or -errno.
+static int open_name(int dir, const char *name, int flags, bool only_foreign) {
+    int fd = openat(dir, name, flags | O_CLOEXEC | (only_foreign ? 0 : O_NOFOLLOW));
+    if (fd < 0)
+        return -errno;
+    struct stat link, target;
+    int err = 0;
+    if (only_foreign) {
+        if (fstatat(dir, name, &link, AT_SYMLINK_NOFOLLOW) != 0 || fstat(fd, &target) != 0)
+            err = -errno;
+        else if (S_ISLNK(link.st_mode) && link.st_uid != target.st_uid)
+            err = -ELOOP;
+    } else if ((flags & O_PATH) && !(flags & O_DIRECTORY)) { // O_PATH opens links themselves
+        if (fstat(fd, &target) != 0)
+            err = -errno;
+        else if (S_ISLNK(target.st_mode))
+            err = -ELOOP;
+    }
+    if (err != 0)
+        close(fd);
+    return err != 0 ? err : fd;
+}
+
+static int open_unlinked(const char *path, size_t trusted, int flags, bool only_foreign) {
+    char name[PATH_MAX];
+    size_t n = strlen(path);
+    if (n >= sizeof(name))
+        return -ENAMETOOLONG;
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    memcpy(name, path, n);
+    name[n] = '\0';
+    trusted = MIN(trusted, n);
+    char *at = name + trusted;
+    char kept = *at;
+    *at = '\0';
+    int dir = open(trusted != 0 ? name : name[0] == '/' || kept == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    *at = kept;
+    int fd = dir < 0 ? -errno : dir;
+    while (fd >= 0) {
+        at += strspn(at, "/");
+        size_t len = strcspn(at, "/");
+        bool last = at[len] == '\0';
+        at[len] = '\0';
+        int next = open_name(fd, len != 0 ? at : ".", last ? flags : O_PATH | O_DIRECTORY, only_foreign);
+        close(fd);
+        fd = next;
+        if (last)
+            break;
+        at += len + 1;
+    }
+    return fd;
+}
+
+struct file_ref *file_open_unlinked(const char *path, size_t trusted, bool only_foreign, struct file_info *info, int *err) {
+    return opened(open_unlinked(path, trusted, O_RDONLY | O_NONBLOCK, only_foreign), info, err);
+}
+
+int file_stat_unlinked(const char *path, size_t trusted, bool only_foreign, struct file_info *info) {
+    int fd = open_unlinked(path, trusted, O_PATH, only_foreign);
+    if (fd < 0)
+        return fd;
+    struct stat st;
+    int err = fstat(fd, &st) != 0 ? -errno : 0;
+    close(fd);
+    if (err == 0)
+        info_from(&st, info);
+    return err;
+}
+
+// --- reading -------------------------------------------------------------------------------------------------------------
 
 struct read_work {
     int fd;
@@ -78,19 +158,55 @@ static int read_do(void *arg) {
     return n < 0 ? -errno : (int)n;
 }
 
-ssize_t file_read(struct file_ref *f, off_t off, size_t n, struct chain *to) {
+static ssize_t read_file(struct file_ref *f, off_t off, size_t n, struct chain *to, bool wait) {
     CHECK(n > 0);
     n = MIN(n, READ_MAX);
     struct block *b = block_new(loop_this->blocks, n);
     struct read_work w = {.fd = f->fd, .off = off, .to = {.iov_base = b->data, .iov_len = n}};
     ssize_t r = preadv2(f->fd, &w.to, 1, off, RWF_NOWAIT);
     if (r < 0) // not in the cache, or a file system that cannot tell
-        r = helper_run(read_do, &w);
+        r = wait ? helper_run(read_do, &w) : -EAGAIN;
     if (r > 0)
         chain_give_block(to, b, b->data, (size_t)r);
     else
         block_unref(b);
     return r;
+}
+
+ssize_t file_read(struct file_ref *f, off_t off, size_t n, struct chain *to) { return read_file(f, off, n, to, true); }
+
+ssize_t file_try_read(struct file_ref *f, off_t off, size_t n, struct chain *to) { return read_file(f, off, n, to, false); }
+
+// Whether the byte is in the page cache, or nobody can tell.
+static bool is_cached(int fd, off_t off) {
+    char byte;
+    struct iovec to = {&byte, 1};
+    return preadv2(fd, &to, 1, off, RWF_NOWAIT) >= 0 || errno != EAGAIN;
+}
+
+struct warm_work {
+    int fd;
+    off_t off;
+    size_t n;
+};
+
+static int warm_do(void *arg) {
+    struct warm_work *w = arg;
+    char *to = malloc(READ_MAX);
+    ssize_t n = 1;
+    for (size_t done = 0; to != NULL && n > 0 && done < w->n; done += (size_t)n)
+        n = pread(w->fd, to, MIN(w->n - done, READ_MAX), w->off + (off_t)done);
+    free(to);
+    return 0; // what could not be read will show when it is sent
+}
+
+int file_warm(struct file_ref *f, off_t off, size_t n, bool wait) {
+    if (n == 0 || (is_cached(f->fd, off) && is_cached(f->fd, off + (off_t)n - 1)))
+        return 0;
+    if (!wait)
+        return -EAGAIN;
+    struct warm_work w = {f->fd, off, n};
+    return helper_run(warm_do, &w);
 }
 
 // --- temp files ------------------------------------------------------------------------------------------------------------

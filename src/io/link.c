@@ -6,6 +6,8 @@
 
 enum {
     READ_MAX = 256 << 10,
+    ARRIVALS_FIRST = 64,
+    ARRIVALS_A_TURN = 16,
     STRANDED = 8,       // a block of which less than this part was filled is not kept
     RETRY_MS = 100,     // when no task can be made for a parked link
     LINGER_ROOM = 64 << 10,
@@ -43,6 +45,8 @@ int link_init(struct link *l, const struct link_ops *ops, int fd, const struct s
 
 static void drop_unread(struct link *l);
 
+static void arrivals_forget(struct link *l);
+
 void link_free(struct link *l) {
     if (l == NULL)
         return;
@@ -58,6 +62,8 @@ void link_free(struct link *l) {
     l->ops->close(l);
     l->source.magic = SOURCE_DEAD;
     list_remove(&l->node);
+    if (UNLIKELY(l->arrived))
+        arrivals_forget(l);
     if (l->accepted) {
         atomic_fetch_sub_explicit(&loop->connections, 1, memory_order_relaxed);
         if (UNLIKELY(loop->accept_paused))
@@ -117,6 +123,56 @@ static int news_now(const struct link *l) {
     return (link_ready_to_read(l) ? LINK_READABLE : 0) | (l->gone ? LINK_READABLE | LINK_GONE : 0);
 }
 
+// --- arrivals ----------------------------------------------------------------------------------------------------------
+
+static bool arrivals_grow(struct arrivals *a) {
+    uint32_t cap = a->cap != 0 ? a->cap * 2 : ARRIVALS_FIRST;
+    struct link **at = malloc(cap * sizeof(*at));
+    if (at == NULL)
+        return false;
+    for (uint32_t i = 0; i < a->count; i++)
+        at[i] = a->at[(a->first + i) & (a->cap - 1)];
+    free(a->at);
+    *a = (struct arrivals){.at = at, .count = a->count, .cap = cap};
+    return true;
+}
+
+// False: no memory to remember it.
+static bool arrive(struct link *l) {
+    struct arrivals *a = &l->loop->arrivals;
+    if (l->arrived)
+        return true;
+    if (UNLIKELY(a->count == a->cap) && !arrivals_grow(a))
+        return false;
+    a->at[(a->first + a->count++) & (a->cap - 1)] = l;
+    return l->arrived = true;
+}
+
+static COLD void arrivals_forget(struct link *l) {
+    struct arrivals *a = &l->loop->arrivals;
+    for (uint32_t i = 0; i < a->count; i++) {
+        struct link **at = &a->at[(a->first + i) & (a->cap - 1)];
+        if (*at == l)
+            *at = NULL;
+    }
+}
+
+void links_start_arrived(struct loop *loop) {
+    struct arrivals *a = &loop->arrivals;
+    for (int begun = 0; a->count > 0 && begun < ARRIVALS_A_TURN;) {
+        struct link *l = a->at[a->first];
+        a->first = (a->first + 1) & (a->cap - 1);
+        a->count--;
+        if (l == NULL)
+            continue;
+        l->arrived = false;
+        if (!l->is_parked || !l->readable) // something else happened to it meanwhile
+            continue;
+        unpark_with(l, news_now(l));
+        begun++;
+    }
+}
+
 void link_event(struct link *l, uint32_t events) {
     if (UNLIKELY(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))) {
         l->gone = l->readable = true;
@@ -128,7 +184,7 @@ void link_event(struct link *l, uint32_t events) {
     if (events & EPOLLOUT)
         l->writable = true;
     if (l->is_parked) {
-        if (l->readable)
+        if (l->readable && !(l->accepted && arrive(l)))
             unpark_with(l, news_now(l));
         return;
     }
@@ -345,7 +401,7 @@ ssize_t link_write(struct link *l, struct chain *from, uint64_t timeout_ms) {
 
 static void on_park_deadline(struct timer *t) {
     struct link *l = container_of(t, struct link, timer);
-    if (l->is_parked)
+    if (l->is_parked && !l->arrived)
         unpark_with(l, l->news != 0 ? 0 : LINK_TIMEOUT);
 }
 
@@ -384,6 +440,8 @@ void link_watch(struct link *l, struct task *t) {
     if (UNLIKELY(l->gone) && t != NULL)
         task_cancel(t);
 }
+
+struct task *link_watcher(const struct link *l) { return l->is_parked ? NULL : l->watcher; }
 
 void links_wake_parked(struct loop *loop) {
     list_each(l, &loop->links, struct link, node) {

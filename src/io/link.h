@@ -79,6 +79,7 @@ int link_news(const struct link *l); // LINK_* bits that ended the last park
 // A client that goes away (FIN, RST) cancels that task while it is watched. NULL ends it. Nothing else changes: data that
 // comes meanwhile stays in the kernel. Ended before the task or the park.
 void link_watch(struct link *l, struct task *t);
+struct task *link_watcher(const struct link *l); // NULL: nobody
 
 // --- facts ---------------------------------------------------------------------------------------------------------------
 

@@ -51,6 +51,7 @@ struct link {
     bool reset : 1;  // on free
     bool accepted : 1; // counts in loop->connections
     bool write_shut : 1;
+    bool arrived : 1; // in loop->arrivals
     uint8_t news;
     struct tls *tls;     // tls_private.h; NULL: plain
     struct addr remote;

@@ -578,6 +578,58 @@ LINK_TEST(unread_bytes_come_first) {
     free_both(); // and are dropped with the link
 }
 
+// --- arrivals ------------------------------------------------------------------------------------------------------------
+
+enum { CROWD = 100, FREED = 50, LATE = 60 };
+static struct link *crowd_a[CROWD], *crowd_b[CROWD];
+static int crowd_order[CROWD], crowd_served, crowd_turns;
+
+static void serve_one_of_many(void *arg) {
+    struct link *l = arg;
+    int i = 0;
+    while (crowd_b[i] != l)
+        i++;
+    EXPECT_INT(link_news(l), LINK_READABLE);
+    crowd_order[crowd_served++] = i;
+    if (i == 0) // one that waits for its turn may go meanwhile
+        link_free(crowd_b[FREED]);
+    expect_text(l, "x", 8);
+}
+
+static void all_speak(void *arg) {
+    for (int i = 0; i < CROWD; i++)
+        put(crowd_a[i], "x");
+}
+
+// All clients speak at once: each is served, in its order, a few a turn.
+TEST(many_arrivals_are_begun_a_few_at_a_time) {
+    uint64_t now = 1000;
+    kind = MEMORY;
+    struct loop *l = loop_new(0);
+    loop_set_clock(l, test_clock, &now);
+    for (int i = 0; i < CROWD; i++) {
+        make_pair(&crowd_a[i], &crowd_b[i]);
+        crowd_b[i]->accepted = true;
+        atomic_fetch_add(&l->connections, 1);
+        link_park(crowd_b[i], serve_one_of_many, crowd_b[i], "one of many", now + (i == LATE ? 5 : 1000));
+    }
+    EXPECT(task_new(all_speak, NULL, "clients") != NULL);
+    while (crowd_served < CROWD - 1) {
+        loop_turn(l, 0);
+        crowd_turns++;
+        now += 10; // a deadline passes for one that has spoken in time
+    }
+    EXPECT(crowd_turns >= 5);
+    for (int i = 0; i < CROWD - 1; i++)
+        EXPECT_INT(crowd_order[i], i + (i >= FREED));
+    for (int i = 0; i < CROWD; i++) {
+        link_free(crowd_a[i]);
+        if (i != FREED)
+            link_free(crowd_b[i]);
+    }
+    loop_free(l);
+}
+
 static int others_turns;
 static bool greedy_done;
 static void other(void *arg) {

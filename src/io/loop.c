@@ -1,6 +1,6 @@
 // The event loop: one thread's epoll, clocks, and the order of things in a turn:
 //
-//   sleep (epoll_wait) ─► clock ─► events ─► messages ─► timers ─► ready tasks ─► hooks, frees ─► again
+//   sleep (epoll_wait) ─► clock ─► events ─► messages ─► timers ─► ready tasks ─► new arrivals ─► hooks, frees ─► again
 //
 // Events, messages and timers only mark links and put tasks in the queue; what they lead to runs in the tasks.
 #include "io/loop.h"
@@ -160,6 +160,7 @@ void loop_free(struct loop *l) {
         l->free_hooks[i].fn(l->free_hooks[i].arg);
     links_free_dead(l);
     listeners_free_dead(l);
+    free(l->arrivals.at);
     CHECK(l->tasks == 0 && list_empty(&l->links) && list_empty(&l->listeners));
     timer_remove(&l->trim_timer);
     stacks_free(l->stacks, task_forget);
@@ -221,7 +222,7 @@ static int sleep_for(struct loop *l, int timeout_ms) {
 }
 
 static int wait_events(struct loop *l, int timeout_ms) {
-    if (l->ready.head != NULL || l->yielded.head != NULL)
+    if (l->ready.head != NULL || l->yielded.head != NULL || l->arrivals.count != 0)
         timeout_ms = 0;
     uint64_t next = wheel_next(&l->wheel);
     if (next <= l->now)
@@ -276,6 +277,10 @@ static void turn(struct loop *l, int timeout_ms) {
         wheel_run(&l->wheel, l->now);
     l->dispatching = false;
     task_run_ready(l);
+    if (l->arrivals.count != 0) {
+        links_start_arrived(l);
+        task_run_ready(l);
+    }
     for (unsigned i = 0; i < l->hook_count; i++)
         l->hooks[i].fn(l->hooks[i].arg);
     if (UNLIKELY(l->dead != NULL))

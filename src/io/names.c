@@ -2,8 +2,8 @@
 #include "io/names.h"
 #include <netdb.h>
 
-// Splits "name:port"; a name has no brackets and no second colon.
-static bool split_name(struct str text, unsigned default_port, struct str *host, unsigned *port, const char **why) {
+// A name has no brackets and no second colon.
+bool names_split(struct str text, unsigned default_port, struct str *host, unsigned *port, const char **why) {
     if (str_chr(text, '/') >= 0) {
         *why = "invalid host";
         return false;
@@ -47,7 +47,7 @@ bool names_resolve(struct arena *a, struct str host_port, unsigned default_port,
     struct str host;
     unsigned port;
     *why = NULL;
-    if (!split_name(host_port, default_port, &host, &port, why))
+    if (!names_split(host_port, default_port, &host, &port, why))
         return false;
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list = NULL;
     if (getaddrinfo(arena_dup(a, host).p, NULL, &hints, &list) != 0)

@@ -7,20 +7,21 @@ static bool counted_out(const struct group *g, const struct peer *p, const struc
     return g->npeers > 1 && p->max_fails != 0 && ps->fails >= p->max_fails && now_ms - ps->checked_ms <= p->fail_timeout_ms;
 }
 
-static bool may_be_asked(const struct group *g, const struct peer *p, const struct peer_state *ps, uint64_t now_ms) {
-    return (p->flags & PEER_DOWN) == 0 && (p->max_conns == 0 || ps->active < p->max_conns) && !counted_out(g, p, ps, now_ms);
+static bool may_be_asked(const struct group *g, const struct peer *p, uint64_t now_ms) {
+    const struct peer_state *ps = p->state;
+    return (p->flags & PEER_DOWN) == 0 && ps->health != HEALTH_UNHEALTHY && ps->health != HEALTH_CHECKING &&
+           (p->max_conns == 0 || ps->active < p->max_conns) && !counted_out(g, p, ps, now_ms);
 }
 
 // Fills `eligible` with the untried peers of one kind; false when there is none.
-static bool collect(const struct group *g, const struct group_state *s, const uint64_t *tried, unsigned kind, uint64_t now_ms,
-                    uint64_t *eligible) {
+static bool collect(const struct group *g, const uint64_t *tried, unsigned kind, uint64_t now_ms, uint64_t *eligible) {
     bool any = false;
     memset(eligible, 0, group_bits(g) * sizeof(*eligible));
     for (unsigned i = 0; i < g->npeers; i++) {
         const struct peer *p = &g->peers[i];
-        if ((p->flags & PEER_BACKUP) != kind || (tried[i / 64] >> (i % 64) & 1) != 0)
+        if ((p->flags & (PEER_BACKUP | PEER_DRAIN)) != kind || peers_has(tried, i))
             continue;
-        if (may_be_asked(g, p, &s->peers[i], now_ms)) {
+        if (may_be_asked(g, p, now_ms)) {
             eligible[i / 64] |= (uint64_t)1 << (i % 64);
             any = true;
         }
@@ -28,23 +29,37 @@ static bool collect(const struct group *g, const struct group_state *s, const ui
     return any;
 }
 
+static int choose(const struct group *g, const uint64_t *tried, int bound, struct choice *c) {
+    uint64_t eligible[GROUP_PEERS_MAX / 64];
+    int i = -1;
+    if (bound >= 0 && !peers_has(tried, (unsigned)bound) && may_be_asked(g, &g->peers[bound], c->now_ms))
+        return bound;
+    c->eligible = eligible;
+    if (collect(g, tried, 0, c->now_ms, eligible))
+        i = g->balancer->choose(g, c);
+    c->backups = true;
+    if (i < 0 && collect(g, tried, PEER_BACKUP, c->now_ms, eligible))
+        i = g->balancer->choose(g, c);
+    return i;
+}
+
 struct peer *group_choose(struct group *g, struct req *r, uint64_t *tried, uint64_t now_ms) {
     struct group_state *s = g->state;
     CHECK_OBJ(s, GROUP_STATE_MAGIC);
-    CHECK(g->npeers <= GROUP_PEERS_MAX && s->npeers == g->npeers);
-    uint64_t eligible[GROUP_PEERS_MAX / 64];
-    int i = -1;
+    CHECK(g->npeers <= GROUP_PEERS_MAX);
+    struct choice c = {.r = r, .now_ms = now_ms};
+    int bound = g->sticky != NULL ? g->sticky->find(g, r) : -1;
+    if (g->balancer->begin != NULL)
+        g->balancer->begin(g, &c);
     pthread_mutex_lock(&s->lock);
-    if (collect(g, s, tried, 0, now_ms, eligible))
-        i = g->balancer->choose(g, s, eligible, r);
-    if (i < 0 && collect(g, s, tried, PEER_BACKUP, now_ms, eligible))
-        i = g->balancer->choose(g, s, eligible, r);
+    int i = choose(g, tried, bound, &c);
     if (i >= 0) {
-        struct peer_state *ps = &s->peers[i];
+        struct peer_state *ps = g->peers[i].state;
         // A peer whose time out is over is probed by this request alone: the others see it counted out from now on again.
         if (now_ms - ps->checked_ms > g->peers[i].fail_timeout_ms)
             ps->checked_ms = now_ms;
         ps->active++;
+        ps->started_ms += now_ms;
         ps->requests++;
     }
     pthread_mutex_unlock(&s->lock);
@@ -54,27 +69,61 @@ struct peer *group_choose(struct group *g, struct req *r, uint64_t *tried, uint6
     return &g->peers[i];
 }
 
-void group_release(struct group *g, struct peer *p, enum peer_result result, uint64_t now_ms) {
+// It answers again.
+static void recovered(const struct peer *p, struct peer_state *ps, uint64_t now_ms) {
+    ps->fails = 0;
+    if (ps->out && p->slow_start_ms != 0)
+        ps->start_ms = now_ms;
+    ps->out = false;
+}
+
+// Whether the peer is counted out by this failure.
+static bool failed(const struct group *g, const struct peer *p, struct peer_state *ps, uint64_t now_ms) {
+    bool disabled = false;
+    ps->failures++;
+    ps->fails++;
+    ps->accessed_ms = ps->checked_ms = now_ms;
+    if (p->max_fails != 0) {
+        ps->effective_weight -= p->weight / p->max_fails;
+        ps->out |= ps->fails >= p->max_fails && g->npeers > 1;
+        disabled = ps->fails == p->max_fails && g->npeers > 1;
+    }
+    if (ps->effective_weight < 0)
+        ps->effective_weight = 0;
+    return disabled;
+}
+
+// A moving average over about the last eight.
+static void add_time(uint64_t *average_us, uint64_t ms) {
+    uint64_t us = MAX(ms * 1000, (uint64_t)1);
+    *average_us = *average_us == 0 ? us : *average_us - *average_us / 8 + us / 8;
+}
+
+static void note_end(const struct group *g, struct peer_state *ps, const struct peer_end *end, uint64_t now_ms) {
+    ps->started_ms -= end->start_ms;
+    if (end->status != 0)
+        ps->responses[MIN(end->status / 100, 5u)]++;
+    if (!g->timed || end->result != PEER_OK || end->header_ms == UINT64_MAX)
+        return;
+    add_time(&ps->header_us, end->header_ms);
+    add_time(&ps->response_us, now_ms - end->start_ms);
+}
+
+void group_release(struct group *g, struct peer *p, const struct peer_end *end, uint64_t now_ms) {
     struct group_state *s = g->state;
     CHECK_OBJ(s, GROUP_STATE_MAGIC);
     bool disabled = false;
     pthread_mutex_lock(&s->lock);
-    struct peer_state *ps = &s->peers[p->index];
+    struct peer_state *ps = p->state;
     CHECK(ps->active > 0);
     ps->active--;
-    if (result == PEER_FAILED) {
-        ps->failures++;
-        ps->fails++;
-        ps->accessed_ms = ps->checked_ms = now_ms;
-        if (p->max_fails != 0) {
-            ps->effective_weight -= p->weight / p->max_fails;
-            disabled = ps->fails == p->max_fails && g->npeers > 1;
-        }
-        if (ps->effective_weight < 0)
-            ps->effective_weight = 0;
-    } else if (result == PEER_OK && ps->accessed_ms < ps->checked_ms) {
-        ps->fails = 0;
-    }
+    note_end(g, ps, end, now_ms);
+    if (end->result == PEER_FAILED)
+        disabled = failed(g, p, ps, now_ms);
+    else if (end->result == PEER_OK && ps->accessed_ms < ps->checked_ms)
+        recovered(p, ps, now_ms);
+    if (s->queued != 0)
+        queue_wake(s);
     pthread_mutex_unlock(&s->lock);
     if (disabled)
         log_msg(LOG_WARN, 0, "upstream server temporarily disabled (fail_timeout %llu ms, max_fails %u reached)",

@@ -5,6 +5,8 @@
 #include "http/conn.h"
 #include "io/loop.h"
 #include "upstream/exchange_private.h"
+#include "upstream/names.h"
+#include "upstream/queue.h"
 
 struct feature feature_exchange = {.name = "exchange"};
 
@@ -67,13 +69,16 @@ static void release(struct exchange *x, enum peer_result result) {
     const char *before = x->r->phase;
     if (result == PEER_FAILED)
         x->r->phase = x->phase;
-    group_release(x->group, x->peer, result, loop_now(x->r->loop));
+    const struct attempt *a = exchange_attempt(x);
+    struct peer_end end = {result, a->start_ms, a->status, a->header_ms};
+    group_release(x->group, x->peer, &end, loop_now(x->r->loop));
     x->r->phase = before;
 }
 
-// A client that goes away cancels the request's task, until the back end has nothing more to give.
+// A client that goes away cancels the request's task, until the back end has nothing more to give. A subrequest with a task of
+// its own is cancelled by whoever waits for it.
 static void watch_client(struct exchange *x, bool on) {
-    if (x->watched == NULL && on && x->r->conn != NULL && !x->gw->ignore_client_abort) {
+    if (x->watched == NULL && on && x->r->conn != NULL && !x->gw->ignore_client_abort && task_self() == x->r->main->task) {
         x->watched = x->r->conn->link;
         link_watch(x->watched, task_self());
     } else if (x->watched != NULL && !on) {
@@ -111,6 +116,7 @@ static void forget(void *arg) {
     release(x, PEER_NEUTRAL);
     block_unref(x->head_block);
     x->head_block = NULL;
+    group_done(x->group);
 }
 
 // --- tries -----------------------------------------------------------------------------------------------------------------
@@ -126,6 +132,7 @@ static void begin(struct exchange *x) {
     x->request_length = -1;
     chain_init(&x->out, loop_blocks(r->loop));
     chain_init(&x->early, loop_blocks(r->loop));
+    x->group = group_now(x->group);
     x->tried = arena_array(&r->arena, uint64_t, group_bits(x->group));
     int64_t tries = 0;
     for (unsigned i = 0; i < x->group->npeers; i++)
@@ -210,15 +217,52 @@ static unsigned no_live_upstreams(struct exchange *x) {
     add_attempt(x, x->group->name);
     exchange_attempt(x)->status = 502;
     exchange_attempt(x)->response_ms = 0;
-    exchange_log(x, LOG_ERR, 0, "connecting to upstream", NULL, "no live upstreams");
+    struct str missing = names_missing(x->group, &x->r->arena);
+    exchange_log(x, LOG_ERR, 0, "connecting to upstream", missing.p, "no live upstreams");
     return 502;
+}
+
+// The group's queue: waits for a peer. NULL: *status is the answer.
+static struct peer *wait_in_queue(struct exchange *x, unsigned *status) {
+    enum queue_end end = QUEUE_FULL;
+    uint64_t start = loop_now(x->r->loop);
+    struct peer *p = queue_wait(x->group, x->r, x->tried, &end);
+    if (p != NULL)
+        return p;
+    *status = 502;
+    x->r->asked = STR_NONE;
+    if (end == QUEUE_CANCELLED) {
+        exchange_log(x, LOG_INFO, 0, "waiting in the queue of the upstream", NULL, "client prematurely closed connection");
+        *status = 499;
+    } else if (end == QUEUE_FULL) {
+        exchange_log(x, LOG_ERR, 0, "connecting to upstream",
+                     arena_printf(&x->r->arena, "queue %u", x->group->queue).p, "upstream queue is full");
+    } else {
+        exchange_log(x, LOG_ERR, 0, "connecting to upstream",
+                     arena_printf(&x->r->arena, "queue timeout %llu ms", (unsigned long long)(loop_now(x->r->loop) - start)).p,
+                     "upstream queue timed out");
+    }
+    return NULL;
+}
+
+static struct peer *next_peer(struct exchange *x, unsigned *status) {
+    struct peer *p = NULL;
+    bool may_wait = x->group->queue != 0 && x->nattempts == 0;
+    if (!may_wait || !queue_is_waiting(x->group))
+        p = group_choose(x->group, x->r, x->tried, loop_now(x->r->loop));
+    if (p == NULL && may_wait)
+        return wait_in_queue(x, status);
+    if (p == NULL)
+        *status = no_live_upstreams(x);
+    return p;
 }
 
 static unsigned run_tries(struct exchange *x) {
     for (;;) {
-        struct peer *p = group_choose(x->group, x->r, x->tried, loop_now(x->r->loop));
+        unsigned status = 502;
+        struct peer *p = next_peer(x, &status);
         if (p == NULL)
-            return no_live_upstreams(x);
+            return status;
         x->peer = p;
         x->released = false;
         add_attempt(x, p->name);
@@ -227,8 +271,11 @@ static unsigned run_tries(struct exchange *x) {
         if (t.end == TRY_ANSWERED) {
             a->status = x->head.status;
             a->header_ms = loop_now(x->r->loop) - a->start_ms;
-            if (!refuse_answer(x, &t))
+            if (!refuse_answer(x, &t)) {
+                if (x->group->sticky != NULL)
+                    x->group->sticky->answered(x->group, x);
                 return 0;
+            }
         }
         if (t.end == TRY_STOPPED) {
             release(x, PEER_NEUTRAL);
@@ -243,6 +290,7 @@ static unsigned run_tries(struct exchange *x) {
 }
 
 unsigned exchange_run(struct exchange *x) {
+    names_await(x->group);
     begin(x);
     unsigned status = send_prepare(x);
     if (status != 0)

@@ -41,7 +41,7 @@ struct exchange {
     const struct protocol *protocol;
     void *protocol_conf;      // of the gateway feature (h1_client: struct h1_request_conf)
     void *protocol_state;
-    struct group *group;
+    struct group *group;      // from exchange_run on its list of peers (group_now)
     struct str scheme;        // "http://", for the error log
     const char *family;       // "proxy": which directives the error log names
     struct str host;          // $proxy_host
@@ -74,6 +74,7 @@ struct exchange {
     bool reused, keepalive;
     int64_t link_requests;
     uint64_t link_since;
+    uint64_t link_idle_ms;      // how long a reused link had been idle
     uint64_t base_in, base_out; // the link's counters when the try began
     uint64_t keep_ms;         // how long the peer says it keeps the connection; UINT64_MAX: nothing said
     struct head head;         // strings live in head_block

@@ -217,7 +217,7 @@ TEST(exchange_dead_idle_connection) {
         EXPECT_INT(a.status, 0);
         EXPECT_INT(a.attempts, 1);
     }
-    EXPECT_INT(group_find(w.conf, STR("back"))->state->peers[0].failures, 0);
+    EXPECT_INT(group_find(w.conf, STR("back"))->peers[0].state->failures, 0);
     world_end(&w);
     backend_end(&b);
 
@@ -252,8 +252,8 @@ TEST(exchange_no_live_upstreams) {
     ask(&w, &again); // counted out by now
     EXPECT_INT(again.status, 502);
     EXPECT_INT(again.attempts, 1);
-    EXPECT_INT(group_find(w.conf, STR("back"))->state->peers[0].failures, 1);
-    EXPECT_INT(group_find(w.conf, STR("back"))->state->peers[0].active, 0);
+    EXPECT_INT(group_find(w.conf, STR("back"))->peers[0].state->failures, 1);
+    EXPECT_INT(group_find(w.conf, STR("back"))->peers[0].state->active, 0);
     world_end(&w);
 }
 

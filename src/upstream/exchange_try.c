@@ -14,13 +14,17 @@ static struct try_result stopped(unsigned status) { return (struct try_result){T
 // --- a connection ------------------------------------------------------------------------------------------------------------
 
 // An idle link that is alive as far as that is known without asking. A body that can be read only once cannot be sent again
-// when the link proves dead, so the kernel is asked first; other requests that meet a closed link are repeated.
+// when the link proves dead, and a POST only when the peer has provably not seen it: for these the kernel is asked first, and
+// links that the peer may be about to close are left alone. Other requests that meet a closed link are repeated.
 static struct link *take_idle(struct exchange *x) {
     struct link *l;
-    while ((l = pool_take(x->group, x->peer)) != NULL) {
+    bool careful = x->streaming || !method_is_idempotent(method_from(x->method));
+    while ((l = pool_take(x->group, x->peer, careful)) != NULL) {
         pool_facts(l, &x->link_requests, &x->link_since);
-        if (!x->streaming || link_alive(l))
+        x->link_idle_ms = pool_idle_ms(l);
+        if (!careful || link_alive(l))
             return l;
+        pool_peer_closed(x->peer, x->link_idle_ms);
         link_free(l);
     }
     return NULL;
@@ -94,7 +98,10 @@ static bool provably_unread(const struct exchange *x, int err) {
 // An idle connection that was dead already, and a request that may be sent again.
 static bool dead_reuse(struct exchange *x, int err, bool sent_before) {
     bool closed = err == -EPIPE || err == -ECONNRESET;
-    if (!x->reused || x->any_received || !closed || x->streamed_any)
+    if (!x->reused || x->any_received || !closed)
+        return false;
+    pool_peer_closed(x->peer, x->link_idle_ms);
+    if (x->streamed_any)
         return false;
     if (link_bytes_out(x->link) == x->base_out || provably_unread(x, err)) {
         x->bytes_sent_any = sent_before;

@@ -1,79 +1,55 @@
 // Groups of peers: where they are found, and their state, which is a zone and so outlives a reload.
 #include "http/req.h"
-#include "io/names.h"
+#include "upstream/names.h"
 #include "upstream/state.h"
 #include <stdlib.h>
 
-// --- state -------------------------------------------------------------------------------------------------------------
+// --- zone --------------------------------------------------------------------------------------------------------------
 
-struct group_state *group_state_new(const struct group *g) {
-    struct group_state *s = xcalloc(1, sizeof(*s));
-    s->magic = GROUP_STATE_MAGIC;
-    atomic_init(&s->refs, 1);
-    pthread_mutex_init(&s->lock, NULL);
-    s->npeers = g->npeers;
-    s->peers = xcalloc(MAX(g->npeers, 1), sizeof(*s->peers));
-    s->names = xcalloc(MAX(g->npeers, 1), sizeof(*s->names));
-    for (unsigned i = 0; i < g->npeers; i++) {
-        s->peers[i].effective_weight = g->peers[i].weight;
-        s->names[i] = str_xdup(g->peers[i].name);
-    }
-    return s;
-}
-
-void group_state_ref(struct group_state *s) { atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed); }
-
-void group_state_unref(struct group_state *s) {
-    if (s == NULL || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    pool_shards_free(s);
-    for (unsigned i = 0; i < s->npeers; i++)
-        free(s->names[i]);
-    free(s->names);
-    free(s->peers);
-    pthread_mutex_destroy(&s->lock);
-    s->magic = 0;
-    free(s);
-}
-
-static void *zone_make(const void *params) { return group_state_new(params); }
+static void *zone_make(const void *params) { return group_state_new(); }
 
 static void zone_free(void *state) {
     pool_forget(state);
     group_state_unref(state);
 }
 
-// The same addresses in the same order: weights and limits may have changed, they are the configuration's.
-static bool zone_fits(const void *state, const void *now) {
-    const struct group_state *s = state;
-    const struct group *g = now;
-    if (s->npeers != g->npeers)
-        return false;
-    for (unsigned i = 0; i < s->npeers; i++)
-        if (!str_eq(str_c(s->names[i]), g->peers[i].name))
-            return false;
-    return true;
-}
+// A state has what is known of its servers, whichever a configuration has now.
+static bool zone_fits(const void *state, const void *now) { return true; }
 
 static const struct zone_kind kind = {"upstream", zone_make, zone_free, zone_fits};
 
 static void unref_zone(void *zone) { zone_unref(zone); }
 static void unref_state(void *state) { group_state_unref(state); }
+static void detach(void *group) { group_detach(group); }
+
+static void remember(struct conf_cx *cx, struct group *g) {
+    struct groups *gs = groups_of(cx->conf, true);
+    if (gs->count == gs->cap) {
+        gs->cap = MAX((size_t)8, gs->cap * 2);
+        struct group **more = arena_array(cx->arena, struct group *, gs->cap);
+        if (gs->count != 0)
+            memcpy(more, gs->all, gs->count * sizeof(struct group *));
+        gs->all = more;
+    }
+    gs->all[gs->count++] = g;
+}
 
 void group_ready(struct conf_cx *cx, struct group *g) {
-    for (unsigned i = 0; i < g->npeers; i++)
-        g->peers[i].index = i;
     if (g->balancer == NULL)
         g->balancer = &balancer_round_robin;
     if (cx->conf->zones == NULL) {
-        g->state = group_state_new(g);
+        g->state = group_state_new();
         arena_cleanup(cx->arena, unref_state, g->state);
-        return;
+    } else {
+        struct str parts[2] = {g->implicit ? STR("address ") : STR("block "), g->name};
+        g->zone = zone_get(cx->conf->zones, &kind, arena_join(cx->arena, parts, 2), g, NULL);
+        g->state = g->zone->state;
+        arena_cleanup(cx->arena, unref_zone, g->zone);
     }
-    struct str parts[2] = {g->implicit ? STR("address ") : STR("block "), g->name};
-    g->zone = zone_get(cx->conf->zones, &kind, arena_join(cx->arena, parts, 2), g, NULL);
-    g->state = g->zone->state;
-    arena_cleanup(cx->arena, unref_zone, g->zone);
+    group_attach(g);
+    arena_cleanup(cx->arena, detach, g);
+    group_prepare(g, cx->arena);
+    remember(cx, g);
 }
 
 // --- the groups of a configuration -----------------------------------------------------------------------------------------
@@ -102,7 +78,7 @@ struct group *group_find(const struct conf *c, struct str name) {
     return gs == NULL ? NULL : map_get(&gs->by_name, name);
 }
 
-static void peer_defaults(struct peer *p) {
+void peer_defaults(struct peer *p) {
     p->weight = 1;
     p->max_fails = 1;
     p->fail_timeout_ms = 10 * 1000;
@@ -114,6 +90,7 @@ void group_defaults(struct group *g) {
     g->keepalive_requests = 1000;
     g->keepalive_time_ms = 3600 * 1000;
     g->keepalive_timeout_ms = 60 * 1000;
+    g->queue_timeout_ms = 60 * 1000;
 }
 
 struct str peer_address_text(struct arena *a, const struct addr_full *addr) {
@@ -124,41 +101,23 @@ struct str peer_address_text(struct arena *a, const struct addr_full *addr) {
     return arena_dup(a, sbuf_view(&b));
 }
 
-static void add_peers(struct arena *a, struct group *g, const struct addr_full *addrs, size_t n) {
-    g->peers = arena_array(a, struct peer, n);
-    g->npeers = (unsigned)n;
-    for (unsigned i = 0; i < n; i++) {
-        struct peer *p = &g->peers[i];
-        peer_defaults(p);
-        p->addr = addrs[i];
-        p->index = i;
-        p->name = peer_address_text(a, &addrs[i]);
-        p->server = g->name;
-    }
-}
-
 struct group *group_implicit(struct conf_cx *cx, struct str host_port, unsigned default_port, const struct conf_node *node) {
     struct groups *gs = groups_of(cx->conf, true);
     struct str key = arena_printf(cx->arena, STR_FMT " %u", STR_ARG(host_port), default_port);
     struct group *g = map_get(&gs->implicit, key);
     if (g != NULL)
         return g;
-    struct names found = {0};
-    const char *why = NULL;
-    if (!names_resolve(cx->arena, host_port, default_port, &found, &why)) {
-        if (why != NULL)
-            conf_err(cx, node, "%s in upstream \"" STR_FMT "\"", why, STR_ARG(host_port));
-        else
-            conf_err(cx, node, "host not found in upstream \"" STR_FMT "\"", STR_ARG(host_port));
-        return NULL;
-    }
+    struct group_server *s = arena_new(cx->arena, struct group_server);
     g = arena_new(cx->arena, struct group);
     group_defaults(g);
     g->implicit = true;
-    g->name = arena_dup(cx->arena, host_port);
+    g->name = s->peer.server = arena_dup(cx->arena, host_port);
     g->default_port = default_port;
     g->node = node;
-    add_peers(cx->arena, g, found.at, found.count);
+    peer_defaults(&s->peer);
+    if (!names_server(cx, node, host_port, default_port, false, s) || !names_peers(cx, node, g, s, 1))
+        return NULL;
+    g->names = names_of(cx, cx->scope, g, s, 1);
     group_ready(cx, g);
     map_put(&gs->implicit, key, g);
     return g;
@@ -174,8 +133,15 @@ struct group *group_of_request(struct req *r, struct str host_port, unsigned def
     g->keepalive = 0; // its pool would end with the request
     g->implicit = true;
     g->name = arena_dup(&r->arena, host_port);
-    add_peers(&r->arena, g, &addr, 1);
-    g->state = group_state_new(g);
+    struct peer *p = g->peers = arena_new(&r->arena, struct peer);
+    g->npeers = 1;
+    peer_defaults(p);
+    p->addr = addr;
+    p->name = peer_address_text(&r->arena, &addr);
+    p->server = g->name;
+    g->state = group_state_new();
     arena_cleanup(&r->arena, unref_state, g->state);
+    group_attach(g);
+    group_prepare(g, &r->arena);
     return g;
 }

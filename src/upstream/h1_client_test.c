@@ -50,13 +50,13 @@ static void write_all(struct link *l, const char *p, size_t n) {
     EXPECT(link_write(l, &c, 1000) == (ssize_t)n);
 }
 
-struct peer_end {
+struct far_end {
     struct link *link;
     const struct trial *t;
 };
 
 static void peer_task(void *arg) {
-    struct peer_end *end = arg;
+    struct far_end *end = arg;
     size_t n = strlen(end->t->reply->bytes);
     write_all(end->link, end->t->reply->bytes, end->t->cut);
     task_yield();
@@ -97,7 +97,7 @@ static void trial_task(void *arg) {
     struct req *r = world_request(t->w, "GET", "/", "", NULL);
     struct exchange *x = world_exchange(r);
     struct group_state *s = x->group->state;
-    struct peer_end end = {.t = t};
+    struct far_end end = {.t = t};
     chain_init(&x->early, loop_blocks(r->loop));
     chain_init(&x->out, loop_blocks(r->loop));
     x->attempts = &x->first;
@@ -118,7 +118,7 @@ static void trial_task(void *arg) {
     check(t, s->idle == t->reply->keep, "kept", "");
     task_join(task);
     if (s->idle > 0)
-        link_free(pool_take(x->group, x->peer));
+        link_free(pool_take(x->group, x->peer, false));
     link_free(end.link);
     block_unref(x->head_block);
     req_free(r);

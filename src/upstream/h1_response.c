@@ -6,8 +6,11 @@
 #include "wire/http1.h"
 
 enum {
-    READ_FIRST = 16 << 10, // the first receive: head and, mostly, the whole body
+    READ_FIRST = 256 << 10,
+    HEAD_SHARE = 4,        // a head that is less than this part of its block moves out of it
+    HEAD_STEP = 16 << 10,  // beyond the limit of the head, so that one above it is seen
     FIELDS_MAX = 1000,
+    LOOK = 16 << 10,       // of a body of which nothing came with the head
     SHOWN = 64,            // bytes of what was sent instead of a head, in the log
 };
 
@@ -62,19 +65,36 @@ static int malformed(struct exchange *x, enum http1_result res, const struct htt
 
 // Room for more bytes: a larger block with what is there.
 static void grow(struct exchange *x, struct incoming *in) {
-    struct block *b = block_new(loop_blocks(x->r->loop), MIN(in->block->size * (size_t)2, in->limit + READ_FIRST));
+    struct block *b = block_new(loop_blocks(x->r->loop), MIN(in->block->size * (size_t)2, in->limit + HEAD_STEP));
     memcpy(b->data, in->block->data, in->n);
     block_unref(in->block);
     in->block = x->head_block = b;
 }
 
+// The first receive, into a large block: head and, mostly, the whole body. Many requests wait, few receive, and those share
+// the block that is warm; a short head goes on in one of its own size.
+static ssize_t receive_first(struct exchange *x, struct incoming *in, uint64_t wait) {
+    struct chain c;
+    chain_init(&c, loop_blocks(x->r->loop));
+    ssize_t n = link_read(x->link, &c, READ_FIRST, wait);
+    if (n > 0 && c.head->next == NULL && c.head->p == c.head->block->data) {
+        in->block = x->head_block = block_ref(c.head->block);
+    } else if (n > 0) { // bytes that were given back to the link
+        in->block = x->head_block = block_new(c.pool, (size_t)n);
+        chain_peek(&c, in->block->data, (size_t)n);
+    }
+    chain_done(&c);
+    return n;
+}
+
 // One receive. >0, or the error; the end of the stream is -EPIPE.
 static int more(struct exchange *x, struct incoming *in) {
-    if (in->n == in->block->size)
+    if (in->block != NULL && in->n == in->block->size)
         grow(x, in);
     uint64_t wait = x->gw->read_timeout;
     for (;;) {
-        ssize_t n = link_read_into(x->link, in->block->data + in->n, in->block->size - in->n, wait);
+        ssize_t n = in->block == NULL ? receive_first(x, in, wait)
+                                      : link_read_into(x->link, in->block->data + in->n, in->block->size - in->n, wait);
         if (n == -ETIMEDOUT && (wait = exchange_read_grace(x)) != 0)
             continue;
         if (n <= 0)
@@ -167,7 +187,7 @@ static int check_first_chunk(struct exchange *x, const char *p, size_t n, bool *
 static int look_further(struct exchange *x) {
     if (!link_readable(x->link))
         return 0;
-    size_t room = x->body_length >= 0 ? (size_t)MIN(x->body_length, (int64_t)READ_FIRST) : READ_FIRST;
+    size_t room = x->body_length >= 0 ? (size_t)MIN(x->body_length, (int64_t)LOOK) : LOOK;
     ssize_t n = room == 0 ? -EAGAIN : link_try_read(x->link, &x->early, room);
     if (n == -EAGAIN)
         return 0;
@@ -177,6 +197,17 @@ static int look_further(struct exchange *x) {
         return (int)n;
     bool begun;
     return x->chunked ? check_first_chunk(x, x->early.head->p, x->early.head->n, &begun) : 0;
+}
+
+// The large block goes with the body, and comes back when that was sent.
+static void move_head(struct exchange *x, struct incoming *in, size_t end) {
+    if (end * HEAD_SHARE > in->block->size)
+        return;
+    struct block *b = block_new(loop_blocks(x->r->loop), end);
+    memcpy(b->data, in->block->data, end);
+    head_moved(&x->head, in->block->data, end, b->data);
+    block_unref(in->block);
+    in->block = x->head_block = b;
 }
 
 static int take_head(struct exchange *x, struct incoming *in, size_t end) {
@@ -202,6 +233,7 @@ static int take_head(struct exchange *x, struct incoming *in, size_t end) {
         n = (size_t)x->body_length;
     }
     chain_add_block(&x->early, in->block, rest, n);
+    move_head(x, in, end);
     return begun ? 0 : look_further(x);
 }
 
@@ -209,8 +241,7 @@ int h1_read_head(struct exchange *x) {
     size_t limit = (size_t)MAX(x->gw->buffer_size, x->gw->buffers.count * x->gw->buffers.size);
     CHECK(x->head_block == NULL);
     x->keep_ms = UINT64_MAX;
-    struct incoming in = {block_new(loop_blocks(x->r->loop), MAX((size_t)READ_FIRST, (size_t)x->gw->buffer_size)), 0, limit};
-    x->head_block = in.block;
+    struct incoming in = {.limit = limit};
     size_t end = 0;
     for (;;) {
         int err = next_head(x, &in, end, &end);

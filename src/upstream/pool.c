@@ -1,7 +1,7 @@
 // Idle connections to back ends, shared between loops.
 //
 //   group_state ── shards[loop id] ── mutex ── by_age:  oldest ... newest
-//                                         └── by_peer[]: newest first
+//                                         └── by_slot[]: of one peer_state, newest first
 //
 // A link belongs to the loop that registered it. On one's own loop giving and taking is an uncontended mutex and no system
 // call: the link stays registered and parked. Another loop that has none takes a foreign one: under the shard's mutex it
@@ -9,6 +9,10 @@
 // detach the old one. The link object itself is never touched by the thief.
 //
 // An idle link that becomes readable, ends, or is too old wakes as a task on its loop, which closes it.
+//
+// A peer that closes idle links is learnt from: how long a link had been idle then. Two closes at about the same age of a
+// second or more make later links retire a little earlier. And requests that could not be repeated take no link whose age is
+// near to one at which the peer was seen to close, until one that is still alive beyond it shows that this has changed.
 #include "io/inbox.h"
 #include "upstream/state.h"
 #include <stdlib.h>
@@ -18,7 +22,8 @@ enum { IDLE_MAGIC = 0x5749444c };
 struct idle {
     struct message drop; // from a thief to the owner
     uint32_t magic;
-    uint32_t peer;
+    struct peer_state *peer;     // lives as long as `state`
+    uint64_t parked_ms;
     struct list of_peer, of_age; // under the shard's lock, unlinked when taken
     struct list of_loop;         // the owner's own
     struct pool_shard *shard;
@@ -35,7 +40,8 @@ struct pool_shard {
     pthread_mutex_t lock;
     _Atomic unsigned count;
     struct list by_age;
-    struct list by_peer[];
+    struct list *by_slot; // [nslots]
+    unsigned nslots;
 };
 
 // What a loop has in all pools. Registered, so that a group that ends can reach every loop.
@@ -45,11 +51,12 @@ struct pool_loop {
     struct list registered; // under registry_lock
     struct link *taken;     // facts of the link taken last
     int64_t taken_requests;
-    uint64_t taken_since_ms;
+    uint64_t taken_since_ms, taken_idle_ms;
 };
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list registry = LIST_INIT(registry);
+static _Atomic unsigned loops; // in it
 static unsigned slot;
 static pthread_once_t slot_once = PTHREAD_ONCE_INIT;
 
@@ -66,6 +73,7 @@ static struct pool_loop *pool_loop(bool make) {
         list_init(&pl->spare);
         pthread_mutex_lock(&registry_lock);
         list_push_back(&registry, &pl->registered);
+        atomic_fetch_add_explicit(&loops, 1, memory_order_relaxed);
         pthread_mutex_unlock(&registry_lock);
         *place = pl;
     }
@@ -77,11 +85,9 @@ static struct pool_shard *shard_of(struct group_state *s, unsigned loop, bool ma
         return NULL;
     struct pool_shard *sh = atomic_load_explicit(&s->shards[loop], memory_order_acquire);
     if (sh == NULL && make) {
-        sh = xcalloc(1, sizeof(*sh) + s->npeers * sizeof(sh->by_peer[0]));
+        sh = xcalloc(1, sizeof(*sh));
         pthread_mutex_init(&sh->lock, NULL);
         list_init(&sh->by_age);
-        for (unsigned i = 0; i < s->npeers; i++)
-            list_init(&sh->by_peer[i]);
         atomic_store_explicit(&s->shards[loop], sh, memory_order_release);
     }
     return sh;
@@ -94,8 +100,76 @@ void pool_shards_free(struct group_state *s) {
             continue;
         CHECK(list_empty(&sh->by_age));
         pthread_mutex_destroy(&sh->lock);
+        free(sh->by_slot);
         free(sh);
     }
+}
+
+// Room for the lists of more peers; those that are there move. The shard's lock is held.
+static void grow_slots(struct pool_shard *sh, unsigned wanted) {
+    unsigned more = MAX(wanted + 1, sh->nslots * 2);
+    struct list *lists = xcalloc(more, sizeof(*lists));
+    for (unsigned i = 0; i < more; i++) {
+        list_init(&lists[i]);
+        if (i < sh->nslots && !list_empty(&sh->by_slot[i])) {
+            list_insert_after(&sh->by_slot[i], &lists[i]);
+            list_remove(&sh->by_slot[i]);
+        }
+    }
+    free(sh->by_slot);
+    sh->by_slot = lists;
+    sh->nslots = more;
+}
+
+// --- what is learnt of peers ---------------------------------------------------------------------------------------------------
+
+enum {
+    LEARN_MEMORY_MS = 10 * 60 * 1000, // what was seen that long ago does not count any more
+    RETIRE_LEAST_MS = 1000,           // shorter ages may be chance: a back end that is started anew closes all links at once
+    RETIRE_MARGIN_MS = 500,
+    CAREFUL_MARGIN_MS = 20,
+    SURVIVED_MARGIN_MS = 50,
+};
+
+void pool_peer_closed(struct peer *p, uint64_t idle_ms) {
+    struct peer_state *ps = p->state;
+    uint32_t age = (uint32_t)MIN(idle_ms, (uint64_t)UINT32_MAX - 1);
+    uint32_t known = atomic_load_explicit(&ps->closes_ms, memory_order_relaxed);
+    uint32_t apart = known > age ? known - age : age - known;
+    bool same = known != UINT32_MAX && apart <= MAX(known / 8, (uint32_t)CAREFUL_MARGIN_MS);
+    atomic_store_explicit(&ps->closes_ms, same ? MIN(known, age) : age, memory_order_relaxed);
+    atomic_store_explicit(&ps->closes_seen, same ? 2 : 1, memory_order_relaxed);
+    atomic_store_explicit(&ps->closes_at_ms, loop_now(loop_self()), memory_order_relaxed);
+}
+
+// The idle age at which the peer is known to close, UINT32_MAX: nothing is known.
+static uint32_t closes_ms(struct peer_state *ps, uint64_t now) {
+    uint32_t known = atomic_load_explicit(&ps->closes_ms, memory_order_relaxed);
+    if (LIKELY(known == UINT32_MAX))
+        return known;
+    if (now - atomic_load_explicit(&ps->closes_at_ms, memory_order_relaxed) < LEARN_MEMORY_MS)
+        return known;
+    atomic_store_explicit(&ps->closes_ms, UINT32_MAX, memory_order_relaxed);
+    return UINT32_MAX;
+}
+
+// A link of that age that is still alive.
+static bool is_safe(struct peer_state *ps, uint64_t idle_ms, uint64_t now) {
+    uint32_t known = closes_ms(ps, now);
+    if (known == UINT32_MAX)
+        return true;
+    if (idle_ms > known + MAX(known / 4, (uint32_t)SURVIVED_MARGIN_MS)) {
+        atomic_store_explicit(&ps->closes_ms, UINT32_MAX, memory_order_relaxed);
+        return true;
+    }
+    return idle_ms + MAX(known / 10, (uint32_t)CAREFUL_MARGIN_MS) < known;
+}
+
+static uint64_t retire_after(struct peer_state *ps, uint64_t now) {
+    uint32_t known = closes_ms(ps, now);
+    if (known == UINT32_MAX || known < RETIRE_LEAST_MS || atomic_load_explicit(&ps->closes_seen, memory_order_relaxed) < 2)
+        return UINT64_MAX;
+    return known - MAX(known / 10, (uint32_t)RETIRE_MARGIN_MS);
 }
 
 // --- entries ---------------------------------------------------------------------------------------------------------------
@@ -106,6 +180,7 @@ static void unlink_entry(struct idle *e) {
     list_remove(&e->of_age);
     atomic_fetch_sub_explicit(&e->shard->count, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&e->state->idle, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&e->peer->idle, 1, memory_order_relaxed);
 }
 
 static void entry_free(struct pool_loop *pl, struct idle *e) {
@@ -145,8 +220,13 @@ static void noticed(void *arg) {
         e->noticed = true; // the thief's message ends it
         return;
     }
-    if (!stolen)
+    if (!stolen) {
+        if ((link_news(e->link) & (LINK_GONE | LINK_READABLE)) != 0) {
+            struct peer closed = {.state = e->peer};
+            pool_peer_closed(&closed, loop_now(loop_self()) - e->parked_ms);
+        }
         link_free(e->link);
+    }
     entry_free(pool_loop(true), e);
 }
 
@@ -182,13 +262,17 @@ static void evict(struct pool_loop *pl, struct idle *e) {
 
 // --- taking -----------------------------------------------------------------------------------------------------------------
 
-static struct idle *take_own(struct pool_shard *sh, unsigned peer) {
+static struct idle *take_own(struct pool_shard *sh, struct peer_state *ps, bool careful, uint64_t now) {
     struct idle *found = NULL;
     pthread_mutex_lock(&sh->lock);
-    list_each(e, &sh->by_peer[peer], struct idle, of_peer) {
-        if (link_parked(e->link) && !link_readable(e->link) && !link_gone(e->link)) {
-            found = e;
-            break;
+    if (ps->slot < sh->nslots) {
+        list_each(e, &sh->by_slot[ps->slot], struct idle, of_peer) {
+            if (!link_parked(e->link) || link_readable(e->link) || link_gone(e->link))
+                continue;
+            if (!careful || is_safe(ps, now - e->parked_ms, now)) {
+                found = e;
+                break;
+            }
         }
     }
     if (found != NULL)
@@ -198,14 +282,18 @@ static struct idle *take_own(struct pool_shard *sh, unsigned peer) {
 }
 
 // The descriptor of a foreign link's connection, or -1. The entry is the owner's to free.
-static int steal_from(struct pool_shard *sh, unsigned peer, struct pool_loop *pl, struct loop *owner) {
+static int steal_from(struct pool_shard *sh, struct peer_state *ps, bool careful, struct pool_loop *pl, struct loop *owner) {
     int fd = -1;
     struct idle *found = NULL;
+    uint64_t now = loop_now(pl->loop);
     pthread_mutex_lock(&sh->lock);
-    list_each(e, &sh->by_peer[peer], struct idle, of_peer) {
-        if (e->fd >= 0) {
-            found = e;
-            break;
+    if (ps->slot < sh->nslots) {
+        list_each(e, &sh->by_slot[ps->slot], struct idle, of_peer) {
+            // The clocks of two loops may be a turn apart.
+            if (e->fd >= 0 && (!careful || is_safe(ps, now > e->parked_ms ? now - e->parked_ms : 0, now))) {
+                found = e;
+                break;
+            }
         }
     }
     if (found != NULL) {
@@ -213,6 +301,7 @@ static int steal_from(struct pool_shard *sh, unsigned peer, struct pool_loop *pl
         if (fd >= 0) {
             pl->taken_requests = found->requests;
             pl->taken_since_ms = found->since_ms;
+            pl->taken_idle_ms = now > found->parked_ms ? now - found->parked_ms : 0;
             found->stolen = true;
             unlink_entry(found);
             found->drop.fn = drop_stolen;
@@ -224,7 +313,7 @@ static int steal_from(struct pool_shard *sh, unsigned peer, struct pool_loop *pl
 }
 
 // Asks the other loops in turn. The registry is held, so that no loop ends meanwhile.
-static struct link *steal(struct group_state *s, struct peer *p, struct pool_loop *pl) {
+static struct link *steal(struct group_state *s, struct peer *p, bool careful, struct pool_loop *pl) {
     int fd = -1;
     pthread_mutex_lock(&registry_lock);
     list_each(other, &registry, struct pool_loop, registered) {
@@ -233,7 +322,7 @@ static struct link *steal(struct group_state *s, struct peer *p, struct pool_loo
         struct pool_shard *sh = shard_of(s, loop_id(other->loop), false);
         if (sh == NULL || atomic_load_explicit(&sh->count, memory_order_relaxed) == 0)
             continue;
-        fd = steal_from(sh, p->index, pl, other->loop);
+        fd = steal_from(sh, p->state, careful, pl, other->loop);
         if (fd >= 0)
             break;
     }
@@ -244,33 +333,42 @@ static struct link *steal(struct group_state *s, struct peer *p, struct pool_loo
     if (l == NULL)
         return NULL;
     if (!link_alive(l)) { // its owner had not looked yet
+        pool_peer_closed(p, pl->taken_idle_ms);
         link_free(l);
         return NULL;
     }
     return l;
 }
 
-struct link *pool_take(struct group *g, struct peer *p) {
+struct link *pool_take(struct group *g, struct peer *p, bool careful) {
     struct group_state *s = g->state;
     CHECK_OBJ(s, GROUP_STATE_MAGIC);
-    if (atomic_load_explicit(&s->idle, memory_order_relaxed) == 0)
+    if (atomic_load_explicit(&p->state->idle, memory_order_relaxed) == 0)
         return NULL;
     struct pool_loop *pl = pool_loop(true);
     struct pool_shard *sh = shard_of(s, loop_id(pl->loop), false);
-    struct idle *e = sh == NULL ? NULL : take_own(sh, p->index);
+    uint64_t now = loop_now(pl->loop);
+    struct idle *e = sh == NULL ? NULL : take_own(sh, p->state, careful, now);
     if (e == NULL) {
         if (sh != NULL && atomic_load_explicit(&s->idle, memory_order_relaxed) <=
                               (int64_t)atomic_load_explicit(&sh->count, memory_order_relaxed))
             return NULL;
-        pl->taken = steal(s, p, pl);
+        pl->taken = steal(s, p, careful, pl);
         return pl->taken;
     }
     struct link *l = pl->taken = e->link;
     pl->taken_requests = e->requests;
     pl->taken_since_ms = e->since_ms;
+    pl->taken_idle_ms = now - e->parked_ms;
     link_unpark(l);
     entry_free(pl, e);
     return l;
+}
+
+uint64_t pool_idle_ms(struct link *l) {
+    struct pool_loop *pl = pool_loop(true);
+    CHECK(pl->taken == l);
+    return pl->taken_idle_ms;
 }
 
 void pool_facts(struct link *l, int64_t *requests, uint64_t *since_ms) {
@@ -301,7 +399,7 @@ void pool_give_for(struct group *g, struct peer *p, struct link *l, int64_t requ
     struct group_state *s = g->state;
     CHECK_OBJ(s, GROUP_STATE_MAGIC);
     uint64_t now = loop_now(loop_self());
-    idle_ms = MIN(idle_ms, g->keepalive_timeout_ms);
+    idle_ms = MIN(MIN(idle_ms, retire_after(p->state, now)), g->keepalive_timeout_ms);
     struct pool_shard *sh = shard_of(s, loop_id(loop_self()), g->keepalive != 0);
     if (g->keepalive == 0 || sh == NULL || requests >= g->keepalive_requests || now - since_ms >= g->keepalive_time_ms ||
         idle_ms == 0) {
@@ -310,7 +408,8 @@ void pool_give_for(struct group *g, struct peer *p, struct link *l, int64_t requ
     }
     struct pool_loop *pl = pool_loop(true);
     struct idle *e = entry_new(pl);
-    e->peer = p->index;
+    e->peer = p->state;
+    e->parked_ms = now;
     e->shard = sh;
     e->state = s;
     group_state_ref(s);
@@ -321,11 +420,15 @@ void pool_give_for(struct group *g, struct peer *p, struct link *l, int64_t requ
     // Parked before others may see it: from then on a thief's message may come at any time.
     link_park(l, noticed, e, "idle upstream", now + idle_ms);
     pthread_mutex_lock(&sh->lock);
-    list_push_front(&sh->by_peer[p->index], &e->of_peer);
+    if (UNLIKELY(p->state->slot >= sh->nslots))
+        grow_slots(sh, p->state->slot);
+    list_push_front(&sh->by_slot[p->state->slot], &e->of_peer);
     list_push_back(&sh->by_age, &e->of_age);
     atomic_fetch_add_explicit(&sh->count, 1, memory_order_relaxed);
     pthread_mutex_unlock(&sh->lock);
-    if (atomic_fetch_add_explicit(&s->idle, 1, memory_order_relaxed) >= (int64_t)g->keepalive)
+    atomic_fetch_add_explicit(&p->state->idle, 1, memory_order_relaxed);
+    int64_t most = (int64_t)g->keepalive * atomic_load_explicit(&loops, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&s->idle, 1, memory_order_relaxed) >= most)
         evict_oldest(pl, sh);
 }
 
@@ -374,6 +477,7 @@ void pools_close(void) {
     // After this no thief finds the loop, and messages that were posted are in its inbox.
     pthread_mutex_lock(&registry_lock);
     list_remove(&pl->registered);
+    atomic_fetch_sub_explicit(&loops, 1, memory_order_relaxed);
     pthread_mutex_unlock(&registry_lock);
     list_each_safe(e, &pl->all, struct idle, of_loop) {
         if (e->link != NULL)

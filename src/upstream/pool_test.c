@@ -33,20 +33,21 @@ static bool ended(int fd) {
 
 TEST(pool_own_loop) {
     struct loop *l = loop_new(0);
-    group.state = group_state_new(&group);
+    group.state = group_state_new();
+    group_attach(&group);
     int far[3];
     struct link *a = make(&far[0]), *b = make(&far[1]);
     pool_give(&group, &peer, a, 3, 77);
     pool_give(&group, &peer, b, 4, 78);
     EXPECT_INT(group.state->idle, 2);
-    EXPECT(pool_take(&group, &peer) == b); // the warmest first
+    EXPECT(pool_take(&group, &peer, false) == b); // the warmest first
     int64_t requests;
     uint64_t since;
     pool_facts(b, &requests, &since);
     EXPECT_INT(requests, 4);
     EXPECT_INT(since, 78);
-    EXPECT(pool_take(&group, &peer) == a);
-    EXPECT(pool_take(&group, &peer) == NULL);
+    EXPECT(pool_take(&group, &peer, false) == a);
+    EXPECT(pool_take(&group, &peer, false) == NULL);
     pool_give(&group, &peer, a, 3, loop_now(l));
     pool_give(&group, &peer, b, 3, loop_now(l));
     close(far[1]); // dies idle
@@ -67,7 +68,8 @@ TEST(pool_limits) {
     g.keepalive = 2;
     g.keepalive_requests = 10;
     g.keepalive_timeout_ms = 20;
-    g.state = group_state_new(&g);
+    g.state = group_state_new();
+    group_attach(&g);
     int far[5];
     for (int i = 0; i < 3; i++)
         pool_give(&g, &peer, make(&far[i]), 1, loop_now(l));
@@ -92,7 +94,8 @@ TEST(pool_limits) {
 TEST(pool_forget) {
     struct loop *l = loop_new(0);
     struct group g = group;
-    g.state = group_state_new(&g);
+    g.state = group_state_new();
+    group_attach(&g);
     int far;
     pool_give(&g, &peer, make(&far), 1, loop_now(l));
     pool_forget(g.state);
@@ -122,7 +125,7 @@ static _Atomic unsigned all_stolen;
 static void round_of(struct worker *wk, unsigned *seed) {
     int64_t far;
     uint64_t since;
-    struct link *l = pool_take(&group, &peer);
+    struct link *l = pool_take(&group, &peer, false);
     if (l == NULL) {
         int fd;
         l = make(&fd);
@@ -180,7 +183,8 @@ static void *worker_main(void *arg) {
 }
 
 TEST(pool_storm_of_two_loops) {
-    group.state = group_state_new(&group);
+    group.state = group_state_new();
+    group_attach(&group);
     struct worker workers[LOOPS] = {0};
     pthread_barrier_init(&barrier, NULL, LOOPS);
     for (unsigned i = 0; i < LOOPS; i++) {
@@ -201,7 +205,7 @@ TEST(pool_storm_of_two_loops) {
 // One loop's link serves the other: the same connection, and the first loop forgets it.
 static void *thief_main(void *arg) {
     struct loop *l = loop_new(1);
-    struct link *got = pool_take(&group, &peer);
+    struct link *got = pool_take(&group, &peer, false);
     struct chain out;
     chain_init(&out, loop_blocks(l));
     chain_add_const(&out, "hello", 5);
@@ -215,7 +219,8 @@ static void *thief_main(void *arg) {
 
 TEST(pool_taken_by_another_loop) {
     struct loop *l = loop_new(0);
-    group.state = group_state_new(&group);
+    group.state = group_state_new();
+    group_attach(&group);
     int far;
     pool_give(&group, &peer, make(&far), 1, loop_now(l));
     bool ok = false;

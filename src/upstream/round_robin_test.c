@@ -13,7 +13,9 @@ static void make(unsigned n, const unsigned *weights) {
     group = (struct group){.name = STR("test"), .peers = peers, .npeers = n, .balancer = &balancer_round_robin};
     for (unsigned i = 0; i < n; i++)
         peers[i] = (struct peer){.name = STR("p"), .weight = weights ? weights[i] : 1, .max_fails = 1, .fail_timeout_ms = 10000, .index = i};
-    group.state = group_state_new(&group);
+    group.state = group_state_new();
+    group_attach(&group);
+    group_prepare(&group, NULL);
 }
 
 static int choose_at(uint64_t now) {
@@ -25,7 +27,7 @@ static int choose_at(uint64_t now) {
 static int ask(uint64_t now, enum peer_result result) {
     int i = choose_at(now);
     if (i >= 0)
-        group_release(&group, &peers[i], result, now);
+        group_release(&group, &peers[i], &(struct peer_end){.result = result, .start_ms = now}, now);
     return i;
 }
 
@@ -71,12 +73,12 @@ TEST(round_robin_failed_peer_comes_back_slowly) {
     peers[0].max_fails = peers[1].max_fails = 100;
     peers[0].max_fails = 2; // one failure: 4 - 2
     EXPECT_INT(ask(100000, PEER_FAILED), 0);
-    EXPECT_INT(group.state->peers[0].effective_weight, 2);
+    EXPECT_INT(peers[0].state->effective_weight, 2);
     ask(100000, PEER_OK);
-    EXPECT_INT(group.state->peers[0].effective_weight, 3);
+    EXPECT_INT(peers[0].state->effective_weight, 3);
     ask(100000, PEER_OK);
     ask(100000, PEER_OK);
-    EXPECT_INT(group.state->peers[0].effective_weight, 4);
+    EXPECT_INT(peers[0].state->effective_weight, 4);
     group_state_unref(group.state);
 }
 
@@ -90,12 +92,12 @@ TEST(eligible_failures_count_out_and_probe) {
     int first;
     for (int i = 0; (first = choose_at(110001)) != 0; i++) { // its weight grows from 0 again
         EXPECT(i < 3);
-        group_release(&group, &peers[first], PEER_OK, 110001);
+        group_release(&group, &peers[first], &(struct peer_end){.result = PEER_OK, .start_ms = 110001}, 110001);
     }
     EXPECT_INT(ask(110002, PEER_OK), 1);
     EXPECT_INT(ask(110003, PEER_OK), 1);
-    group_release(&group, &peers[0], PEER_OK, 110004);
-    EXPECT_INT(group.state->peers[0].fails, 0);
+    group_release(&group, &peers[0], &(struct peer_end){.result = PEER_OK, .start_ms = 110004}, 110004);
+    EXPECT_INT(peers[0].state->fails, 0);
     group_state_unref(group.state);
 }
 
@@ -123,13 +125,13 @@ TEST(eligible_down_full_backup_tried) {
     EXPECT_INT(choose_at(100000), 2);
     peers[2].max_conns = 1;             // full as well
     EXPECT_INT(choose_at(100000), 3);   // so the backup
-    group_release(&group, &peers[1], PEER_OK, 100000);
+    group_release(&group, &peers[1], &(struct peer_end){.result = PEER_OK, .start_ms = 100000}, 100000);
     EXPECT_INT(choose_at(100000), 1);
     peers[3].flags |= PEER_DOWN;
     EXPECT_INT(choose_at(100000), -1);
-    group_release(&group, &peers[1], PEER_NEUTRAL, 100000);
-    group_release(&group, &peers[2], PEER_OK, 100000);
-    group_release(&group, &peers[3], PEER_OK, 100000);
+    group_release(&group, &peers[1], &(struct peer_end){.result = PEER_NEUTRAL, .start_ms = 100000}, 100000);
+    group_release(&group, &peers[2], &(struct peer_end){.result = PEER_OK, .start_ms = 100000}, 100000);
+    group_release(&group, &peers[3], &(struct peer_end){.result = PEER_OK, .start_ms = 100000}, 100000);
     // Each at most once for one request.
     peers[2].max_conns = 0;
     memset(tried, 0, sizeof(tried));

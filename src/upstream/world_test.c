@@ -13,11 +13,11 @@
 #include <unistd.h>
 
 extern struct feature feature_main, feature_events, feature_http, feature_server, feature_location, feature_listen,
-    feature_server_name, feature_proxy, feature_gateway_proxy; // of feature/: only their names are known here
+    feature_server_name, feature_proxy, feature_gateway_proxy, feature_resolver; // of feature/: only their names are known here
 static struct feature *const features[] = {
     &feature_main,        &feature_error_log, &feature_events,   &feature_http,     &feature_http_core,
     &feature_server,      &feature_server_name, &feature_listen, &feature_location, &feature_exchange,
-    &feature_upstream,    &feature_gateway_proxy, &feature_proxy,
+    &feature_upstream,    &feature_resolver,    &feature_gateway_proxy, &feature_proxy,
 };
 
 void world_begin(struct world *w, const char *servers, const char *directives) {

@@ -238,6 +238,22 @@ static NOINLINE void head_grow(struct head *h) {
     h->cap = cap;
 }
 
+static void move_str(struct str *s, const char *from, size_t n, const char *to) {
+    size_t at = (size_t)((uintptr_t)s->p - (uintptr_t)from);
+    if (s->p != NULL && at < n)
+        s->p = to + at;
+}
+
+void head_moved(struct head *h, const char *from, size_t n, const char *to) {
+    for (uint32_t i = 0; i < h->count; i++) {
+        move_str(&h->at[i].name, from, n, to);
+        move_str(&h->at[i].value, from, n, to);
+    }
+    move_str(&h->method_text, from, n, to);
+    move_str(&h->target, from, n, to);
+    move_str(&h->reason, from, n, to);
+}
+
 struct field *head_add(struct head *h, enum field_id id, struct str name, struct str value) {
     if (UNLIKELY(h->count == h->cap))
         head_grow(h);
@@ -269,6 +285,13 @@ void head_drop_field(struct head *h, struct field *f) {
     f->dropped = true;
     if (f->id != FIELD_UNKNOWN && find_from(h, 0, f->id) == NULL)
         mark_gone(h, f->id);
+}
+
+void head_clear(struct head *h) {
+    h->count = 0;
+    h->seen[0] = h->seen[1] = 0;
+    h->status = 0;
+    h->reason = STR_NONE;
 }
 
 void head_set(struct head *h, enum field_id id, struct str value) {

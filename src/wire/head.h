@@ -122,6 +122,8 @@ struct head {
 };
 
 void head_init(struct head *h, struct arena *arena); // no allocation before the first field
+// The n bytes at `from` were copied to `to`: strings that lay in them lie there now.
+void head_moved(struct head *h, const char *from, size_t n, const char *to);
 
 enum field_id field_id_of(struct str name); // ASCII case folded; a perfect hash or switch on length, about 5 ns
 struct str field_name(enum field_id id);
@@ -149,6 +151,7 @@ void head_drop(struct head *h, enum field_id id); // all lines of that name
 void head_drop_name(struct head *h, struct str name);
 void head_drop_field(struct head *h, struct field *f);
 void head_set(struct head *h, enum field_id id, struct str value); // replaces all lines by one
+void head_clear(struct head *h); // no fields, no status, no reason
 
 static inline struct field *head_end(const struct head *h) { return h->count != 0 ? h->at + h->count : h->at; }
 #define head_each(f, h)                                                                                                \

@@ -259,3 +259,24 @@ TEST(tokens) {
     EXPECT_INT(tokens, 15 + 10 + 52);
     EXPECT(!is_token(STR("a b")) && !is_token(STR("a:")) && !is_token(STR("\xc3\xa9")) && !is_token(STR("a\0")));
 }
+
+TEST(a_moved_head_lies_in_the_copy) {
+    struct arena a;
+    arena_init(&a, NULL);
+    char from[] = "GET /t Host: a.test ", to[sizeof from];
+    memcpy(to, from, sizeof from);
+    struct head h;
+    head_init(&h, &a);
+    h.method_text = str_n(from, 3);
+    h.target = str_n(from + 4, 2);
+    h.reason = STR("elsewhere");
+    const char *elsewhere = h.reason.p;
+    head_add(&h, FIELD_HOST, str_n(from + 7, 4), str_n(from + 13, 6));
+    head_add(&h, FIELD_SERVER, STR("Server"), STR_NONE);
+    head_moved(&h, from, sizeof from, to);
+    EXPECT(h.method_text.p == to && h.target.p == to + 4 && h.reason.p == elsewhere);
+    EXPECT(h.at[0].name.p == to + 7 && h.at[0].value.p == to + 13);
+    EXPECT_STR(h.at[1].name, STR("Server"));
+    EXPECT(h.at[1].value.p == NULL);
+    arena_done(&a);
+}

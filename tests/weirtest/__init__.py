@@ -8,20 +8,23 @@ $NGINX (/usr/sbin/nginx).
     backend.py   scripted back ends over TCP and Unix sockets   server.py   starts, watches and stops weir or nginx
     conf.py      fragments of configurations made whole         table.py    the same bytes to nginx and weir, compared
     ports.py     ports that no other test process has           observe.py  what is compared, and the allowed differences
+    both.py      what both servers say: -t, error log
     proc.py      process trees, memory, descriptors             guide.py    the guide's files, ports and paths mapped
     certs.py     certificates and TLS contexts
 """
 from . import certs, proc
 from .backend import (Backend, Close, Drip, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,
                       response)
+from .both import checks_of_both, errors_of_both
 from .client import Client, Response, exchange, get, parse_responses, post, request
 from .conf import complete
 from .guide import guide
 from .server import NGINX, WEIR, Server, is_nginx, run
 from .site import Site
-from .table import Table
+from .table import ANY, Table
 from .wait import until
 
-__all__ = ['Backend', 'Client', 'Close', 'Drip', 'NGINX', 'Pause', 'ReadRequest', 'Reset', 'Response', 'Server',
-           'ShutdownWrite', 'Site', 'Table', 'UntilClosed', 'WEIR', 'Wait', 'certs', 'chunked', 'complete', 'exchange', 'get',
+__all__ = ['ANY', 'Backend', 'Client', 'Close', 'Drip', 'NGINX', 'Pause', 'ReadRequest', 'Reset', 'Response', 'Server',
+           'ShutdownWrite', 'Site', 'Table', 'UntilClosed', 'WEIR', 'Wait', 'certs',
+           'checks_of_both', 'chunked', 'complete', 'errors_of_both', 'exchange', 'get',
            'guide', 'is_nginx', 'parse_responses', 'post', 'proc', 'request', 'response', 'run', 'until']

@@ -11,12 +11,14 @@ Allowed differences, all of them:
                             1.29.7): a line "Connection: close" is left out unless the table says connection=True
     bytes in the log        $bytes_sent and $body_bytes_sent that equal what the client received are written @received@,
                             and so is $sent_http_content_length
+    gzip                    bodies with Content-Encoding: gzip are compared decoded: compressors differ
     reason phrases          where nginx 1.22 has none for a status of its own, any will do
 
 ETag, Last-Modified, the order of fields and their spelling are compared as they are.
 """
 import hashlib
 import re
+import zlib
 
 _DATE = re.compile(r'(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} '
                    r'\d\d:\d\d:\d\d GMT\Z')
@@ -62,13 +64,31 @@ def _page_length(r, server):
                f'</h1></center>\r\n<hr><center>{server}</center>\r\n</body>\r\n</html>\r\n')
 
 
+def _decoded(r):
+    """What a gzip body holds, or None when it is none or broken."""
+    if [v.lower() for v in r.all('Content-Encoding')] != ['gzip'] or not r.body:
+        return None
+    try:
+        plain, left = b'', r.body
+        while left:
+            z = zlib.decompressobj(31)
+            plain += z.decompress(left) + z.flush()
+            if not z.eof:
+                return None
+            left = z.unused_data
+        return plain
+    except zlib.error:
+        return None
+
+
 def response_lines(r, mask):
     lines = []
     for one in r.interim:
         lines.append(f'{one.version} {one.status} {one.reason}')
         lines += [f'{n}: {mask(v)}' for n, v in one.headers]
     lines.append(f'{r.version} {r.status} {r.reason}')
-    body, saved = r.body, 0
+    plain = _decoded(r)
+    body, saved = r.body if plain is None else plain, 0
     page = _PAGE.search(body) if r.status >= 300 else None
     server = (r.all('Server') or [''])[0]
     if page:
@@ -85,6 +105,8 @@ def response_lines(r, mask):
             value = f'{int(value) - saved} without @server@'
         lines.append(f'{name}: {mask(value)}')
     lines.append(f'({r.framing}{"" if r.complete else ", cut short"})')
+    if plain is not None:
+        lines.append('(gzip)')
     lines += show(mask(body))
     lines += [f'trailer {n}: {v}' for n, v in r.trailers]
     return lines

@@ -1,212 +1,258 @@
-// The upstream block: servers and what is said of them, and how many idle connections are kept.
-#include "io/names.h"
-#include "upstream/state.h"
+// The upstream block and its servers. What else may stand in the block has files of its own beside this one.
+#include "feature/balance/balance.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+// --- what the block's other directives use -------------------------------------------------------------------------------------
+
+bool upstream_balancer(struct conf_cx *cx, const struct conf_node *node, const struct balancer *b, void *settings) {
+    struct group *g = upstream_of(cx);
+    if (g->balancer != &balancer_round_robin)
+        conf_warn(cx, node, "load balancing method redefined");
+    g->balancer = b;
+    g->balance = settings;
+    return true;
+}
+
+bool upstream_bad_parameter(struct conf_cx *cx, const struct conf_node *node, struct str arg) {
+    return conf_err(cx, node, "invalid parameter \"" STR_FMT "\"", STR_ARG(arg));
+}
+
+struct str upstream_value(struct str arg, struct str name) {
+    if (arg.n <= name.n || arg.p[name.n] != '=' || !str_starts(arg, name))
+        return STR_NONE;
+    return str_from(arg, name.n + 1);
+}
 
 // --- server ------------------------------------------------------------------------------------------------------------------------
 
-struct server_words {
-    struct peer peer; // all but its address
-    struct names found;
-};
-
-struct reading {
-    struct conf_cx *cx;
-    struct group *group;
-    struct server_words *servers;
-    size_t count, cap;
-    bool keepalive_seen;
+// While a block is read: the servers so far. In the scope's struct of the feature.
+struct servers {
+    struct groups *groups; // first, as struct upstream_conf has it
+    struct group_server *at;
+    unsigned count, cap;
+    bool from_state;
 };
 
 static bool parse_number(struct conf_cx *cx, const struct conf_node *node, struct str arg, struct str value, unsigned least,
                          unsigned *out) {
     uint64_t n;
     if (!str_u64(value, INT_MAX, &n) || n < least)
-        return conf_err(cx, node, "invalid parameter \"" STR_FMT "\"", STR_ARG(arg));
+        return upstream_bad_parameter(cx, node, arg);
     *out = (unsigned)n;
     return true;
 }
 
-static bool is_not_yet(struct str arg) {
-    static const char *const later[] = {"resolve", "route=", "service=", "slow_start=", "drain", "state="};
-    for (size_t i = 0; i < ARRAY_LEN(later); i++) {
-        struct str word = str_c(later[i]);
-        if (str_eq(arg, word) || (word.p[word.n - 1] == '=' && str_starts(arg, word)))
-            return true;
-    }
-    return false;
-}
-
-static bool parse_parameter(struct conf_cx *cx, const struct conf_node *node, struct str arg, struct peer *p) {
-    ssize_t eq = str_chr(arg, '=');
-    struct str name = eq < 0 ? arg : str_head(arg, (size_t)eq), value = eq < 0 ? STR("") : str_from(arg, (size_t)eq + 1);
+static bool parse_seconds(struct conf_cx *cx, const struct conf_node *node, struct str arg, struct str value, uint64_t *ms) {
     int64_t seconds;
-    if (eq >= 0 && str_eq(name, STR("weight")))
+    if (!conf_parse_sec(value, &seconds))
+        return upstream_bad_parameter(cx, node, arg);
+    *ms = (uint64_t)seconds * 1000;
+    return true;
+}
+
+static bool parse_flag(struct conf_cx *cx, const struct conf_node *node, struct str arg, struct group_server *s, bool *resolve) {
+    const struct balancer *b = upstream_of(cx)->balancer;
+    unsigned flag = 0;
+    if (str_eq(arg, STR("backup")))
+        flag = PEER_BACKUP;
+    else if (str_eq(arg, STR("down")))
+        flag = PEER_DOWN;
+    else if (str_eq(arg, STR("drain")))
+        flag = PEER_DRAIN;
+    else if (str_eq(arg, STR("resolve")))
+        *resolve = true;
+    else
+        return upstream_bad_parameter(cx, node, arg);
+    if ((b->lacks & flag) != 0)
+        return conf_err(cx, node, "balancing method does not support parameter \"" STR_FMT "\"", STR_ARG(arg));
+    s->peer.flags |= flag;
+    return true;
+}
+
+static bool parse_parameter(struct conf_cx *cx, const struct conf_node *node, struct str arg, struct group_server *s,
+                            bool *resolve) {
+    ssize_t eq = str_chr(arg, '=');
+    if (eq < 0)
+        return parse_flag(cx, node, arg, s, resolve);
+    struct str name = str_head(arg, (size_t)eq), value = str_from(arg, (size_t)eq + 1);
+    struct peer *p = &s->peer;
+    if (str_eq(name, STR("weight")))
         return parse_number(cx, node, arg, value, 1, &p->weight);
-    if (eq >= 0 && str_eq(name, STR("max_fails")))
+    if (str_eq(name, STR("max_fails")))
         return parse_number(cx, node, arg, value, 0, &p->max_fails);
-    if (eq >= 0 && str_eq(name, STR("max_conns")))
+    if (str_eq(name, STR("max_conns")))
         return parse_number(cx, node, arg, value, 0, &p->max_conns);
-    if (eq >= 0 && str_eq(name, STR("fail_timeout")) && conf_parse_sec(value, &seconds)) {
-        p->fail_timeout_ms = (uint64_t)seconds * 1000;
+    if (str_eq(name, STR("fail_timeout")))
+        return parse_seconds(cx, node, arg, value, &p->fail_timeout_ms);
+    if (str_eq(name, STR("slow_start"))) {
+        if (upstream_of(cx)->balancer->no_slow_start)
+            return conf_err(cx, node, "balancing method does not support parameter \"" STR_FMT "\"", STR_ARG(arg));
+        return parse_seconds(cx, node, arg, value, &p->slow_start_ms);
+    }
+    if (str_eq(name, STR("route")) && value.n != 0) {
+        p->route = value;
         return true;
     }
-    if (str_eq(arg, STR("backup")) || str_eq(arg, STR("down"))) {
-        p->flags |= str_eq(arg, STR("down")) ? PEER_DOWN : PEER_BACKUP;
+    if (str_eq(name, STR("service")) && value.n != 0) {
+        s->service = value;
         return true;
     }
-    if (is_not_yet(arg))
-        return conf_err_hint(cx, node, STR("weir does not have this parameter of \"server\" yet"),
-                             "invalid parameter \"" STR_FMT "\"", STR_ARG(arg));
-    return conf_err(cx, node, "invalid parameter \"" STR_FMT "\"", STR_ARG(arg));
+    return upstream_bad_parameter(cx, node, arg);
 }
 
-static bool right_args(struct conf_cx *cx, const struct conf_node *node, unsigned least, unsigned most) {
-    unsigned n = node->nargs - 1;
-    if (n >= least && n <= most)
-        return true;
-    return conf_err(cx, node, "invalid number of arguments in \"" STR_FMT "\" directive", STR_ARG(node->args[0]));
+static void add_server(struct conf_cx *cx, struct servers *ss, const struct group_server *s) {
+    if (ss->count == ss->cap) {
+        unsigned cap = ss->cap ? ss->cap * 2 : 8;
+        struct group_server *more = arena_array(cx->arena, struct group_server, cap);
+        if (ss->count != 0)
+            memcpy(more, ss->at, ss->count * sizeof(*more));
+        ss->at = more;
+        ss->cap = cap;
+    }
+    ss->at[ss->count++] = *s;
 }
 
-static bool read_server(struct reading *rd, const struct conf_node *node) {
-    struct conf_cx *cx = rd->cx;
-    struct server_words s = {.peer = {.weight = 1, .max_fails = 1, .fail_timeout_ms = 10000, .server = {0}}};
-    if (!right_args(cx, node, 1, UINT_MAX))
-        return false;
-    struct str address = s.peer.server = node->args[1];
+static bool read_server(struct conf_cx *cx, struct servers *ss, const struct conf_node *node) {
+    struct group_server s = {.peer = {.server = node->args[1]}};
+    bool resolve = false, ok = true;
+    peer_defaults(&s.peer);
     for (unsigned i = 2; i < node->nargs; i++)
-        if (!parse_parameter(cx, node, node->args[i], &s.peer))
-            return false;
-    const char *why;
-    if (!names_resolve(cx->arena, address, 80, &s.found, &why)) {
-        if (why != NULL)
-            return conf_err(cx, node, "%s in upstream \"" STR_FMT "\"", why, STR_ARG(address));
-        return conf_err(cx, node, "host not found in upstream \"" STR_FMT "\"", STR_ARG(address));
-    }
-    if (rd->count == rd->cap) {
-        size_t cap = rd->cap ? rd->cap * 2 : 8;
-        struct server_words *more = arena_array(cx->arena, struct server_words, cap);
-        if (rd->count != 0)
-            memcpy(more, rd->servers, rd->count * sizeof(*more));
-        rd->servers = more;
-        rd->cap = cap;
-    }
-    rd->servers[rd->count++] = s;
+        ok = parse_parameter(cx, node, node->args[i], &s, &resolve) && ok;
+    if (!ok)
+        return false;
+    if (s.service.n != 0 && !resolve)
+        return conf_err(cx, node, "service upstream \"" STR_FMT "\" requires \"resolve\" parameter", STR_ARG(node->args[1]));
+    if (!names_server(cx, node, node->args[1], 80, resolve, &s))
+        return false;
+    add_server(cx, ss, &s);
     return true;
 }
 
-// --- keepalive and the rest ----------------------------------------------------------------------------------------------------------
-
-static bool read_keepalive(struct reading *rd, const struct conf_node *node) {
-    int64_t n;
-    if (!right_args(rd->cx, node, 1, 2))
-        return false;
-    if (rd->keepalive_seen)
-        return conf_err(rd->cx, node, "\"keepalive\" directive is duplicate");
-    rd->keepalive_seen = true;
-    if (!conf_parse_num(node->args[1], &n) || n > INT_MAX)
-        return conf_err(rd->cx, node, "invalid value \"" STR_FMT "\" in \"keepalive\" directive", STR_ARG(node->args[1]));
-    rd->group->keepalive = (unsigned)n;
-    if (node->nargs == 3 && !str_eq(node->args[2], STR("local")))
-        return conf_err(rd->cx, node, "invalid parameter \"" STR_FMT "\"", STR_ARG(node->args[2]));
-    return true;
+static bool set_server(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    struct servers *ss = conf;
+    if (ss->from_state)
+        return conf_err(cx, node, "\"server\" directive cannot be used together with \"state\"");
+    return read_server(cx, ss, node);
 }
 
-static bool read_keepalive_requests(struct reading *rd, const struct conf_node *node) {
-    if (!right_args(rd->cx, node, 1, 1))
-        return false;
-    return conf_parse_num(node->args[1], &rd->group->keepalive_requests) || conf_err(rd->cx, node, "\"keepalive_requests\" directive invalid number");
+// --- state -------------------------------------------------------------------------------------------------------------------------
+
+static int state_read(void *arg, struct str path, struct arena *arena, struct str *text) {
+    int fd = open(arena_dup(arena, path).p, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    struct sbuf b;
+    sbuf_init_arena(&b, arena, 4096, 16 << 20);
+    ssize_t n = 1;
+    while (n > 0) {
+        char *to = sbuf_room(&b, 4096);
+        n = to == NULL ? 0 : read(fd, to, 4096);
+        b.n += n > 0 ? (size_t)n : 0;
+    }
+    int err = n < 0 ? errno : 0;
+    close(fd);
+    *text = sbuf_view(&b);
+    return err;
 }
 
-static bool read_time(struct reading *rd, const struct conf_node *node, uint64_t *ms) {
-    if (!right_args(rd->cx, node, 1, 1))
-        return false;
-    return conf_parse_msec(node->args[1], ms) ||
-           conf_err(rd->cx, node, "\"" STR_FMT "\" directive invalid value", STR_ARG(node->args[0]));
+static int state_glob(void *arg, struct str pattern, struct arena *arena, struct str **paths, size_t *count) {
+    *count = 0;
+    return 0;
 }
 
-static bool read_node(struct reading *rd, const struct conf_node *node) {
-    struct str name = node->args[0];
-    static const char *const later[] = {"ip_hash", "hash", "random", "least_conn", "least_time", "queue", "sticky", "state",
-                                        "ntlm", "resolver", "resolver_timeout", "sticky_cookie_insert"};
-    if (node->block)
-        return conf_err(rd->cx, node, "unknown directive \"" STR_FMT "\"", STR_ARG(name));
-    if (str_eq(name, STR("server")))
-        return read_server(rd, node);
-    if (str_eq(name, STR("keepalive")))
-        return read_keepalive(rd, node);
-    if (str_eq(name, STR("keepalive_requests")))
-        return read_keepalive_requests(rd, node);
-    if (str_eq(name, STR("keepalive_time")))
-        return read_time(rd, node, &rd->group->keepalive_time_ms);
-    if (str_eq(name, STR("keepalive_timeout")))
-        return read_time(rd, node, &rd->group->keepalive_timeout_ms);
-    if (str_eq(name, STR("zone"))) // state is always shared by all threads
-        return right_args(rd->cx, node, 1, 2);
-    for (size_t i = 0; i < ARRAY_LEN(later); i++)
-        if (str_eq(name, str_c(later[i])))
-            return conf_err_hint(rd->cx, node, STR("weir balances round robin only, as yet"), "unknown directive \"" STR_FMT "\"",
-                                 STR_ARG(name));
-    return conf_err(rd->cx, node, "unknown directive \"" STR_FMT "\"", STR_ARG(name));
+// A file that holds `server` directives; none is there before the first change.
+static bool set_state(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    struct servers *ss = conf;
+    struct str path = conf_full_path(cx, node->args[1], false);
+    if (ss->count != 0)
+        return conf_err(cx, node, "\"state\" directive cannot be used together with \"server\"");
+    ss->from_state = true;
+    upstream_of(cx)->state_path = path;
+    if (access(path.p, F_OK) != 0 && errno == ENOENT)
+        return true;
+    struct conf_source source = {.read = state_read, .glob = state_glob};
+    struct conf_tree tree;
+    if (!conf_parse(&tree, path, STR_NONE, &source, cx->arena, &cx->conf->errors))
+        return false;
+    bool ok = true;
+    for (const struct conf_node *n = tree.children; n != NULL; n = n->next) {
+        if (!str_eq(n->args[0], STR("server")) || n->nargs < 2 || n->block)
+            ok = conf_err(cx, n, "unknown directive \"" STR_FMT "\" in a state file", STR_ARG(n->args[0]));
+        else
+            ok = read_server(cx, ss, n) && ok;
+    }
+    return ok;
 }
 
 // --- the block ---------------------------------------------------------------------------------------------------------------------------
 
-// A name with several addresses is that many peers.
-static bool make_peers(struct reading *rd, const struct conf_node *node) {
-    struct arena *a = rd->cx->arena;
-    struct group *g = rd->group;
-    size_t total = 0, primaries = 0;
-    for (size_t i = 0; i < rd->count; i++) {
-        total += rd->servers[i].found.count;
-        primaries += (rd->servers[i].peer.flags & PEER_BACKUP) == 0;
-    }
-    if (total == 0)
-        return conf_err(rd->cx, node, "no servers are inside upstream");
-    if (primaries == 0)
-        return conf_err_hint(rd->cx, node, STR("all of them are backup"), "no servers in upstream \"" STR_FMT "\"",
-                             STR_ARG(rd->group->name));
-    if (total > GROUP_PEERS_MAX)
-        return conf_err(rd->cx, node, "%zu servers inside upstream, at most %d are possible", total, GROUP_PEERS_MAX);
-    g->peers = arena_array(a, struct peer, total);
-    for (size_t i = 0; i < rd->count; i++) {
-        for (size_t k = 0; k < rd->servers[i].found.count; k++) {
-            struct peer *p = &g->peers[g->npeers++];
-            *p = rd->servers[i].peer;
-            p->addr = rd->servers[i].found.at[k];
-            p->name = peer_address_text(a, &p->addr);
-        }
-    }
+static bool set_zone(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    uint64_t size; // memory is taken as it is needed
+    if (node->args[1].n == 0)
+        return conf_err(cx, node, "invalid zone name \"" STR_FMT "\"", STR_ARG(node->args[1]));
+    if (node->nargs == 3 && !conf_parse_size(node->args[2], &size))
+        return conf_err(cx, node, "invalid zone size \"" STR_FMT "\"", STR_ARG(node->args[2]));
+    if (node->nargs == 3 && size < 8 * 4096)
+        return conf_err(cx, node, "zone \"" STR_FMT "\" is too small", STR_ARG(node->args[1]));
+    upstream_of(cx)->zone_name = node->args[1];
     return true;
 }
 
-static bool set_upstream(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+static bool open_upstream(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node,
+                          struct scope *inner) {
     struct groups *gs = groups_of(cx->conf, true);
     struct group *g = arena_new(cx->arena, struct group);
+    *(struct servers *)conf = (struct servers){.groups = gs};
     group_defaults(g);
-    g->implicit = false;
     g->name = node->args[1];
     g->node = node;
+    inner->data = g;
     if (map_get(&gs->by_name, g->name) != NULL)
         return conf_err(cx, node, "duplicate upstream \"" STR_FMT "\"", STR_ARG(g->name));
-    struct reading rd = {.cx = cx, .group = g};
-    bool ok = true;
-    for (const struct conf_node *n = node->children; n != NULL; n = n->next)
-        ok = read_node(&rd, n) && ok;
-    if (!ok || !make_peers(&rd, node))
-        return false;
-    group_ready(cx, g);
     map_put(&gs->by_name, g->name, g);
     return true;
 }
 
+static bool finish(struct conf_cx *cx, struct scope *s, void *conf) {
+    struct servers *ss = conf;
+    struct group *g = s->data;
+    if (s->place != IN_UPSTREAM)
+        return true;
+    unsigned primaries = 0;
+    for (unsigned i = 0; i < ss->count; i++)
+        primaries += (ss->at[i].peer.flags & PEER_BACKUP) == 0;
+    if (ss->count == 0 && !ss->from_state)
+        return conf_err(cx, s->node, "no servers are inside upstream");
+    if (primaries == 0 && !ss->from_state)
+        return conf_err_hint(cx, s->node, STR("all of them are backup"), "no servers in upstream \"" STR_FMT "\"",
+                             STR_ARG(g->name));
+    if (!names_peers(cx, s->node, g, ss->at, ss->count))
+        return false;
+    g->names = names_of(cx, s, g, ss->at, ss->count);
+    group_ready(cx, g);
+    return true;
+}
+
 static const struct conf_row rows[] = {
-    ROW_DATA("upstream", IN_HTTP, 1, 1, ROW_REPEAT, set_upstream,
-             "A group of servers that proxy_pass and other gateways name."),
+    ROW_BLOCK("upstream", IN_HTTP, 1, 1, IN_UPSTREAM, open_upstream,
+              "A group of servers that proxy_pass and other gateways name."),
+    ROW_FNS("server", IN_UPSTREAM, 1, 0xffff, ROW_REPEAT, set_server, NULL, "address [parameters]",
+            "A server of the group: weight=, max_fails=, fail_timeout=, max_conns=, slow_start=, route=, service=, backup, "
+            "down, drain, resolve."),
+    ROW_FNS("zone", IN_UPSTREAM, 1, 2, 0, set_zone, NULL, "name [size]",
+            "Names the group's state, which all threads share with or without it; no memory is set aside."),
+    ROW_FNS("state", IN_UPSTREAM, 1, 1, 0, set_state, NULL, "file",
+            "A file that holds the servers of the group instead of the configuration."),
 };
 
 struct feature feature_upstream = {
     .name = "upstream",
     .rows = rows,
     .nrows = ARRAY_LEN(rows),
-    .conf_size = sizeof(struct upstream_conf),
+    .conf_size = sizeof(struct servers),
+    .finish = finish,
+    .start = names_start,
+    .stop = names_stop,
 };

@@ -12,8 +12,8 @@ static bool is_get(const struct req *r) {
 // The directory itself is not there: no use to ask for the other files. file_err says why the file is not.
 static enum step no_directory(struct req *r, struct str path, int file_err) {
     struct str dir = arena_dup(&r->arena, str_head(path, (size_t)MAX(str_rchr(path, '/'), (ssize_t)0)));
-    struct file_info info;
-    int err = file_err == -ENOTDIR ? file_err : file_stat(dir.n != 0 ? dir.p : "/", &info);
+    struct found_file found;
+    int err = file_err == -ENOTDIR ? file_err : file_look(r, dir.n != 0 ? dir : STR("/"), &found);
     if (err == 0)
         return STEP_NEXT;
     if (err == -ENOENT || err == -ENOTDIR) {
@@ -46,14 +46,14 @@ static enum step find_index(struct req *r, const void *conf) {
             return answer_status(r, 404);
         struct str file[2] = {base, name}, uri[2] = {r->uri, name};
         path = arena_dup(&r->arena, arena_join(&r->arena, file, 2));
-        struct file_info info;
-        int err = memchr(path.p, '\0', path.n) != NULL ? -ENOENT : file_stat(path.p, &info);
-        if (err == 0 && (info.is_file || info.is_dir))
+        struct found_file found = {.call = "stat()"};
+        int err = memchr(path.p, '\0', path.n) != NULL ? -ENOENT : file_look(r, path, &found);
+        if (err == 0 && (found.info.is_file || found.info.is_dir))
             return answer_goto(r, arena_join(&r->arena, uri, 2), r->args);
-        if (err == -EACCES)
-            return answer_status(r, file_refused(r, path, err, "stat()"));
+        if (err == -EACCES || err == -ELOOP)
+            return answer_status(r, file_refused(r, path, err, found.call));
         if (err != 0 && err != -ENOENT && err != -ENOTDIR && err != -ENAMETOOLONG)
-            return answer_status(r, file_refused(r, path, err, "stat()"));
+            return answer_status(r, file_refused(r, path, err, found.call));
         if (!dir_checked && no_directory(r, path, err) == STEP_DONE)
             return STEP_DONE;
         dir_checked = true;

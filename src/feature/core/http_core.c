@@ -147,10 +147,6 @@ static const struct conf_row rows[] = {
     ROW_NOOP("read_ahead", ALL, 1, 1, "The kernel reads ahead by itself."),
     ROW_NOOP("output_buffers", ALL, 2, 2, "Files are sent without buffers."),
     ROW_NOOP("subrequest_output_buffer_size", ALL, 1, 1, "Subrequests need no buffer of a fixed size."),
-    ROW_NOOP("open_file_cache", ALL, 1, 2, "Opening a file is cheap, and always sees the newest one."),
-    ROW_NOOP("open_file_cache_errors", ALL, 1, 1, "There is no cache of open files."),
-    ROW_NOOP("open_file_cache_min_uses", ALL, 1, 1, "There is no cache of open files."),
-    ROW_NOOP("open_file_cache_valid", ALL, 1, 1, "There is no cache of open files."),
 };
 
 const struct conf_row *core_row(const char *name) {

@@ -126,13 +126,12 @@ static struct body *make_body(struct req *r, struct exchange *x) {
     struct body *b = x->protocol->body(x);
     if (b == NULL)
         return NULL;
-    bool flush = !buffered || is_stream_of_events(x);
+    b->flush = !buffered || is_stream_of_events(x); // what buffers it says the same
     if (buffered && !whole) {
         struct tape_limits lim;
         gateway_tape_limits(x->gw, r, &lim);
         b = tape_buffered(b, &lim, &r->arena);
     }
-    b->flush = flush;
     return b;
 }
 

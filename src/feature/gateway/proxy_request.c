@@ -3,11 +3,12 @@
 #include "wire/http1.h"
 
 // nginx's rules: without a URI part the client's own line is passed as it came, unless the URI was changed since; with one, it
-// replaces the location's prefix, and what follows is escaped again if it had been escaped.
+// replaces the location's prefix, and what follows is escaped again if it had been escaped. After `rewrite ... break` the URI
+// part does not count.
 static struct str map_uri(struct req *r, const struct proxy_target *t) {
     if (!t->has_uri && r->valid_unparsed_uri && r->unparsed_uri.n != 0)
         return r->unparsed_uri;
-    bool replace = t->has_uri && str_starts(r->uri, t->location);
+    bool replace = t->has_uri && !r->uri_goes_whole && str_starts(r->uri, t->location);
     struct str rest = replace ? str_from(r->uri, t->location.n) : r->uri;
     if (r->internal || str_chr(r->target.raw_path, '%') >= 0 || scan_ctl_sp(rest.p, rest.n) != rest.n)
         rest = uri_escape(rest, URI_ESCAPE_PATH, &r->arena);

@@ -13,6 +13,7 @@ static void no_body(struct req *r, unsigned status) {
     r->out_length = -1;
     head_drop(&r->out, FIELD_CONTENT_TYPE);
     head_drop(&r->out, FIELD_CONTENT_LENGTH);
+    head_drop(&r->out, FIELD_CONTENT_ENCODING);
     head_drop(&r->out, FIELD_ACCEPT_RANGES);
 }
 

@@ -12,7 +12,9 @@ static bool found(struct str *out, struct str value) {
 
 static bool get_status(struct eval *e, const struct var *v, struct str *out) {
     struct req *r = req_of(e);
-    unsigned status = r->outcome == OUTCOME_STATUS ? r->outcome_status : r->out.status;
+    unsigned status = r->error_status != 0            ? r->error_status
+                      : r->outcome == OUTCOME_STATUS ? r->outcome_status
+                                                     : r->out.status;
     // Before an answer is known nginx says 000; HTTP/0.9 has none and is logged as 009.
     if (r->in.version == 9 && status == 200)
         status = 9;
@@ -41,7 +43,7 @@ static bool special_field(struct req *r, struct str name, struct str *out) {
         return true;
     }
     if (str_eq(name, STR("location")) && r->location.n != 0) {
-        *out = r->location;
+        *out = answer_absolute(r, r->location);
         return true;
     }
     if (str_eq(name, STR("connection"))) {
