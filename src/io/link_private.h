@@ -20,6 +20,7 @@ struct link_ops {
     // Something to read is inside the link itself, whatever the kernel has (TLS). NULL: never.
     bool (*pending)(const struct link *l);
     bool (*local)(const struct link *l, struct addr_full *a);
+    uint64_t (*plain_in)(const struct link *l), (*plain_out)(const struct link *l); // NULL: bytes_in, bytes_out
     size_t (*memory)(const struct link *l); // besides what link.c counts; NULL: sizeof(struct link)
     void (*close)(struct link *l);          // ends it; the object is freed by link.c with free()
     bool tls;

@@ -52,6 +52,7 @@ struct tls_settings {
     size_t ncommands;
     size_t record;               // plain bytes in a record; 0: small ones first, large ones in bulk
     struct str stapling_file;    // DER of an OCSP response
+    bool watched;                // handshakes look now and then whether files have changed
     struct str id;               // sessions of one id are refused by any other
 };
 

@@ -1,13 +1,15 @@
 // The inside of a tls_config: its files' texts, and the building of a context from them. Private to io/.
 #pragma once
 #include "io/tls_private.h"
+#include <pthread.h>
 #include <sys/stat.h>
 
-enum { TLS_LOOPS = 512, TLS_CHUNK = 16 };
+enum { TLS_LOOPS = 512, TLS_CHUNK = 16, TLS_LOOK_MS = 1000 };
 
 // What one file said when it was read.
 struct tls_text {
-    struct str name;   // of the file; STR_NONE: a text of the configuration
+    struct str name;   // of the file, or "data:" and the text
+    bool is_data;
     char *p;           // NUL-terminated
     size_t n;
     dev_t dev;
@@ -27,8 +29,11 @@ struct tls_material {
 struct tls_config {
     unsigned refs;                 // atomic
     struct tls_settings settings;
+    pthread_mutex_t refreshing;    // held while files are read again
+    uint64_t complaint;            // under it: hash of the last one
     struct tls_material *material; // under `lock` of tls_load.c
     uint64_t version;              // atomic; changes with the material
+    uint64_t look_ms;              // atomic: when the files are looked at next, ms of the loops' clock
     struct tls_context *of_loops[TLS_LOOPS / TLS_CHUNK]; // atomic pointers; each place is its loop's own
 };
 

@@ -1,5 +1,6 @@
 // Contexts: what a tls_config becomes on each loop. OpenSSL 3.0 keeps algorithms, reference counts and caches in a library
 // context and locks around them; each loop has a library context of its own, so that the locks are never met by two.
+#include "io/inbox.h"
 #include "io/tls_config.h"
 #include <openssl/err.h>
 #include <openssl/provider.h>
@@ -81,7 +82,31 @@ static struct tls_context *place_of(struct tls_config *c, unsigned loop_id) {
     return &(*chunk)[loop_id % TLS_CHUNK];
 }
 
+// On a helper: what was found goes to the process's log, as no request is to blame.
+static void look_at_files(void *arg) {
+    struct tls_config *c = arg;
+    char text[1024];
+    struct sbuf why;
+    sbuf_init_fixed(&why, text, sizeof text);
+    if (tls_config_refresh(c, &why))
+        log_msg(LOG_NOTICE, 0, "certificates of \"" STR_FMT "\" have changed and are used from now on",
+                STR_ARG(c->settings.npairs != 0 ? c->settings.pairs[0].cert : STR("")));
+    else if (why.n != 0)
+        log_msg(LOG_ERR, 0, STR_FMT " (the certificates that were good before are used)", STR_ARG(sbuf_view(&why)));
+    tls_config_unref(c);
+}
+
+// Handshakes see to it that files are looked at now and then: a config that nobody uses costs nothing.
+static void look_now_and_then(struct tls_config *c) {
+    uint64_t now = loop_this->now, due = __atomic_load_n(&c->look_ms, __ATOMIC_RELAXED);
+    if (LIKELY(now < due) || !c->settings.watched)
+        return;
+    if (__atomic_compare_exchange_n(&c->look_ms, &due, now + TLS_LOOK_MS, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) && due != 0)
+        helper_post(look_at_files, tls_config_ref(c));
+}
+
 SSL_CTX *tls_context_of(struct tls_config *c) {
+    look_now_and_then(c);
     struct tls_context *place = place_of(c, loop_id(loop_this));
     if (place == NULL)
         return NULL;

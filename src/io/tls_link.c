@@ -4,7 +4,6 @@
 // Plain text counts as written when its records are in the kernel. Until then it stays in the writer's chain, and `owed`
 // says how much of the chain's front is sealed already: so nothing is lost when a link is closed, and nothing is written
 // twice.
-#include "io/file.h"
 #include "io/tls_private.h"
 #include <openssl/err.h>
 #include <stdlib.h>
@@ -280,6 +279,7 @@ static ssize_t tls_read(struct link *l, char *to, size_t n) {
             return err;
         }
         total += (size_t)r;
+        t->plain_in += (uint64_t)r;
         if (!tls_pending(l))
             break;
     }
@@ -320,7 +320,7 @@ static ssize_t gather(struct tls_loop *loop, const struct piece **p, size_t *off
         if (at->kind == PIECE_MEM) {
             memcpy(loop->scratch + n, at->p + *off, k);
         } else {
-            ssize_t r;
+            ssize_t r; // whoever gave the file has seen to it that it is in memory (file_warm)
             do
                 r = pread(at->file->fd, loop->scratch + n, k, at->off + (off_t)*off);
             while (r < 0 && errno == EINTR);
@@ -400,24 +400,11 @@ static ssize_t tls_write(struct link *l, struct chain *from, bool more) {
             return total > 0 ? (ssize_t)total : err;
         chain_drop(from, t->owed);
         total += t->owed;
+        t->plain_out += t->owed;
         t->owed = 0;
         if (chain_empty(from) || total >= WRITE_MAX)
             return (ssize_t)total;
     }
-}
-
-int link_load(struct link *l, struct chain *from) {
-    struct piece *p = from->head;
-    if (l->tls == NULL || p == NULL || p->kind != PIECE_FILE || l->tls->owed != 0)
-        return 0;
-    struct chain read;
-    chain_init(&read, from->pool);
-    ssize_t n = file_read(p->file, p->off, MIN(p->n, (size_t)OUT_MAX), &read);
-    if (n > 0) {
-        chain_drop(from, (size_t)n);
-        chain_prepend(from, &read);
-    }
-    return n > 0 ? 0 : n < 0 ? (int)n : -EIO;
 }
 
 // --- ends ------------------------------------------------------------------------------------------------------------------
@@ -456,6 +443,9 @@ static size_t tls_memory(const struct link *l) {
     return lower + sizeof *t + (t->in != NULL ? t->in->size : 0) + chain_held(&t->out);
 }
 
+static uint64_t tls_plain_in(const struct link *l) { return l->tls->plain_in; }
+static uint64_t tls_plain_out(const struct link *l) { return l->tls->plain_out; }
+
 static void tls_close(struct link *l) {
     struct tls *t = tls_of(l);
     say_goodbye(l, t);
@@ -477,6 +467,8 @@ const struct link_ops link_tls_ops = {
     .alive = tls_alive,
     .pending = tls_pending,
     .local = tls_local,
+    .plain_in = tls_plain_in,
+    .plain_out = tls_plain_out,
     .memory = tls_memory,
     .close = tls_close,
     .tls = true,

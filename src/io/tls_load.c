@@ -1,5 +1,6 @@
 // The texts that contexts are made of: read once when the configuration is loaded, while files may be read that the worker
 // may not, and again when a file of a certificate changes. Keys are kept decrypted, in memory that is wiped.
+#include "base/hash.h"
 #include "io/tls_config.h"
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -45,7 +46,7 @@ static void note_identity(struct tls_text *t, const struct stat *st) {
 
 static bool has_changed(const struct tls_text *t) {
     struct stat st;
-    if (t->name.p == NULL || stat(t->name.p, &st) != 0)
+    if (t->name.p == NULL || t->is_data || stat(t->name.p, &st) != 0)
         return false;
     return st.st_dev != t->dev || st.st_ino != t->ino || st.st_size != t->size ||
            memcmp(&st.st_mtim, &t->mtime, sizeof t->mtime) != 0 || memcmp(&st.st_ctim, &t->ctime, sizeof t->ctime) != 0;
@@ -75,6 +76,8 @@ static BIO *open_file(struct str name, struct stat *st) {
 // False: OpenSSL's queue says why; the call that failed is BIO_new_file().
 static bool read_text(struct tls_text *t, struct str name) {
     if (is_data(name)) {
+        t->name = name;
+        t->is_data = true;
         t->n = name.n - 5;
         t->p = str_xdup(str_from(name, 5));
         return true;
@@ -216,6 +219,7 @@ struct tls_config *tls_config_new(const struct tls_settings *s, struct sbuf *why
     }
     SSL_CTX_free(tried);
     struct tls_config *c = xcalloc(1, sizeof *c);
+    pthread_mutex_init(&c->refreshing, NULL);
     c->refs = 1;
     c->settings = *s;
     c->material = m;
@@ -233,6 +237,7 @@ void tls_config_unref(struct tls_config *c) {
         return;
     tls_contexts_free(c);
     tls_material_unref(c->material);
+    pthread_mutex_destroy(&c->refreshing);
     free(c);
 }
 
@@ -246,7 +251,15 @@ static bool any_changed(const struct tls_material *m) {
     return has_changed(&m->client_ca) || has_changed(&m->trusted_ca) || has_changed(&m->crl) || has_changed(&m->stapling);
 }
 
-bool tls_config_refresh(struct tls_config *c, struct sbuf *why) {
+// The same trouble at the next look is not told again.
+static void complain_once(struct tls_config *c, struct sbuf *why) {
+    uint64_t now = hash_bytes(why->p, why->n, 1);
+    if (c->complaint == now)
+        why->n = 0;
+    c->complaint = now;
+}
+
+static bool refresh(struct tls_config *c, struct sbuf *why) {
     struct tls_material *old = tls_material_of(c), *m = NULL;
     bool changed = any_changed(old);
     tls_material_unref(old);
@@ -257,9 +270,11 @@ bool tls_config_refresh(struct tls_config *c, struct sbuf *why) {
     SSL_CTX *tried = m != NULL ? tls_build(&c->settings, m, NULL, why) : NULL;
     if (tried == NULL) {
         tls_material_unref(m);
+        complain_once(c, why);
         return false;
     }
     SSL_CTX_free(tried);
+    c->complaint = 0;
     pthread_mutex_lock(&material_lock);
     old = c->material;
     c->material = m;
@@ -267,6 +282,13 @@ bool tls_config_refresh(struct tls_config *c, struct sbuf *why) {
     __atomic_add_fetch(&c->version, 1, __ATOMIC_RELEASE);
     tls_material_unref(old);
     return true;
+}
+
+bool tls_config_refresh(struct tls_config *c, struct sbuf *why) {
+    pthread_mutex_lock(&c->refreshing);
+    bool changed = refresh(c, why);
+    pthread_mutex_unlock(&c->refreshing);
+    return changed;
 }
 
 // --- what a text holds -----------------------------------------------------------------------------------------------------
@@ -289,7 +311,7 @@ static bool at_end_of_pem(void) {
 }
 
 static bool use_chain(SSL_CTX *ctx, const struct tls_text *cert, OSSL_LIB_CTX *lib, struct sbuf *why) {
-    const char *name = cert->name.p != NULL ? cert->name.p : "data:...";
+    const char *name = cert->name.p;
     BIO *b = text_bio(cert);
     X509 *x = b != NULL ? read_cert(b, lib, true) : NULL;
     bool ok = x != NULL;
@@ -315,7 +337,7 @@ bool tls_use_pair(SSL_CTX *ctx, const struct tls_text *cert, const struct tls_te
         return false;
     const unsigned char *der = (const unsigned char *)key->p;
     EVP_PKEY *k = d2i_AutoPrivateKey_ex(NULL, &der, (long)key->n, lib, NULL);
-    const char *name = key->name.p != NULL ? key->name.p : "data:...";
+    const char *name = key->name.p;
     bool ok = k != NULL && SSL_CTX_use_PrivateKey(ctx, k) == 1;
     if (!ok)
         say(why, "SSL_CTX_use_PrivateKey(\"%s\") failed", name);
@@ -324,7 +346,7 @@ bool tls_use_pair(SSL_CTX *ctx, const struct tls_text *cert, const struct tls_te
 }
 
 bool tls_trust(SSL_CTX *ctx, const struct tls_text *t, bool tell_clients, OSSL_LIB_CTX *lib, struct sbuf *why) {
-    const char *name = t->name.p != NULL ? t->name.p : "data:...";
+    const char *name = t->name.p;
     X509_STORE *store = SSL_CTX_get_cert_store(ctx);
     BIO *b = text_bio(t);
     STACK_OF(X509_INFO) *all = b != NULL ? PEM_X509_INFO_read_bio_ex(b, NULL, NULL, NULL, lib, NULL) : NULL;
@@ -373,6 +395,15 @@ bool tls_revoke(SSL_CTX *ctx, const struct tls_text *t, OSSL_LIB_CTX *lib, struc
 
 bool tls_use_dhparam(SSL_CTX *ctx, const struct tls_text *t, OSSL_LIB_CTX *lib, struct sbuf *why) {
     BIO *b = text_bio(t);
+    char *name = NULL;
+    unsigned char *data = NULL;
+    long n;
+    // Looked for first, for the sake of a better message.
+    bool found = b != NULL && PEM_bytes_read_bio(&data, &n, &name, PEM_STRING_DHPARAMS, b, NULL, NULL) == 1;
+    OPENSSL_free(data);
+    OPENSSL_free(name);
+    BIO_free(b);
+    b = found ? text_bio(t) : NULL;
     EVP_PKEY *dh = b != NULL ? PEM_read_bio_Parameters_ex(b, NULL, lib, NULL) : NULL;
     BIO_free(b);
     if (dh == NULL)

@@ -14,6 +14,7 @@ struct tls {
     uint32_t in_at, in_end;
     struct chain out;        // cipher text to be sent
     size_t owed;             // bytes of plain text that `out` stands for
+    uint64_t plain_in, plain_out;
     size_t burst;            // bytes of plain text since the last pause
     uint64_t last_ms;        // of the last record
     uint64_t tag;

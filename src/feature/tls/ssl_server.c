@@ -89,6 +89,7 @@ static bool make_config(struct conf_cx *cx, struct https *h, const struct ssl_co
     s.pairs = pairs;
     s.npairs = c->certs.count;
     s.id = id;
+    s.watched = true;
     struct sbuf why;
     sbuf_init_arena(&why, cx->arena, 256, 8192);
     h->config = tls_config_new(&s, &why);
