@@ -118,7 +118,7 @@ static struct var_value *value_of(struct eval *e, const struct var *v) {
 
 bool var_get(struct eval *e, const struct var *v, struct str *out) {
     *out = STR_NONE;
-    if ((v->flags & (VAR_CHEAP | VAR_CHANGEABLE)) == VAR_CHEAP)
+    if ((v->flags & (VAR_CHEAP | VAR_CHANGEABLE)) == VAR_CHEAP && LIKELY(!e->revived))
         return v->get(e, v, out);
     struct var_value *kept = value_of(e, v);
     switch (kept->state) {
@@ -155,6 +155,10 @@ void var_assign(struct eval *e, const struct var *v, struct str value) {
 
 void var_put(struct eval *e, const struct var *v, struct str value) {
     *value_of(e, v) = (struct var_value){value, VALUE_FOUND};
+}
+
+void var_put_absent(struct eval *e, const struct var *v) {
+    *value_of(e, v) = (struct var_value){STR_NONE, VALUE_NOT_FOUND};
 }
 
 void var_forget(struct eval *e, const struct var *v) {

@@ -18,6 +18,7 @@ enum {
     VAR_VOLATILE = 1,   // asked anew each time (nginx NOCACHEABLE)
     VAR_CHANGEABLE = 2, // set, map... may redefine it; of several maps the last wins, as in nginx
     VAR_CHEAP = 4,      // asking costs no more than looking it up: never kept
+    VAR_LIVE = 16,      // goes on changing until the log line of its request is written: times, counts of bytes
     VAR_WEAK = 8,       // of var_make: yields to any other definition, before or after (what `set` makes)
 };
 
@@ -79,10 +80,12 @@ struct eval {
     struct arena *arena;
     const struct vars *vars;
     struct var_value *values; // [vars->count], NULL until the first value is kept
+    bool revived;             // kept values stand for cheap getters too: what those read is gone
 };
 bool var_get(struct eval *e, const struct var *v, struct str *out);
 void var_assign(struct eval *e, const struct var *v, struct str value); // by its setter if it has one, else kept
 void var_put(struct eval *e, const struct var *v, struct str value); // keeps a value (set, captures)
+void var_put_absent(struct eval *e, const struct var *v); // keeps that it is not found
 void var_forget(struct eval *e, const struct var *v);
 
 // A template. Constant ones cost nothing; others are built in one pass into a bounded buffer.

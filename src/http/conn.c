@@ -187,6 +187,8 @@ void conn_free(struct conn *c) {
         return;
     CHECK_OBJ(c, CONN_MAGIC);
     struct http_loop *h = http_loop(loop_self());
+    if (c->owner_free != NULL)
+        c->owner_free(c->owner);
     if (c->idle)
         h->waiting--;
     h->active--;

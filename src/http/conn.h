@@ -20,6 +20,9 @@ struct conn {
     uint64_t start_ms;
     struct list all;       // in http_loop.conns
     void *codec_state;     // of HTTP/2; NULL for HTTP/1
+    // Of whoever has taken the connection over (a tunnel): called by conn_free first, for a loop that ends. May be NULL.
+    void (*owner_free)(void *owner);
+    void *owner;
     uint32_t snapshot;     // of the service, that conf is of
     bool idle;             // parked between requests
     bool secured;          // on a TLS port: the handshake is over, or the client speaks plainly

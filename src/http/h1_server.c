@@ -180,7 +180,7 @@ static bool finish_body(struct req *r) {
     return body_discard(r->body, DISCARD_MAX) == 0;
 }
 
-enum after { AFTER_NEXT, AFTER_CLOSE, AFTER_LINGER };
+enum after { AFTER_NEXT, AFTER_CLOSE, AFTER_LINGER, AFTER_TAKEN };
 
 static enum after end_request(struct req *r, int err) {
     const struct http_core *core = req_core(r);
@@ -211,6 +211,16 @@ static void no_head(struct conn *c, struct req *r, const struct reading *in, int
     (void)c;
 }
 
+static void unref_block(void *b) { block_unref(b); }
+
+// The connection is somebody else's now, with the request: its head must live as long as that.
+static enum after hand_over(struct req *r, struct block *head) {
+    log_set_context(NULL);
+    arena_cleanup(&r->arena, unref_block, head);
+    r->take_over(r);
+    return AFTER_TAKEN;
+}
+
 // One request on the connection.
 static enum after serve_one(struct conn *c, struct loop *l) {
     struct req *r = req_new(l, c, c->conf, c->vhosts->fallback, &h1_codec);
@@ -236,6 +246,8 @@ static enum after serve_one(struct conn *c, struct loop *l) {
         answer_status(r, status);
     }
     err = run_and_send(r);
+    if (run_taken_over(r, err))
+        return hand_over(r, in.block);
     after = end_request(r, err);
     if (after != AFTER_NEXT && (err == -ETIMEDOUT && req_core(r)->reset_timedout_connection))
         link_reset_on_free(c->link);
@@ -253,6 +265,8 @@ void h1_serve(struct conn *c) {
     struct loop *l = link_loop(c->link);
     for (;;) {
         enum after after = serve_one(c, l);
+        if (after == AFTER_TAKEN)
+            return;
         if (after == AFTER_LINGER) {
             struct link *link = c->link;
             c->link = NULL;
@@ -296,4 +310,4 @@ static int interim(struct req *r, unsigned status, const struct head *fields) {
     return n < 0 ? (int)n : 0;
 }
 
-const struct codec h1_codec = {"HTTP/1.1", interim, h1_send};
+const struct codec h1_codec = {"HTTP/1.1", interim, h1_send, true};

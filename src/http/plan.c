@@ -1,8 +1,7 @@
 // Plans are filled while a configuration is linked and never change afterwards.
 #include "http/plan.h"
 
-void plan_add(struct conf_cx *cx, struct scope *s, enum stage stage, int order, hook_fn *fn, const void *conf,
-              const char *name) {
+static void add(struct conf_cx *cx, struct scope *s, enum stage stage, const struct hook *h) {
     if (s->plan == NULL)
         s->plan = arena_new(cx->arena, struct plan);
     struct plan *p = s->plan;
@@ -16,7 +15,18 @@ void plan_add(struct conf_cx *cx, struct scope *s, enum stage stage, int order, 
     }
     struct hook *at = p->stage[stage].at;
     unsigned i = p->stage[stage].count++;
-    for (; i > 0 && at[i - 1].order > order; i--)
+    for (; i > 0 && at[i - 1].order > h->order; i--)
         at[i] = at[i - 1];
-    at[i] = (struct hook){.fn = fn, .conf = conf, .name = name, .order = order};
+    at[i] = *h;
+}
+
+void plan_add(struct conf_cx *cx, struct scope *s, enum stage stage, int order, hook_fn *fn, const void *conf,
+              const char *name) {
+    add(cx, s, stage, &(struct hook){.fn = fn, .conf = conf, .name = name, .order = order});
+}
+
+void plan_add_log(struct conf_cx *cx, struct scope *s, hook_fn *fn, const void *conf, const char *name,
+                  const struct var *const *asks, unsigned nasks) {
+    add(cx, s, STAGE_LOG,
+        &(struct hook){.fn = fn, .conf = conf, .name = name, .says_what = true, .asks = asks, .nasks = nasks});
 }

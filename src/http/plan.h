@@ -52,6 +52,10 @@ struct hook {
     const void *conf; // the feature's struct of this scope
     const char *name; // of the feature, for logs and explain
     int order;        // within the stage: smaller first; equal: as added
+    // Of the log stage, when plan_add_log said so: the variables that fn asks for, so that they can be kept for it.
+    bool says_what;
+    unsigned nasks;
+    const struct var *const *asks;
 };
 
 struct plan {
@@ -63,3 +67,7 @@ struct plan {
 
 // In bind(): adds a hook to the scope's plan. Order 0 keeps the order of adding, which is the order of features.
 void plan_add(struct conf_cx *cx, struct scope *s, enum stage stage, int order, hook_fn *fn, const void *conf, const char *name);
+// The same for a hook of the log stage that says which variables it will ask for, and asks nothing else of the request but
+// status, counts of bytes and times. Requests of tunnels are kept small only where all log hooks say so.
+void plan_add_log(struct conf_cx *cx, struct scope *s, hook_fn *fn, const void *conf, const char *name,
+                  const struct var *const *asks, unsigned nasks);

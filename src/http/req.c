@@ -6,6 +6,7 @@
 #include "http/tape.h"
 #include "http/h1_server.h"
 #include "http/vhost.h"
+#include <stdlib.h>
 
 static void details(const struct log_context *c, struct sbuf *line) {
     struct req *r = container_of(c, struct req, log);
@@ -82,6 +83,7 @@ void req_release(struct req *r, struct arena *keep) {
         subrequests_end(r);
     body_free(r->body);
     tape_unref(r->body_tape);
+    req_ends_run(&r->ends);
     r->magic = 0;
     *keep = r->arena;
 }
@@ -94,6 +96,21 @@ bool req_watch_client(struct req *r) {
 }
 
 void req_unwatch_client(struct req *r) { link_watch(r->conn->link, NULL); }
+
+void req_on_end(struct req *r, void (*fn)(void *arg), void *arg) {
+    struct req_end *e = xmalloc(sizeof(*e));
+    *e = (struct req_end){r->ends, fn, arg};
+    r->ends = e;
+}
+
+void req_ends_run(struct req_end **ends) {
+    while (*ends != NULL) {
+        struct req_end *e = *ends;
+        *ends = e->next;
+        e->fn(e->arg);
+        free(e);
+    }
+}
 
 void req_set_ctx(struct req *r, const struct feature *f, void *state) {
     if (r->ctx == NULL)

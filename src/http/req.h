@@ -22,6 +22,13 @@ enum { BODY_MEMORY_EACH = 2 << 20 }; // bytes of a buffered body in memory above
 
 enum outcome { OUTCOME_NONE, OUTCOME_ANSWER, OUTCOME_STATUS, OUTCOME_GOTO, OUTCOME_CLOSE };
 
+// Something that the request holds to its very end, and to the end of the tunnel that it may become.
+struct req_end {
+    struct req_end *next;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
 struct req {
     uint32_t magic;
     struct arena arena;
@@ -85,6 +92,11 @@ struct req {
     bool linger;               // the client may still be sending when the answer is out
     uint64_t head_bytes_out, body_bytes_out; // on the wire
 
+    // Set by who answers 101: called instead of the log stage when the head is out and the connection no longer HTTP's. Takes
+    // over the request and its connection, both. Waits.
+    void (*take_over)(struct req *r);
+    struct req_end *ends;
+
     uint64_t start_ms;          // loop clock when its first byte was there
     struct eval eval;           // variables
     void **ctx;                 // by feature index; NULL until asked
@@ -103,6 +115,7 @@ struct codec {
     // Sends r->out and pulls r->out_body to the end. 0, or -errno when the client went or the body failed (r->body_failed). A
     // body that fails before head_sent leaves the link as it was: another answer may be sent. Waits.
     int (*send)(struct req *r);
+    bool upgrades; // a connection can become a tunnel (req.take_over)
 };
 
 // Allocated in its own arena. `conf` must outlive it. Scope and server are those of `fallback` until vhost_find chose.
@@ -113,6 +126,11 @@ void req_set_server(struct req *r, const struct server *s); // server, server_sc
 // until it returns. NULL does nothing.
 void req_free(struct req *r);
 void req_release(struct req *r, struct arena *keep); // for subrequest.c: all but the memory, which moves to *keep
+
+// fn(arg) when the request has ended; when it becomes a tunnel, then when that has. `arg` must not lie in the request's arena:
+// that goes earlier. What may end with the arena uses arena_cleanup.
+void req_on_end(struct req *r, void (*fn)(void *arg), void *arg);
+void req_ends_run(struct req_end **ends); // latest first; frees them
 
 // A feature's own state, NULL when it has none yet.
 static inline void *req_ctx(const struct req *r, const struct feature *f) { return r->ctx ? r->ctx[f->index] : NULL; }

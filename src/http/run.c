@@ -221,8 +221,10 @@ int run_and_send(struct req *r) {
         run_request(r);
         err = r->outcome == OUTCOME_ANSWER ? r->codec->send(r) : 0;
     }
-    run_stage(r, r->scope, STAGE_POST_ACTION);
-    run_log(r);
+    if (!run_taken_over(r, err)) {
+        run_stage(r, r->scope, STAGE_POST_ACTION);
+        run_log(r);
+    }
     return err;
 }
 

@@ -236,6 +236,53 @@ int link_wait(struct link *l, int what, uint64_t timeout_ms) {
     return held != 0 ? held : wait_until(l, what, deadline_of(l, timeout_ms));
 }
 
+static int holds(const struct link_want *w) {
+    int held = (w->what & LINK_WAIT_READ) && link_ready_to_read(w->link) ? LINK_WAIT_READ : 0;
+    return held | ((w->what & LINK_WAIT_WRITE) && w->link->writable ? LINK_WAIT_WRITE : 0);
+}
+
+static int first_held(const struct link_want *wants, unsigned n) {
+    for (unsigned i = 0; i < n; i++) {
+        if (holds(&wants[i]) != 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+static void set_waiting(const struct link_want *wants, unsigned n, struct task *t) {
+    for (unsigned i = 0; i < n; i++) {
+        struct link *l = wants[i].link;
+        CHECK(!l->is_parked);
+        if (wants[i].what & LINK_WAIT_READ) {
+            CHECK(t == NULL || l->reader == NULL);
+            l->reader = t;
+        }
+        if (wants[i].what & LINK_WAIT_WRITE) {
+            CHECK(t == NULL || l->writer == NULL);
+            l->writer = t;
+        }
+    }
+}
+
+int links_wait(const struct link_want *wants, unsigned n, uint64_t timeout_ms) {
+    CHECK(n > 0);
+    struct task *self = task_self();
+    CHECK(self != NULL);
+    if (task_is_cancelled(self))
+        return -ECANCELED;
+    int held = first_held(wants, n), r = 0;
+    if (held >= 0)
+        return held;
+    uint64_t deadline = deadline_of(wants[0].link, timeout_ms);
+    set_waiting(wants, n, self);
+    do {
+        r = task_park(deadline);
+        held = first_held(wants, n);
+    } while (r == 0 && held < 0);
+    set_waiting(wants, n, NULL);
+    return r == -ECANCELED || held < 0 ? r : held;
+}
+
 // A task whose peers are always ready would never wait: now and then it lets the others run.
 static int fair(struct loop *loop, ssize_t n) {
     loop->budget -= (int)n;

@@ -59,6 +59,13 @@ ssize_t link_try_write(struct link *l, struct chain *from, bool more);
 // or -ETIMEDOUT, -ECANCELED.
 enum { LINK_WAIT_READ = 1, LINK_WAIT_WRITE = 2 };
 int link_wait(struct link *l, int what, uint64_t timeout_ms);
+// The same for several links at once: waits until one of them is what it is wanted for. The index of the first one, or
+// -ETIMEDOUT, -ECANCELED. A link stands in the list once; what 0 wants nothing of it.
+struct link_want {
+    struct link *link;
+    int what;
+};
+int links_wait(const struct link_want *wants, unsigned n, uint64_t timeout_ms);
 // Whether a read would find something (data, end, error) as far as is known without a system call.
 bool link_readable(const struct link *l);
 bool link_gone(const struct link *l); // the peer closed or reset, as far as the kernel has told

@@ -14,6 +14,15 @@ struct exchange *exchange_of(const struct req *r) { return req_ctx(r, &feature_e
 
 // --- log -------------------------------------------------------------------------------------------------------------------
 
+void exchange_name_asked(struct exchange *x) {
+    struct req *r = x->r;
+    if (x->peer != NULL || r->asked.p == NULL)
+        r->asked = arena_printf(&r->arena, STR_FMT STR_FMT "%s%s" STR_FMT, STR_ARG(x->scheme),
+                                STR_ARG(x->peer != NULL ? x->peer->name : x->group->name),
+                                x->peer != NULL && x->peer->addr.sa.sa_family == AF_UNIX ? ":" : "",
+                                x->uri.n != 0 && x->uri.p[0] != '/' ? "/" : "", STR_ARG(x->uri));
+}
+
 void exchange_log(struct exchange *x, int level, int err, const char *phase, const char *note, const char *fmt, ...) {
     struct req *r = x->r;
     x->phase = phase;
@@ -26,11 +35,7 @@ void exchange_log(struct exchange *x, int level, int err, const char *phase, con
     va_start(ap, fmt);
     sbuf_vprintf(&b, fmt, ap);
     va_end(ap);
-    if (x->peer != NULL || r->asked.p == NULL)
-        r->asked = arena_printf(&r->arena, STR_FMT STR_FMT "%s%s" STR_FMT, STR_ARG(x->scheme),
-                                STR_ARG(x->peer != NULL ? x->peer->name : x->group->name),
-                                x->peer != NULL && x->peer->addr.sa.sa_family == AF_UNIX ? ":" : "",
-                                x->uri.n != 0 && x->uri.p[0] != '/' ? "/" : "", STR_ARG(x->uri));
+    exchange_name_asked(x);
     const char *before = r->phase;
     r->phase = note == NULL ? phase : arena_printf(&r->arena, "%s (%s)", phase, note).p;
     log_msg((enum log_level)level, err, "%s", sbuf_cstr(&b));
@@ -102,6 +107,17 @@ void exchange_done(struct exchange *x, bool clean) {
         link_free(x->link);
     x->link = NULL;
     release(x, PEER_OK);
+}
+
+struct link *exchange_take_link(struct exchange *x) {
+    CHECK(x->link != NULL && !x->done && !x->released);
+    x->done = x->released = true;
+    watch_client(x, false);
+    send_end(x);
+    struct link *l = x->link;
+    x->link = NULL;
+    link_unread(l, &x->early);
+    return l;
 }
 
 // With the request's arena: bodies have called exchange_done before, unless no body was ever made.

@@ -48,6 +48,8 @@ struct exchange {
     struct str method;        // to send
     struct str uri;           // request target to send
     struct str text_body;     // sent instead of the client's body when .p is not NULL (proxy_set_body)
+    bool asks_upgrade;        // this try asked the peer to switch protocols: set by put_head
+    bool upgraded;            // and it did: x->head is its 101, x->early what it sent since
     bool needs_length;        // the protocol cannot send a body of unknown length: it is buffered
 
     // The request of the current try.
@@ -113,6 +115,10 @@ uint64_t exchange_read_grace(const struct exchange *x);
 // One line of the error log: "MESSAGE (errno) while PHASE (NOTE), client: ...". note may be NULL.
 void exchange_log(struct exchange *x, int level, int err, const char *phase, const char *note, const char *fmt, ...)
     PRINTF_LIKE(6, 7);
+void exchange_name_asked(struct exchange *x); // makes r->asked, ", upstream: ..." of the error log; exchange_log does it
 const char *exchange_note(struct exchange *x, const char *directive, uint64_t value, const char *unit); // "proxy_x 60000 ms"
+// Instead of a body: takes the connection of an upgraded exchange, which forgets it. The peer stays counted: the caller gives
+// it to group_release. Bytes behind the head are given back to the link.
+struct link *exchange_take_link(struct exchange *x);
 // The response's body has ended (clean: the link may be used again) or is given up. Called once by bodies' free/end.
 void exchange_done(struct exchange *x, bool clean);

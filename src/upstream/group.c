@@ -130,6 +130,7 @@ struct group *group_of_request(struct req *r, struct str host_port, unsigned def
         return NULL;
     struct group *g = arena_new(&r->arena, struct group);
     group_defaults(g);
+    g->of_request = true;
     g->keepalive = 0; // its pool would end with the request
     g->implicit = true;
     g->name = arena_dup(&r->arena, host_port);

@@ -93,6 +93,7 @@ struct group {
     struct str name;            // of the upstream block, or "127.0.0.1:3000" for implicit ones
     struct peer *peers;
     unsigned npeers;
+    bool of_request;            // made by group_of_request: ends with its request
     bool implicit;              // made by proxy_pass to an address
     unsigned default_port;      // of an implicit one
     const struct balancer *balancer;

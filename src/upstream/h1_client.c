@@ -37,9 +37,46 @@ static void put(struct exchange *x, struct sbuf *to, struct str name, struct str
                      "field \"" STR_FMT "\" left out: its value holds line breaks or NUL", STR_ARG(name));
 }
 
+// --- Upgrade -----------------------------------------------------------------------------------------------------------------------
+
+// A tunnel needs the client's whole connection: HTTP/1.1 on a link of its own, nothing else under way on it.
+static bool may_upgrade(const struct exchange *x, const struct h1_request_conf *rc) {
+    const struct req *r = x->r;
+    return rc->version >= 11 && r->in.version == 11 && r->conn != NULL && r->codec->upgrades && r == r->main &&
+           r->body == NULL && r->body_tape == NULL && !x->has_body && x->gw->pass_request_headers;
+}
+
+// A client that asks for a WebSocket gets it although nobody wrote proxy_set_header Upgrade: unless the configuration says
+// something about Upgrade, or about Connection other than that it be empty (which is how keep-alive is asked for).
+static bool wants_websocket(struct exchange *x, const struct h1_request_conf *rc) {
+    const struct head *in = &x->r->in;
+    if (LIKELY(!head_has(in, FIELD_UPGRADE)) || !may_upgrade(x, rc) || x->r->method != METHOD_GET)
+        return false;
+    const struct h1_set_header *set = find_set(rc, FIELD_CONNECTION);
+    if (find_set(rc, FIELD_UPGRADE) != NULL || (set != NULL && req_eval(x->r, set->value).n != 0))
+        return false;
+    return str_ieq(head_value(in, FIELD_UPGRADE), STR("websocket")) &&
+           list_has_token(head_join(in, FIELD_CONNECTION, &x->r->arena), STR("upgrade"));
+}
+
+// proxy_set_header Upgrade: asked when Connection says so too, or nothing.
+static bool take_upgrade(struct exchange *x, const struct h1_request_conf *rc) {
+    if (!may_upgrade(x, rc))
+        return false;
+    const struct h1_set_header *set = find_set(rc, FIELD_CONNECTION);
+    x->asks_upgrade = set == NULL || list_has_token(req_eval(x->r, set->value), STR("upgrade"));
+    return true;
+}
+
+// --- fields ------------------------------------------------------------------------------------------------------------------------
+
 static void put_connection(struct exchange *x, const struct h1_request_conf *rc, struct sbuf *to) {
     if (find_set(rc, FIELD_CONNECTION) != NULL)
         return;
+    if (x->asks_upgrade) {
+        sbuf_lit(to, "Connection: upgrade\r\n");
+        return;
+    }
     bool close = rc->version == 10 || x->group->keepalive == 0;
     if (close)
         sbuf_lit(to, "Connection: close\r\n");
@@ -47,11 +84,14 @@ static void put_connection(struct exchange *x, const struct h1_request_conf *rc,
 }
 
 static void put_set_fields(struct exchange *x, const struct h1_request_conf *rc, struct sbuf *to) {
+    x->asks_upgrade = false;
     x->keepalive = rc->version >= 11;
     conf_list_each(const struct h1_set_header, h, rc->set_headers) {
         if (h->id == FIELD_CONTENT_LENGTH || h->id == FIELD_TRANSFER_ENCODING)
             continue;
         struct str value = req_eval(x->r, h->value);
+        if (h->id == FIELD_UPGRADE && value.n != 0 && !take_upgrade(x, rc))
+            continue;
         if (h->id == FIELD_CONNECTION && list_has_token(value, STR("close")))
             x->keepalive = false;
         else if (h->id == FIELD_CONNECTION && list_has_token(value, STR("keep-alive")))
@@ -61,6 +101,12 @@ static void put_set_fields(struct exchange *x, const struct h1_request_conf *rc,
     }
     if (find_set(rc, FIELD_HOST) == NULL)
         put(x, to, STR("Host"), x->host);
+    if (wants_websocket(x, rc)) {
+        x->asks_upgrade = true;
+        sbuf_lit(to, "Upgrade: websocket\r\n");
+        if (find_set(rc, FIELD_CONNECTION) != NULL)
+            sbuf_lit(to, "Connection: upgrade\r\n");
+    }
     put_connection(x, rc, to);
 }
 

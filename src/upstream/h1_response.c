@@ -237,6 +237,17 @@ static int take_head(struct exchange *x, struct incoming *in, size_t end) {
     return begun ? 0 : look_further(x);
 }
 
+// Behind this head it is no HTTP any more.
+static int take_upgrade(struct exchange *x, struct incoming *in, size_t end) {
+    if (!x->request_sent)
+        return refuse(x, "upstream switched protocols before it had the whole request");
+    x->upgraded = true;
+    x->keepalive = false;
+    x->body_length = 0;
+    chain_add_block(&x->early, in->block, in->block->data + end, in->n - end);
+    return 0;
+}
+
 int h1_read_head(struct exchange *x) {
     size_t limit = (size_t)MAX(x->gw->buffer_size, x->gw->buffers.count * x->gw->buffers.size);
     CHECK(x->head_block == NULL);
@@ -250,7 +261,8 @@ int h1_read_head(struct exchange *x) {
         if (x->head.status >= 200)
             return take_head(x, &in, end);
         if (x->head.status == 101)
-            return refuse(x, "upstream switched protocols without being asked to");
+            return x->asks_upgrade ? take_upgrade(x, &in, end)
+                                   : refuse(x, "upstream switched protocols without being asked to");
         if (end > limit)
             return refuse(x, "upstream sent too many interim responses");
     }

@@ -9,11 +9,11 @@ $NGINX (/usr/sbin/nginx).
     conf.py      fragments of configurations made whole         table.py    the same bytes to nginx and weir, compared
     ports.py     ports that no other test process has           observe.py  what is compared, and the allowed differences
     both.py      what both servers say: -t, error log
-    proc.py      process trees, memory, descriptors             guide.py    the guide's files, ports and paths mapped
     certs.py     certificates and TLS contexts
+    proc.py      process trees, memory, descriptors             guide.py    the guide's files, ports and paths mapped
 """
-from . import certs, proc
-from .backend import (Backend, Close, Drip, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,
+from . import proc
+from .backend import (Backend, Close, Drip, Echo, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,
                       response)
 from .both import checks_of_both, errors_of_both
 from .client import Client, Response, exchange, get, parse_responses, post, request
@@ -24,7 +24,7 @@ from .site import Site
 from .table import ANY, Table
 from .wait import until
 
-__all__ = ['ANY', 'Backend', 'Client', 'Close', 'Drip', 'NGINX', 'Pause', 'ReadRequest', 'Reset', 'Response', 'Server',
-           'ShutdownWrite', 'Site', 'Table', 'UntilClosed', 'WEIR', 'Wait', 'certs',
-           'checks_of_both', 'chunked', 'complete', 'errors_of_both', 'exchange', 'get',
+__all__ = ['ANY', 'Backend', 'Client', 'Close', 'Drip', 'Echo', 'NGINX', 'Pause', 'ReadRequest', 'Reset', 'Response',
+           'Server', 'ShutdownWrite', 'Site', 'Table', 'UntilClosed', 'WEIR', 'Wait', 'checks_of_both', 'chunked', 'complete',
+           'errors_of_both', 'exchange', 'get',
            'guide', 'is_nginx', 'parse_responses', 'post', 'proc', 'request', 'response', 'run', 'until']

@@ -6,7 +6,7 @@ An answer is bytes, or a list of steps, or a function of the request that return
     Drip(b'..', n)  send in pieces of n bytes           Wait(event)       wait for a threading.Event of the test
     ReadRequest()   read (the rest of) the request      UntilClosed()     wait until the peer closes
     Close()         close the connection                Reset()           close it with RST
-    ShutdownWrite() send FIN, keep reading
+    ShutdownWrite() send FIN, keep reading              Echo()            send back what comes until the peer's FIN
 
 A list that begins with ReadRequest(head=True) or with bytes is run as soon as the head of the request is there;
 otherwise, and before a function is called, the whole request is read. After an answer the connection is read again, until somebody closes.
@@ -57,6 +57,10 @@ class ShutdownWrite:
 
 class UntilClosed:
     pass
+
+
+class Echo:
+    """What comes is kept in the request's body, too."""
 
 
 def response(body=b'', *headers, status='200 OK', version='1.1', length=True):
@@ -237,6 +241,8 @@ class _Connection:
                 self.body(r)
         elif isinstance(step, ShutdownWrite):
             self.socket.shutdown(socket.SHUT_WR)
+        elif isinstance(step, Echo):
+            self.echo(r)
         elif isinstance(step, UntilClosed):
             while True:
                 self.more()
@@ -248,6 +254,17 @@ class _Connection:
             raise _Gone
         else:
             raise TypeError(f'not a step: {step!r}')
+
+    def echo(self, r):
+        try:
+            while True:
+                if not self.data:
+                    self.more()
+                data, self.data = self.data, b''
+                r.body += data
+                self.socket.sendall(data)
+        except _Gone:
+            pass
 
     def drain(self):
         """Takes what has arrived, so that close() sends FIN and not RST."""

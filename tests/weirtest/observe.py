@@ -47,7 +47,7 @@ class Mask:
         pairs = [(str(value).encode(), f'@{name}@'.encode()) for name, value in names.items()]
         if client_port:
             pairs.append((str(client_port).encode(), b'@client@'))
-        self.rules = [(re.compile(rb'(?<!\d)' + re.escape(old) + rb'(?!\d)'), new) for old, new in
+        self.rules = [(re.compile(rb'(?<![0-9A-Za-z])' + re.escape(old) + rb'(?![0-9A-Za-z])'), new) for old, new in
                       sorted(pairs, key=lambda p: -len(p[0]))]
 
     def __call__(self, data):

@@ -1,6 +1,7 @@
 // What of a back end's response goes to the client: fields one by one, never framing; X-Accel-* obeyed; the body, buffered.
 #include "feature/gateway/proxy.h"
 #include "http/tape.h"
+#include "upstream/tunnel.h"
 
 static bool ignores(const struct exchange *x, enum ignore_header bit) { return (x->gw->ignore_headers & bit) != 0; }
 
@@ -38,6 +39,10 @@ static void copy_head(struct req *r, const struct proxy_conf *pc, const struct e
     struct str named = named_by_connection(r, x);
     r->location = STR_NONE;
     head_each(f, &x->head) {
+        if (f->id == FIELD_UPGRADE && (x->head.status == 101 || x->head.status == 426)) {
+            head_add(&r->out, f->id, f->name, f->value); // what was switched to, or what would be
+            continue;
+        }
         if (f->id == FIELD_CONTENT_LENGTH || (field_flags(f->id) & FIELD_HOP) != 0 || gateway_hides(x->gw, f))
             continue;
         if (named.n != 0 && list_has_token(named, f->name))
@@ -136,6 +141,10 @@ static struct body *make_body(struct req *r, struct exchange *x) {
 }
 
 enum step proxy_answer(struct req *r, const struct proxy_conf *pc, struct exchange *x) {
+    if (x->upgraded) {
+        copy_head(r, pc, x);
+        return tunnel_answer(r, x);
+    }
     struct str to = ignores(x, IGNORE_ACCEL_REDIRECT) ? STR_NONE : head_value(&x->head, FIELD_X_ACCEL_REDIRECT);
     if (to.n != 0)
         return accel_redirect(r, x, to);

@@ -173,10 +173,24 @@ static bool open_all(struct conf_cx *cx, struct scope *root) {
     return ok;
 }
 
+static struct conf_list asks_of(struct conf_cx *cx, const struct access_log_conf *c) {
+    struct conf_list asks = {0};
+    conf_list_each(const struct access_entry, e, c->logs) {
+        log_format_asks(e->format, cx->arena, &asks);
+        for (unsigned i = 0; e->cond != NULL && i < e->cond->count; i++) {
+            if (e->cond->parts[i].var != NULL)
+                log_asks_add(cx->arena, &asks, e->cond->parts[i].var);
+        }
+    }
+    return asks;
+}
+
 static bool bind_access_log(struct conf_cx *cx, struct scope *s, void *conf) {
     const struct access_log_conf *c = conf;
-    if ((s->place & (IN_SERVER | IN_LOCATION | IN_IF | IN_LIMIT_EXCEPT)) != 0 && !c->off && c->logs.count != 0)
-        plan_add(cx, s, STAGE_LOG, 0, log_request, c, "access_log");
+    if ((s->place & (IN_SERVER | IN_LOCATION | IN_IF | IN_LIMIT_EXCEPT)) != 0 && !c->off && c->logs.count != 0) {
+        struct conf_list asks = asks_of(cx, c);
+        plan_add_log(cx, s, log_request, c, "access_log", asks.at, (unsigned)asks.count);
+    }
     return true;
 }
 

@@ -170,6 +170,26 @@ void log_format_write(const struct log_format *f, struct req *r, struct sbuf *li
     sbuf_chr(line, '\n');
 }
 
+// --- what it asks for ----------------------------------------------------------------------------------------------------
+
+void log_asks_add(struct arena *a, struct conf_list *asks, const struct var *v) {
+    const struct var **old = asks->at;
+    if ((asks->count & (asks->count - 1)) == 0) { // full: a power of two
+        const struct var **grown = arena_array(a, const struct var *, MAX(asks->count * 2, 1));
+        if (asks->count != 0)
+            memcpy(grown, old, asks->count * sizeof(*grown));
+        asks->at = grown;
+    }
+    ((const struct var **)asks->at)[asks->count++] = v;
+}
+
+void log_format_asks(const struct log_format *f, struct arena *a, struct conf_list *asks) {
+    conf_list_each(const struct op, op, f->ops) {
+        if (op->kind == OP_VAR || op->kind == OP_FIELD)
+            log_asks_add(a, asks, op->var);
+    }
+}
+
 // --- compiling -----------------------------------------------------------------------------------------------------------
 
 static void use_variable(struct conf_cx *cx, struct op *op, struct str name, const struct conf_node *node) {

@@ -11,6 +11,9 @@ struct log_format; // part of a snapshot
 const struct log_format *log_format_find(struct conf_cx *cx, struct str name);
 // Appends the request's line and its newline. Does not wait.
 void log_format_write(const struct log_format *f, struct req *r, struct sbuf *line);
+// Adds the variables that a line asks for to a list of `const struct var *`.
+void log_format_asks(const struct log_format *f, struct arena *a, struct conf_list *asks);
+void log_asks_add(struct arena *a, struct conf_list *asks, const struct var *v);
 // Appends a value as nginx escapes it: default: `"`, `\`, bytes below 0x20 and above 0x7e as \xHH; json: for a JSON string,
 // bytes from 0x7f on as they are; none: as it is.
 void log_escape(struct sbuf *line, struct str value, enum log_escape how);

@@ -203,7 +203,7 @@ static const struct var_def variables[] = {
     {"request_port", false, VAR_CHEAP, get_request_port, NULL, 0, "The port of the host asked for."},
     {"is_request_port", false, VAR_CHEAP, get_is_request_port, NULL, 0, "\":\" when $request_port is not empty."},
     {"request_length", false, VAR_VOLATILE, get_request_length, NULL, 0, "Bytes of the request: line, fields and body."},
-    {"request_time", false, VAR_VOLATILE, get_request_time, NULL, 0, "Seconds since the first byte of the request, in milliseconds."},
+    {"request_time", false, VAR_VOLATILE | VAR_LIVE, get_request_time, NULL, 0, "Seconds since the first byte of the request, in milliseconds."},
     {"request_body", false, VAR_VOLATILE, get_request_body, NULL, 0, "The body, when it was read and fits client_body_buffer_size."},
     {"request_body_file", false, VAR_VOLATILE, get_request_body_file, NULL, 0, "The temp file of the body, when it has one."},
     {"request_id", false, 0, get_request_id, NULL, 0, "A random name of the request, 16 bytes in hex."},

@@ -96,12 +96,12 @@ static bool get_completion(struct eval *e, const struct var *v, struct str *out)
 }
 
 static const struct var_def variables[] = {
-    {"status", false, VAR_VOLATILE, get_status, NULL, 0, "Status of the answer."},
-    {"bytes_sent", false, VAR_VOLATILE, get_bytes_sent, NULL, 0, "Bytes sent to the client."},
-    {"body_bytes_sent", false, VAR_VOLATILE, get_body_bytes_sent, NULL, 0, "Bytes sent to the client, without the head."},
+    {"status", false, VAR_VOLATILE | VAR_LIVE, get_status, NULL, 0, "Status of the answer."},
+    {"bytes_sent", false, VAR_VOLATILE | VAR_LIVE, get_bytes_sent, NULL, 0, "Bytes sent to the client."},
+    {"body_bytes_sent", false, VAR_VOLATILE | VAR_LIVE, get_body_bytes_sent, NULL, 0, "Bytes sent to the client, without the head."},
     {"sent_http_", true, VAR_VOLATILE, get_sent, NULL, 0, "A field of the answer."},
     {"sent_trailer_", true, VAR_VOLATILE, get_sent_trailer, NULL, 0, "A trailer field of the answer."},
-    {"request_completion", false, VAR_VOLATILE, get_completion, NULL, 0, "\"OK\" when the request was completed, else empty."},
+    {"request_completion", false, VAR_VOLATILE | VAR_LIVE, get_completion, NULL, 0, "\"OK\" when the request was completed, else empty."},
 };
 
 struct feature feature_response_variables = {
