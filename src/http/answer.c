@@ -109,7 +109,6 @@ static bool ends_connection(unsigned status) {
     case 400:
     case 413:
     case 414:
-    case 421:
     case 494:
     case 495:
     case 496:

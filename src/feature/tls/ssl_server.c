@@ -149,6 +149,7 @@ static enum step misdirected(struct req *r, const struct https *h) {
         return answer_status(r, 496);
     }
     log_msg(LOG_INFO, 0, "client attempted to request the server name different from the one that was negotiated");
+    r->keepalive = false;
     return answer_status(r, 421);
 }
 
