@@ -7,6 +7,8 @@
     X(server)                                                                                                          \
     X(listen)                                                                                                          \
     X(server_name)                                                                                                     \
+    X(ssl)                                                                                                             \
+    X(ssl_variables)                                                                                                   \
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \
     X(http2)                                                                                                           \
