@@ -6,6 +6,7 @@
 #include "app/supervisor.h"
 #include "base/sbuf.h"
 #include "feature/features.h"
+#include "io/broker.h"
 #include "io/log.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,7 +120,9 @@ static int run(const struct options *o, char **argv, struct zones *zones) {
         return run_embedded(o, argv, zones);
     if (o->signal.n == 0 && sockets_inherited())
         speak_as_log();
+    broker_record();
     struct conf *c = load_conf(o, STR_NONE, zones);
+    broker_end();
     if (c == NULL)
         return 1;
     if (o->signal.n == 0)

@@ -1,8 +1,10 @@
 """HUP and -s reload: what changes, what must not, and what a broken configuration leaves alone."""
 import os
 import re
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -413,3 +415,36 @@ def test_zones_keep_their_state(site):
     assert [status(), status()] == [200, 503]
     server.wait_error('notice', r'\Azone "limit_req one" has other parameters than before and starts empty\Z')
     assert not [line for line in server.errors('notice') if 'limit_req two' in line.message]
+
+
+def certificate(port):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(('127.0.0.1', port), timeout=15) as raw, context.wrap_socket(raw) as s:
+        return s.getpeercert(True)
+
+
+@root_only
+def test_keys_that_only_root_may_read(site):
+    """At start, at a reload, and, in weir, when the files change while it runs."""
+    certs, directory = site.fill('@certs@', {}), site.directory_for('keys')
+
+    def put(name):
+        for end in ('pem', 'key'):
+            shutil.copy(f'{certs}/{name}.{end}', f'{directory}/new')
+            os.chmod(f'{directory}/new', 0o644 if end == 'pem' else 0o600)
+            os.rename(f'{directory}/new', f'{directory}/it.{end}')
+    put('server')
+    port = site.port()
+    server = site.server(f'server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {directory}/it.pem; '
+                         f'ssl_certificate_key {directory}/it.key; location / {{ return 200 one; }} }}', main='user nobody nogroup;')
+    first = certificate(port)
+    put('other')
+    change(server, 'return 200 one', 'return 200 two')
+    reload(server)
+    until(lambda: certificate(port) != first, 'the other certificate')
+    if is_nginx(server.binary):
+        return
+    put('server')
+    until(lambda: certificate(port) == first, 'the first certificate again')
+    assert not [line for line in server.errors() if 'Permission denied' in line.message]

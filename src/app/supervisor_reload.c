@@ -124,6 +124,7 @@ static void commit(struct supervisor *s) {
     if (strcmp(s->m->pid.p, main_conf(s->next)->pid.p) != 0)
         pid_file_remove(s->m->pid.p);
     log_set_default(error_log_main(s->next));
+    broker_accept();
     s->conf = s->next;
     s->m = main_conf(s->conf);
     s->opts.conf = s->conf;

@@ -6,6 +6,7 @@
 #include "app/pid_file.h"
 #include "app/privileges.h"
 #include "feature/log/error_log.h"
+#include "io/broker.h"
 #include "io/channel.h"
 #include "io/inbox.h"
 #include "io/log.h"
@@ -241,6 +242,7 @@ int worker_run(const struct worker_opts *o) {
     }
     if (!become(o))
         return 2;
+    broker_ask_on(o->ask_channel);
     int signal_fd = open_signals(); // while there are descriptors: clients may take the rest
     if (!start(&w))
         return 2;
