@@ -3,8 +3,6 @@
 #include "conf/paths.h"
 #include "feature/core/main.h"
 #include "feature/features.h"
-#include "feature/gateway/gateway.h"
-#include "http/core.h"
 #include "http/vhost.h"
 #include "io/broker.h"
 #include "io/log.h"
@@ -190,20 +188,10 @@ static bool make_directory(struct str path, uid_t uid, gid_t gid) {
     return false;
 }
 
-static bool make_below(const struct scope *s, uid_t uid, gid_t gid) {
-    const struct http_core *core = scope_conf(s, &feature_http_core);
-    const struct gateway_conf *gw = scope_conf(s, &feature_gateway_proxy);
-    const struct scope *o = s->outer;
-    bool ok = true;
-    if (s->place != IN_MAIN && s->place != IN_EVENTS && core != NULL) {
-        if (o == NULL || scope_conf(o, &feature_http_core) != core || o->place == IN_MAIN)
-            ok = make_directory(core->client_body_temp_path, uid, gid);
-        if (gw != NULL && (o == NULL || scope_conf(o, &feature_gateway_proxy) != gw || o->place == IN_MAIN))
-            ok = ok && make_directory(gw->temp_path, uid, gid);
+bool load_make_directories(const struct conf *c, uid_t uid, gid_t gid) {
+    for (const struct conf_directory *d = c->directories; d != NULL; d = d->next) {
+        if (!make_directory(d->path, uid, gid))
+            return false;
     }
-    for (const struct scope *c = s->children; ok && c != NULL; c = c->next)
-        ok = make_below(c, uid, gid);
-    return ok;
+    return true;
 }
-
-bool load_make_directories(const struct conf *c, uid_t uid, gid_t gid) { return make_below(c->root, uid, gid); }

@@ -36,6 +36,56 @@ def test_quit_closes_idle_connections(site):
     server.check()
 
 
+@pytest.mark.weir_only('nginx has it since 1.27.4')
+def test_keepalive_min_timeout(site):
+    """On QUIT an idle connection is left open so long: who asks in time is answered, for the last time."""
+    server = site.server('keepalive_min_timeout 3s; location / { return 200 x; }')
+    with Client(server.port) as c, Client(server.port) as silent:
+        assert c.ask(get('/')).text == 'x' and silent.ask(get('/')).text == 'x'
+        start = time.monotonic()
+        server.send_signal(signal.SIGQUIT)
+        until(lambda: not listening(server.port), 'the port to be closed')
+        r = c.ask(get('/'))
+        assert r.text == 'x' and r.closes()
+        c.wait_closed()
+        silent.wait_closed()
+        assert time.monotonic() - start > 2
+    server.wait_exit()
+    server.stopped = True
+    server.check()
+
+
+def test_first_request_after_quit(site):
+    """Who was let in before QUIT and asks a little later is answered."""
+    server = site.server('location / { return 200 x; }')
+    clients = [Client(server.port) for _ in range(8)]
+    exchange(server.port, get('/'))
+    server.send_signal(signal.SIGQUIT)
+    time.sleep(0.3)
+    for c in clients:
+        assert c.ask(get('/')).text == 'x'
+        c.close()
+    server.wait_exit()
+    server.stopped = True
+    server.check()
+
+
+@pytest.mark.root
+def test_directories_are_made(site):
+    """For the worker's user, at start and at a reload, whichever directive names them."""
+    server = site.server('client_body_temp_path @dir@/one; proxy_temp_path @dir@/two 1 2; fastcgi_temp_path @dir@/three; return 200;',
+                         main='user www-data;')
+    uid = pwd.getpwnam('www-data').pw_uid
+    for name in ('one', 'two', 'three'):
+        assert os.stat(f'{server.directory}/{name}').st_uid == uid
+    with open(server.conf_path) as f:
+        text = f.read()
+    with open(server.conf_path, 'w') as f:
+        f.write(text.replace('/two 1 2', '/four'))
+    server.send_signal(signal.SIGHUP)
+    until(lambda: os.path.exists(f'{server.directory}/four') and os.stat(f'{server.directory}/four').st_uid == uid, 'the new one')
+
+
 def test_quit_lets_requests_finish(site):
     """QUIT: no new connections, the request in flight gets its whole answer, then the end."""
     gate = threading.Event()

@@ -46,6 +46,13 @@ struct str conf_full_path(struct conf_cx *cx, struct str path, bool conf_prefix)
     return arena_printf(cx->arena, STR_FMT "%s" STR_FMT, STR_ARG(prefix), slash ? "" : "/", STR_ARG(path));
 }
 
+void conf_needs_directory(struct conf_cx *cx, struct str path) {
+    struct conf_directory *d = arena_new(cx->arena, struct conf_directory);
+    d->path = path;
+    d->next = cx->conf->directories;
+    cx->conf->directories = d;
+}
+
 void features_register(struct feature *const *features, size_t n) {
     for (size_t i = 0; i < n; i++) {
         features[i]->index = (unsigned)i;

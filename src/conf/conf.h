@@ -33,9 +33,16 @@ struct conf {
     struct conf_errors errors; // warnings stay for the log
     struct str path, prefix, conf_prefix;
     struct str error_log; // of struct conf_load
+    struct conf_directory *directories; // that must be there when this is in force
     struct zones *zones;
     uint64_t seed; // for hash tables
     void *world;   // of http/: vhosts, listeners
+};
+
+// A directory that the worker writes to. app/ makes what is missing, and gives it to the worker's user.
+struct conf_directory {
+    struct str path; // NUL-terminated, absolute
+    struct conf_directory *next;
 };
 
 // While loading. Setters, finish, link and bind get it.
@@ -63,6 +70,9 @@ void *conf_own(struct conf_cx *cx, struct scope *s, const struct feature *f);
 bool conf_was_set(struct conf_cx *cx, const struct conf_row *row); // in the block being read
 // A file name made absolute as nginx does: relative to the prefix (to the configuration's directory when conf_prefix).
 struct str conf_full_path(struct conf_cx *cx, struct str path, bool conf_prefix); // NUL-terminated
+
+// Setters of directives that name such a directory say so; twice the same does no harm.
+void conf_needs_directory(struct conf_cx *cx, struct str path);
 
 struct conf_load {
     struct str path;            // of the file

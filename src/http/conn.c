@@ -216,6 +216,15 @@ static bool greet(struct conn *c) {
     return !conn_offers_http2(c, c->vhosts->fallback) || look_for_preface(c);
 }
 
+// How long an idle connection is left open although its loop stops: who was let in may be about to ask, and
+// keepalive_min_timeout is a promise.
+static uint64_t grace_of(const struct conn *c) {
+    if (c->requests == 0)
+        return FIRST_REQUEST_MS;
+    uint64_t until = c->idle_ms + c->keepalive_min_ms, now = loop_now(link_loop(c->link));
+    return until > now ? until - now : 0;
+}
+
 static void run_conn(void *arg) {
     struct conn *c = arg;
     CHECK_OBJ(c, CONN_MAGIC);
@@ -229,8 +238,8 @@ static void run_conn(void *arg) {
         c->serve(c);
         return;
     }
-    if (!readable && (news & LINK_STOPPING) && c->requests == 0) {
-        park(c, FIRST_REQUEST_MS); // it was let in, and may be about to ask
+    if (!readable && (news & LINK_STOPPING) && grace_of(c) != 0) {
+        park(c, grace_of(c));
         return;
     }
     if (!readable && (news & (LINK_TIMEOUT | LINK_GONE | LINK_STOPPING))) {
@@ -246,10 +255,13 @@ static void run_conn(void *arg) {
 
 void conn_idle(struct conn *c, uint64_t timeout_ms) {
     (void)conn_refresh(c);
-    if (conn_ends(c))
-        conn_free(c);
-    else
+    c->idle_ms = loop_now(link_loop(c->link));
+    if (!conn_ends(c))
         park(c, timeout_ms);
+    else if (grace_of(c) != 0)
+        park(c, MIN(timeout_ms, grace_of(c)));
+    else
+        conn_free(c);
 }
 
 void conn_accept(struct link *link, struct listener *from, void *arg) {

@@ -41,7 +41,8 @@ struct conn {
     struct conf *early_conf; // that a handshake began with which early data have not let end; counted
     serve_fn *serve;       // of the protocol that speaks: HTTP/1, or what ALPN chose
     // of the last request's location: for when its request is gone
-    uint64_t keepalive_ms, linger_total_ms, linger_step_ms;
+    uint64_t keepalive_ms, keepalive_min_ms, linger_total_ms, linger_step_ms;
+    uint64_t idle_ms;      // loop clock when it became idle
 };
 
 // The accept_fn of HTTP listeners: makes a connection and parks it until its first byte. `arg` of the listener is the

@@ -30,7 +30,9 @@ bool set_temp_path(struct conf_cx *cx, const struct conf_row *row, void *conf, c
         if (!conf_parse_num(node->args[i], &level) || level == 0)
             return conf_err(cx, node, "invalid value \"" STR_FMT "\"", STR_ARG(node->args[i]));
     }
-    *(struct str *)((char *)conf + row->offset) = conf_full_path(cx, node->args[1], false);
+    struct str path = conf_full_path(cx, node->args[1], false);
+    *(struct str *)((char *)conf + row->offset) = path;
+    conf_needs_directory(cx, path);
     return true;
 }
 

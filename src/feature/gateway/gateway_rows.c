@@ -72,6 +72,7 @@ static bool set_temp_path(struct conf_cx *cx, const struct conf_row *row, void *
             return conf_err(cx, node, "invalid value \"" STR_FMT "\"", STR_ARG(node->args[i]));
     }
     gw->temp_path = conf_full_path(cx, node->args[1], false);
+    conf_needs_directory(cx, gw->temp_path);
     return true;
 }
 
