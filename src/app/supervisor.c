@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 // A worker that lived for HEALTHY_MS is replaced at once; one that keeps dying after twice as long each time.
-enum { RESTART_MIN_MS = 20, RESTART_MAX_MS = 5000, HEALTHY_MS = 5000, KILL_MS = 1000 };
+enum { RESTART_MIN_MS = 20, RESTART_MAX_MS = 5000, HEALTHY_MS = 5000, KILL_MS = 5000 };
 
 uint64_t supervisor_now(void) {
     struct timespec t;
@@ -177,9 +177,10 @@ static void quit(struct supervisor *s) {
         notify_main_process(s->new_binary);
     else
         notify_stopping();
-    // Nobody begins a connection to sockets that nobody will serve; the worker accepts what has begun.
-    bool shared = supervisor_shares_sockets(s);
-    sockets_close(&s->sockets, NULL, !shared, !shared);
+    // Nobody begins a connection to sockets that nobody will serve; the worker accepts what has begun. Sockets that are shared
+    // are looked at again in the end.
+    if (!supervisor_shares_sockets(s))
+        sockets_close(&s->sockets, NULL, true, true);
     forward(s, SIGQUIT);
 }
 
