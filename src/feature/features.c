@@ -9,6 +9,7 @@
     X(server_name)                                                                                                     \
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \
+    X(http2)                                                                                                           \
     X(rewrite)                                                                                                         \
     X(set)                                                                                                             \
     X(if)                                                                                                              \
@@ -33,6 +34,9 @@
     X(exchange)                                                                                                        \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
+    X(dav_methods)                                                                                                     \
+    X(gateway_fastcgi)                                                                                                 \
+    X(fastcgi)                                                                                                         \
     X(random_index)                                                                                                    \
     X(index)                                                                                                           \
     X(zstd_static)                                                                                                     \
@@ -55,6 +59,7 @@
     X(zstd)                                                                                                            \
     X(error_log)                                                                                                       \
     X(log_format)                                                                                                      \
+    X(open_log_file_cache)                                                                                             \
     X(access_log)                                                                                                      \
     X(map)                                                                                                             \
     X(geo)                                                                                                             \

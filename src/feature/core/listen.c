@@ -111,7 +111,12 @@ static bool take_param(struct conf_cx *cx, const struct conf_node *node, struct 
         l->proxy_protocol = true;
         return true;
     }
-    if (str_eq(p, STR("ssl")) || str_eq(p, STR("http2")) || str_eq(p, STR("quic")) || str_eq(p, STR("spdy")))
+    if (str_eq(p, STR("http2"))) {
+        conf_warn(cx, node, "the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead");
+        l->http2 = true;
+        return true;
+    }
+    if (str_eq(p, STR("ssl")) || str_eq(p, STR("quic")) || str_eq(p, STR("spdy")))
         return not_yet(cx, node, p);
     if (str_starts(p, STR("accept_filter=")))
         return conf_err(cx, node, "accept filters \"" STR_FMT "\" are not supported on this platform, ignored", STR_ARG(p));
