@@ -50,6 +50,7 @@
     X(range)                                                                                                           \
     X(sub_filter)                                                                                                      \
     X(charset)                                                                                                         \
+    X(ssi)                                                                                                             \
     X(addition)                                                                                                        \
     X(post_action)                                                                                                     \
     X(gunzip)                                                                                                          \
