@@ -40,7 +40,25 @@ static struct str take_word(struct str *s) {
     return word;
 }
 
-const char *ssi_parse(struct str text, struct ssi_command *c) {
+// The value behind its opening quote, without escapes. False: it does not end.
+static bool take_value(struct str *rest, char quote, struct str *value) {
+    char *p = (char *)(uintptr_t)rest->p;
+    size_t made = 0;
+    for (size_t i = 0; i < rest->n; i++) {
+        if (p[i] == quote) {
+            *value = str_n(p, made);
+            *rest = str_from(*rest, i + 1);
+            return true;
+        }
+        if (p[i] == '\\' && i + 1 < rest->n && (p[i + 1] == '"' || p[i + 1] == '\'' || p[i + 1] == '\\'))
+            i++;
+        p[made++] = p[i];
+    }
+    return false;
+}
+
+const char *ssi_parse(char *bytes, size_t n, struct ssi_command *c) {
+    struct str text = str_n(bytes, n);
     *c = (struct ssi_command){0};
     text = skip_spaces(text);
     c->name = take_word(&text);
@@ -55,16 +73,12 @@ const char *ssi_parse(struct str text, struct ssi_command *c) {
         if (text.n == 0 || (text.p[0] != '"' && text.p[0] != '\''))
             return "unexpected symbol instead of a quoted value in SSI command";
         char quote = text.p[0];
-        size_t n = 1;
-        while (n < text.n && text.p[n] != quote)
-            n += text.p[n] == '\\' && n + 1 < text.n ? 2 : 1;
-        if (n >= text.n)
-            return "a value without its closing quote in SSI command";
         if (c->count == SSI_PARAMS_MAX)
             return "too many SSI command parameters";
+        text = str_from(text, 1);
         c->params[c->count].name = name;
-        c->params[c->count++].value = str_n(text.p + 1, n - 1);
-        text = str_from(text, n + 1);
+        if (!take_value(&text, quote, &c->params[c->count++].value))
+            return "a value without its closing quote in SSI command";
     }
     return NULL;
 }

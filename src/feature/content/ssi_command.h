@@ -8,7 +8,7 @@ struct ssi_command {
     struct str name;
     unsigned count;
     struct {
-        struct str name, value; // of the value: what stands between the quotes
+        struct str name, value;
     } params[SSI_PARAMS_MAX];
 };
 
@@ -20,6 +20,6 @@ struct ssi_end {
 };
 // True with the '>' of "-->" that ends it.
 bool ssi_end_feed(struct ssi_end *e, char c);
-// The text between "<!--#" and "-->". NULL, or what is wrong.
-const char *ssi_parse(struct str text, struct ssi_command *c);
+// The text between "<!--#" and "-->", which is changed: backslashes before quotes and backslashes go. NULL, or what is wrong.
+const char *ssi_parse(char *text, size_t n, struct ssi_command *c);
 struct str ssi_param(const struct ssi_command *c, const char *name); // STR_NONE: not given

@@ -103,7 +103,7 @@ static bool include_uri(struct req *r, struct str text, struct str *uri, struct 
         struct str parts[2] = {str_head(r->uri, dir), path};
         path = arena_join(&r->arena, parts, 2);
     }
-    if (text.n != 0 && memchr(path.p, '\0', path.n) == NULL && uri_normalise(&path, true, &r->arena) &&
+    if (memchr(path.p, '\0', path.n) == NULL && uri_normalise(&path, true, &r->arena) &&
         str_find(text, STR("../")) < 0 && !str_ends(text, STR(".."))) {
         *uri = path;
         return true;
@@ -175,6 +175,13 @@ static int run_include(struct ssi_body *b, const struct ssi_command *c, enum bod
         log_msg(LOG_ERR, 0, "invalid value \"" STR_FMT "\" in the \"wait\" parameter", STR_ARG(said));
         return FAILED;
     }
+    const struct ssi_block *block = ssi_ctx(b->r->main)->blocks;
+    while (stub.p != NULL && block != NULL && !str_eq(block->name, stub))
+        block = block->next;
+    if (stub.p != NULL && block == NULL) {
+        log_msg(LOG_ERR, 0, "\"stub\"=\"" STR_FMT "\" for \"include\" not found", STR_ARG(stub));
+        return FAILED;
+    }
     if (set.p != NULL && wait == BODY_NOWAIT)
         return -EAGAIN;
     struct str text, uri, args;
@@ -200,7 +207,7 @@ static struct str url_escaped(struct req *r, struct str s) {
     sbuf_init_arena(&b, &r->arena, s.n + 32, SSI_SET_MAX);
     for (size_t i = 0; i < s.n; i++) {
         unsigned char ch = (unsigned char)s.p[i];
-        if (ch <= ' ' || ch >= 0x7f || ch == '"' || ch == '#' || ch == '%' || ch == '\'')
+        if (ch <= ' ' || ch >= 0x7f || strchr("\"#%'<>\\^`{|}", ch) != NULL)
             sbuf_printf(&b, "%%%02X", ch);
         else
             sbuf_chr(&b, (char)ch);
@@ -254,7 +261,7 @@ static bool matches(struct ssi_body *b, struct str left, struct str pattern, boo
         *failed = true;
         return false;
     }
-    struct regex *re = regex_compile_text(arena_dup(&r->arena, str_n(pattern.p + 1, pattern.n - 2)), true, &r->arena, &error);
+    struct regex *re = regex_compile_text(arena_dup(&r->arena, str_n(pattern.p + 1, pattern.n - 2)), false, &r->arena, &error);
     if (re == NULL) {
         log_msg(LOG_ERR, 0, "pcre2_compile() failed: " STR_FMT " in \"" STR_FMT "\"", STR_ARG(error), STR_ARG(pattern));
         *failed = true;
@@ -279,40 +286,30 @@ static bool matches(struct ssi_body *b, struct str left, struct str pattern, boo
     return true;
 }
 
+static bool is_left(char c) { return is_name(c) || c == '$' || c == '{' || c == '}' || c == '"' || c == '\''; }
+
 // "$name", "$name = text", "$name != /regex/". 1 true, 0 false, -1 malformed (logged).
 static int holds(struct ssi_body *b, struct str expr) {
-    struct str rest = expr, left, right;
-    if (rest.n == 0 || rest.p[0] != '$') {
-        log_msg(LOG_ERR, 0, "invalid variable name in \"" STR_FMT "\"", STR_ARG(expr));
-        return -1;
-    }
-    size_t n = 1;
-    while (n < rest.n && is_name(rest.p[n]))
+    size_t n = 0;
+    while (n < expr.n && is_left(expr.p[n]))
         n++;
-    bool known = get_var(b->r, str_n(rest.p + 1, n - 1), &left);
-    if (!known)
-        left = STR("");
-    rest = str_trim(str_from(rest, n));
+    struct str left, right, rest = str_trim(str_from(expr, n));
+    if (!expand(b->r, arena_lower(&b->r->arena, str_head(expr, n)), &left))
+        return -1;
     if (rest.n == 0)
         return left.n != 0;
-    bool negate = rest.p[0] == '!';
-    if (negate)
-        rest = str_from(rest, 1);
-    if (rest.n == 0 || rest.p[0] != '=') {
+    bool negate = rest.n > 1 && rest.p[0] == '!' && rest.p[1] == '=';
+    if (rest.p[0] != '=' && !negate) {
         log_msg(LOG_ERR, 0, "invalid expression in \"" STR_FMT "\"", STR_ARG(expr));
         return -1;
     }
-    rest = str_trim(str_from(rest, 1));
-    bool failed = false, same;
-    if (rest.n != 0 && rest.p[0] == '/') {
-        if (!expand(b->r, rest, &right))
-            return -1;
-        same = matches(b, left, right, &failed);
-    } else {
-        if (!expand(b->r, rest, &right))
-            return -1;
-        same = str_eq(left, right);
-    }
+    rest = str_trim(str_from(rest, 1 + negate));
+    bool regex = rest.n != 0 && rest.p[0] == '/', failed = false;
+    if (rest.n > 1 && rest.p[0] == '\\' && rest.p[1] == '/')
+        rest = str_from(rest, 1);
+    if (!expand(b->r, rest, &right))
+        return -1;
+    bool same = regex ? matches(b, left, right, &failed) : str_eq(left, right);
     return failed ? -1 : same != negate;
 }
 
@@ -324,14 +321,14 @@ static int run_if(struct ssi_body *b, const struct ssi_command *c, enum body_wai
         }
         b->chosen = false;
     }
-    b->condition = SSI_IF;
     if (b->chosen) {
         b->mute = true;
         return 0;
     }
     int res = holds(b, ssi_param(c, "expr"));
     if (res < 0)
-        return FAILED;
+        return FAILED; // as if it were not there, as in nginx
+    b->condition = SSI_IF;
     b->mute = res == 0;
     b->chosen = res == 1;
     return 0;
@@ -438,14 +435,14 @@ static int dispatch(struct ssi_body *b, const struct ssi_command *c, enum body_w
 }
 
 int ssi_run(struct ssi_body *b, enum body_wait wait) {
-    struct str text = sbuf_view(&b->command);
+    struct str text = sbuf_view(&b->command), whole = b->block != NULL ? arena_dup(&b->r->arena, text) : STR_NONE;
     struct ssi_command c;
     const char *why = b->too_long ? "too long SSI command" : NULL;
     if (!b->too_long)
-        why = ssi_parse(str_head(text, text.n - 3), &c); // without "-->"
+        why = ssi_parse(b->command.p, text.n - 3, &c); // without "-->"
     if (b->block != NULL && (why != NULL || !str_eq(c.name, STR("endblock")))) { // kept for when the block is used
         ssi_put(b, STR("<!--#"));
-        ssi_put(b, text);
+        ssi_put(b, whole);
         return 0;
     }
     int err = FAILED;

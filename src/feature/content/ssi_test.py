@@ -41,7 +41,7 @@ PAGES = {
     'wait': '<!--#include virtual="/setter" wait="yes" --><!--#echo var="x" -->', 'nested': '<!--#include virtual="/nested" -->', 'big': '<!--#include virtual="/big.html" -->',
     'set include': '<!--#include virtual="/uri" set="v" -->[<!--#echo var="v" -->]', 'set include empty': '<!--#include virtual="/empty" set="v" -->[<!--#echo var="v" -->]',
     'shared': '<!--#set var="x" value="outer" --><!--#include virtual="/echo" -->', 'plain is not searched': '<!--#include virtual="/plain" -->',
-    'proxied': '<!--#include virtual="/back/one" --><!--#include virtual="/back/two" -->', 'empty include': '[<!--#include virtual="/empty" -->]',
+    'proxied': '<!--#include virtual="/back/one" wait="yes" --><!--#include virtual="/back/two" -->', 'empty include': '[<!--#include virtual="/empty" -->]',
     'stub': '<!--#block name="s" -->stub!<!--#endblock --><!--#include virtual="/empty" stub="s" --><!--#include virtual="/uri" stub="s" -->',
     'stub of an error': '<!--#block name="s" -->stub!<!--#endblock --><!--#include virtual="/error" stub="s" -->',
     'stub of a dead': '<!--#block name="s" -->stub!<!--#endblock --><!--#include virtual="/dead" stub="s" -->', 'stub of nothing': '<!--#include virtual="/empty" stub="none" -->x',
@@ -57,11 +57,13 @@ PAGES = {
     'unknown command': 'a<!--#nope -->b', 'unknown parameter': '<!--#echo nope="x" -->.', 'missing parameter': '<!--#echo default="x" -->.', 'no parameter': '<!--#include -->.',
     'both': '<!--#include virtual="/uri" file="f.html" -->.', 'unsafe': '<!--#include virtual="/../etc/passwd" -->.', 'unsafe 2': '<!--#include virtual="../../x" -->.',
     'errmsg': '<!--#config errmsg="oops" --><!--#nope -->.', 'quotes': "<!--#echo var='uri' -->", 'no space': '<!--#echo var="uri"-->.', 'spaces': '<!--#  echo   var = "uri"   -->.',
-    'lines': '<!--#echo\n  var="uri"\n-->.', 'escaped quote': '<!--#set var="a" value="x\\"y" --><!--#echo var="a" -->', 'a comment': '<!-- not a command --><!--[if IE]><!-#echo -->', 'almost': '<<!<!-<!--<!--#echo var="uri" --><!--',
+    'lines': '<!--#echo\n  var="uri"\n-->.', 'escaped quote': '<!--#set var="a" value="x\\"y" --><!--#echo var="a" -->', 'a comment': '<!-- not a command --><!--[if IE]><!-#echo -->', 'almost': '<<!<!-<!--<!--#echo var="uri" --><!--.',
     'long': '<!--#echo var="' + 'x' * 300 + '" -->.', 'short value': '<!--#echo var="a" default="01234567890" -->.', 'apostrophe': "it's <!--#echo var=\"uri\" --> isn't it", 'timefmt': '<!--#config timefmt="%%Y" --><!--#echo var="date_gmt" --> <!--#echo var="date_local" -->',
-    'epoch': '<!--#config timefmt="" -->[<!--#echo var="date_gmt" -->]', 'missing include': 'a<!--#include virtual="/none.txt" set="x" -->b', 'moved': '<!--#include virtual="/moved" set="x" -->[<!--#echo var="x" -->]',
-    'many': '<!--#include virtual="/f.html" -->' * 150, 'variable in stub': '<!--#block name="s" -->x <!--#echo var="uri" --> y<!--#endblock --><!--#include virtual="/empty" stub="s" -->',
-    'space in uri': '<!--#include virtual="/a%%20b" set="z" -->.'.replace('%%', '%'), 'dots': '<!--#include virtual="/dir/./other.html" -->', 'empty uri': '<!--#include virtual="" -->.',
+    'missing include': 'a<!--#include virtual="/none.txt" set="x" -->b', 'moved': '<!--#include virtual="/moved" set="x" -->[<!--#echo var="x" -->]',
+    'many': '<!--#include virtual="/f.html" -->' * 150,
+    'space in uri': '<!--#include virtual="/a%%20b" set="z" -->.'.replace('%%', '%'), 'dots': '<!--#include virtual="/dir/./other.html" -->', 'escapes': '<!--#set var="a" value="x\\\\y\\ny\\\'z" --><!--#echo var="a" encoding="none" -->', 'url set': '<!--#set var="a" value="<>[]^`{|}~;=?@:&,+()*!" --><!--#echo var="a" encoding="url" -->',
+    'if text': '<!--#if expr="ABC = abc" -->y<!--#endif -->.', 'if slash': '<!--#if expr="$uri = \\/page" -->y<!--#endif -->.', 'if braces': '<!--#if expr="${arg_x}a = 2a" -->y<!--#endif -->.',
+    'if two equals': '<!--#if expr="$arg_x == 2" -->y<!--#endif -->.', 'if case': '<!--#if expr="$uri = /PAGE/" -->y<!--#endif -->.', 'if empty': '<!--#if expr="" -->y<!--#endif -->.',
 }
 
 
@@ -89,7 +91,7 @@ def pieces(name, size):
 
 for name in PAGES:
     ssi.case(name, get('/page?x=2&y=abbbCd', 'X-Field: <a&b>'), 200, page(name))
-    if len(PAGES[name]) < 1000:
+    if len(PAGES[name]) < 1000 and name != 'almost':    # cut there, nginx loses some of it
         ssi.case(f'{name}, byte by byte', get('/page?x=2&y=abbbCd'), 200, pieces(name, 1))
         ssi.case(f'{name}, by 7', get('/page?x=2&y=abbbCd'), 200, pieces(name, 7))
 for name in ('unknown command', 'errmsg', 'else alone', 'bad regex'):
@@ -185,3 +187,18 @@ def test_date(site):
     with Client(server.port) as c:
         seconds, day = c.ask(get('/p.html')).text.split('|')
     assert abs(int(seconds) - time.time()) < 100000 and day == time.strftime('%A %d-%b-%Y')
+
+
+def test_commands_in_a_block(site):
+    """They are carried out where the block stands for an include (in nginx only if that include is searched too)."""
+    site.file('p.html', '<!--#block name="s" -->x <!--#echo var="uri" --> y<!--#endblock -->[<!--#include virtual="/empty" stub="s" -->]')
+    server = site.server('ssi on; root @root@; types { text/html html; } location = /empty { return 204; }')
+    with Client(server.port) as c:
+        assert c.ask(get('/p.html')).body == b'[x /p.html y]'
+
+
+def test_what_looks_like_a_command_at_the_end(site):
+    site.file('p.html', 'text <!--')
+    server = site.server('ssi on; root @root@; types { text/html html; }')
+    with Client(server.port) as c:
+        assert c.ask(get('/p.html')).body == b'text <!--'
