@@ -44,6 +44,7 @@
     X(disable_symlinks)                                                                                                \
     X(open_file_cache)                                                                                                 \
     X(static)                                                                                                          \
+    X(slice)                                                                                                           \
     X(not_modified)                                                                                                    \
     X(expires)                                                                                                         \
     X(add_header)                                                                                                      \

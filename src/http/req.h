@@ -63,6 +63,7 @@ struct req {
     struct str method_text;
     struct scope *server_scope, *scope; // scope: location in force
     const struct server *server;
+    bool content_only;         // a clone of its parent: begins with the content of `scope`, and has no response hooks
     bool internal;             // by error_page, index, try_files, rewrite...
     bool uri_changed;          // by rewrite: route again
     bool uri_goes_whole;       // by `rewrite ... break`: proxy_pass sends uri as it is, and its own URI part does not count
