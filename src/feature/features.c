@@ -9,6 +9,7 @@
     X(server_name)                                                                                                     \
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \
+    X(http2)                                                                                                           \
     X(rewrite)                                                                                                         \
     X(set)                                                                                                             \
     X(if)                                                                                                              \
@@ -16,9 +17,12 @@
     X(return)                                                                                                          \
     X(limit_req)                                                                                                       \
     X(limit_conn)                                                                                                      \
+    X(realip)                                                                                                          \
     X(access)                                                                                                          \
     X(auth_basic)                                                                                                      \
     X(limit_except)                                                                                                    \
+    X(valid_referers)                                                                                                  \
+    X(secure_link)                                                                                                     \
     X(auth_request)                                                                                                    \
     X(try_files)                                                                                                       \
     X(mirror)                                                                                                          \
@@ -35,6 +39,9 @@
     X(proxy)                                                                                                           \
     X(empty_gif)                                                                                                       \
     X(stub_status)                                                                                                     \
+    X(dav_methods)                                                                                                     \
+    X(gateway_fastcgi)                                                                                                 \
+    X(fastcgi)                                                                                                         \
     X(random_index)                                                                                                    \
     X(index)                                                                                                           \
     X(zstd_static)                                                                                                     \
@@ -48,6 +55,7 @@
     X(not_modified)                                                                                                    \
     X(expires)                                                                                                         \
     X(add_header)                                                                                                      \
+    X(userid)                                                                                                          \
     X(range)                                                                                                           \
     X(sub_filter)                                                                                                      \
     X(charset)                                                                                                         \
@@ -61,11 +69,16 @@
     X(limit_rate)                                                                                                      \
     X(error_log)                                                                                                       \
     X(log_format)                                                                                                      \
+    X(open_log_file_cache)                                                                                             \
     X(access_log)                                                                                                      \
+    X(map)                                                                                                             \
+    X(geo)                                                                                                             \
+    X(split_clients)                                                                                                   \
     X(request_variables)                                                                                               \
     X(response_variables)                                                                                              \
     X(upstream_variables)                                                                                              \
-    X(connection_variables)
+    X(connection_variables)                                                                                            \
+    X(proxy_protocol_variables)
 
 #define X(name) extern struct feature feature_##name;
 FEATURES(X)
