@@ -7,6 +7,8 @@
     X(server)                                                                                                          \
     X(listen)                                                                                                          \
     X(server_name)                                                                                                     \
+    X(ssl)                                                                                                             \
+    X(ssl_variables)                                                                                                   \
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \
     X(http2)                                                                                                           \
@@ -15,9 +17,9 @@
     X(if)                                                                                                              \
     X(break)                                                                                                           \
     X(return)                                                                                                          \
+    X(realip)                                                                                                          \
     X(limit_req)                                                                                                       \
     X(limit_conn)                                                                                                      \
-    X(realip)                                                                                                          \
     X(access)                                                                                                          \
     X(auth_basic)                                                                                                      \
     X(limit_except)                                                                                                    \
@@ -34,14 +36,19 @@
     X(ip_hash)                                                                                                         \
     X(hash)                                                                                                            \
     X(random)                                                                                                          \
+    X(sticky)                                                                                                          \
+    X(upstream_queue)                                                                                                  \
     X(exchange)                                                                                                        \
+    X(exchange_order)                                                                                                  \
+    X(match)                                                                                                           \
+    X(health_check)                                                                                                    \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
-    X(empty_gif)                                                                                                       \
-    X(stub_status)                                                                                                     \
     X(dav_methods)                                                                                                     \
     X(gateway_fastcgi)                                                                                                 \
     X(fastcgi)                                                                                                         \
+    X(empty_gif)                                                                                                       \
+    X(stub_status)                                                                                                     \
     X(random_index)                                                                                                    \
     X(index)                                                                                                           \
     X(zstd_static)                                                                                                     \
