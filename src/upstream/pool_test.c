@@ -67,23 +67,33 @@ TEST(pool_limits) {
     struct group g = group;
     g.keepalive = 2;
     g.keepalive_requests = 10;
-    g.keepalive_timeout_ms = 20;
+    g.keepalive_timeout_ms = 1000;
     g.state = group_state_new();
     group_attach(&g);
-    int far[5];
+    int far[6];
     for (int i = 0; i < 3; i++)
         pool_give(&g, &peer, make(&far[i]), 1, loop_now(l));
+    turns(l, 2);
+    EXPECT_INT(g.state->idle, 3); // for a moment
+    g.keepalive_timeout_ms = 20;
+    usleep(150000);
+    turns(l, 4);
     EXPECT_INT(g.state->idle, 2);
     EXPECT(ended(far[0]) && !ended(far[1])); // the oldest went
+    usleep(950000);
+    turns(l, 4);
+    EXPECT(ended(far[1]) && ended(far[2]) && g.state->idle == 0); // too old
+    pool_give(&g, &peer, make(&far[4]), 1, loop_now(l));
     pool_give(&g, &peer, make(&far[3]), 10, loop_now(l));
     EXPECT(ended(far[3])); // served its requests
     usleep(30000);
     turns(l, 40);
     EXPECT_INT(g.state->idle, 0); // too old
-    g.keepalive = 0;
-    pool_give(&g, &peer, make(&far[4]), 1, loop_now(l));
     EXPECT(ended(far[4]));
-    for (int i = 0; i < 5; i++)
+    g.keepalive = 0;
+    pool_give(&g, &peer, make(&far[5]), 1, loop_now(l));
+    EXPECT(ended(far[5]));
+    for (int i = 0; i < 6; i++)
         close(far[i]);
     pools_close();
     loop_free(l);
