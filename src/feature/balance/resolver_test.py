@@ -148,6 +148,15 @@ def test_bad_names(site, dns):
     assert server.alive()
 
 
+@pytest.mark.weir_only('nginx asks for a resolver')
+def test_without_resolver_the_system_is_asked(site):
+    """/etc/hosts, here."""
+    port = site.backend().port
+    server = site.server(f'resolver_timeout 3s; location / {{ proxy_pass http://$http_x_name:{port}; }}')
+    assert ask(server, '/x', 'X-Name: localhost').status == 200
+    assert ask(server, '/x', 'X-Name: LocalHost').status == 200
+
+
 # --- upstream ---------------------------------------------------------------------------------------------------------------------
 
 def seen(server, n=20):
