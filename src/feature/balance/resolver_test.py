@@ -232,6 +232,22 @@ def test_addresses_of_a_server_follow_its_name(site, dns, three, workers):
 
 
 @pytest.mark.weir_only('nginx has resolve since 1.27.3')
+def test_consistent_hash_over_the_addresses_of_a_name(site, dns, three):
+    dns.records['app.test'] = ['127.0.0.2', '127.0.0.3', '127.0.0.4']
+    server = site.server('location / { proxy_pass http://g; }', workers=2, http=f'resolver {dns.address}; '
+                         f'upstream g {{ zone z 64k; hash $uri consistent; server app.test:{three} resolve; }}')
+
+    def where():
+        with Client(server.port) as c:
+            return [c.ask(get(f'/{i}')).text.split(':')[0] for i in range(90)]
+    before = where()
+    assert where() == before and min(collections.Counter(before).values()) > 10 and len(set(before)) == 3
+    dns.records['app.test'] = ['127.0.0.4', '127.0.0.2']
+    until(lambda: 'two' not in where(), 'the address to leave')
+    assert {b for b, a in zip(before, where()) if a != b} == {'two'}
+
+
+@pytest.mark.weir_only('nginx has resolve since 1.27.3')
 def test_services(site, dns, three):
     dns.records.update({'_http._tcp.app.test': [('SRV', 1, 3, three, 'a.test'), ('SRV', 1, 1, three, 'b.test'),
                                                 ('SRV', 2, 1, three, 'c.test')],
