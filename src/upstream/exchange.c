@@ -54,8 +54,8 @@ const char *exchange_note(struct exchange *x, const char *directive, uint64_t va
 static void note_counters(struct exchange *x) {
     struct attempt *a = exchange_attempt(x);
     if (x->link != NULL) {
-        a->bytes_sent += link_bytes_out(x->link) - x->base_out;
-        a->bytes_received += link_bytes_in(x->link) - x->base_in;
+        a->bytes_sent += link_plain_out(x->link) - x->plain_out;
+        a->bytes_received += link_plain_in(x->link) - x->plain_in;
     }
     a->response_ms = loop_now(x->r->loop) - a->start_ms;
 }

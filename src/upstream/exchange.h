@@ -77,7 +77,8 @@ struct exchange {
     int64_t link_requests;
     uint64_t link_since;
     uint64_t link_idle_ms;      // how long a reused link had been idle
-    uint64_t base_in, base_out; // the link's counters when the try began
+    uint64_t plain_in, plain_out; // the link's counters when the try began
+    uint64_t base_out;            // and of the wire below TLS
     uint64_t keep_ms;         // how long the peer says it keeps the connection; UINT64_MAX: nothing said
     struct head head;         // strings live in head_block
     struct block *head_block;
