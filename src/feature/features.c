@@ -35,6 +35,7 @@
     X(random)                                                                                                          \
     X(exchange)                                                                                                        \
     X(gateway_proxy)                                                                                                   \
+    X(gateway_ssl_proxy)                                                                                               \
     X(proxy)                                                                                                           \
     X(dav_methods)                                                                                                     \
     X(gateway_fastcgi)                                                                                                 \
