@@ -71,7 +71,7 @@ def directory():
     _signed('server', '/CN=example.com', names)
     _signed('rsa', '/CN=example.com', names, rsa=True)
     _signed('other', '/CN=other.test', 'DNS:other.test')
-    _signed('client', '/C=XX/O=Weir Tests/OU=a+b, c/CN=client')
+    _signed('client', '/C=XX/O=Weir Tests/OU=a, "b"/CN=client')
     _signed('revoked', '/CN=revoked')
     _key('stranger')
     _run('req', '-x509', '-new', '-key', 'stranger.key', '-subj', '/CN=stranger', '-days', '30', '-out', 'stranger.pem')
