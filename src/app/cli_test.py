@@ -234,6 +234,24 @@ def test_all_errors_are_reported(place):
         assert re.search(rf'(?m)^nginx: \[emerg\] .*{re.escape(text)}.* in {re.escape(place.path)}:{line}$', r.stderr), (text, r.stderr)
 
 
+@pytest.mark.parametrize('text, words', [
+    ('', 'no "events" section in configuration'), ('http { server { listen 127.0.0.1:PORT; } }', 'no "events" section in configuration'),
+    ('events { worker_connections 0; }', '0 worker_connections are not enough for 0 listening sockets'),
+    ('events { worker_connections 2; } http { server { listen 127.0.0.1:PORT; listen 127.0.0.2:PORT; } }',
+     '2 worker_connections are not enough for 2 listening sockets'),
+    ('events { } events { }', '"events" directive is duplicate'), ('events { use kqueue; }', 'invalid event type "kqueue"'),
+    ('worker_connections 4; events { }', '"worker_connections" directive is not allowed here')])
+def test_events(place, text, words):
+    r = place.raw(f'pid {place.directory}/pid; {text.replace("PORT", str(place.port)).replace("http {", "http { access_log off;")}').run('-t')
+    assert r.returncode == 1 and f'nginx: [emerg] {words}' in r.stderr, r.stderr
+
+
+def test_enough_connections(place):
+    r = place.raw(f'pid {place.directory}/pid; events {{ worker_connections 3; }} http {{ access_log off; '
+                  f'server {{ listen 127.0.0.1:{place.port}; listen 127.0.0.2:{place.port}; }} }}').run('-t')
+    assert r.returncode == 0, r.stderr
+
+
 def test_error_before_http(place):
     """What follows an error in the main block is still read."""
     r = place.write('access_log a.log; server { listen 127.0.0.1:PORT; access_log b.log; }', main='daemon maybe;').run('-t')
