@@ -86,6 +86,24 @@ def test_V():
     assert lines[-1].startswith('configure arguments: ') and re.search(r'(?m)^built with OpenSSL', r.stderr)
 
 
+@pytest.mark.parametrize('module, directives', [
+    ('http_ssl', 'ssl_session_timeout 5m;'), ('http_v2', 'server { http2 on; }'), ('http_realip', 'set_real_ip_from 127.0.0.1;'),
+    ('http_sub', 'sub_filter a b;'), ('http_gunzip', 'gunzip on;'), ('http_stub_status', 'server { location / { stub_status; } }'),
+    ('http_proxy', 'proxy_buffering on;'), ('http_memcached', 'memcached_buffer_size 4k;'), ('http_scgi', 'scgi_buffering on;'),
+    ('http_ssi', 'ssi on;'), ('http_map', 'map $uri $x { default y; }'), ('http-cache', 'proxy_cache off;'),
+    ('http_slice', 'slice 1m;'), ('http_mp4', 'server { location / { mp4; } }')])
+@pytest.mark.weir_only('nginx 1.22 has no http2 directive, and Debian chose what it is built with')
+def test_V_tells_what_is_built_in(site, module, directives):
+    """--with-X_module, and no --without-X_module: exactly where the configuration language has it."""
+    suffix = '' if '-' in module else '_module'
+    words = run('-V').stderr.split()
+    usual = module in ('http_proxy', 'http_memcached', 'http_scgi', 'http_ssi', 'http_map', 'http-cache')
+    claimed = f'--without-{module}{suffix}' not in words if usual else f'--with-{module}{suffix}' in words
+    conf = site.file('x.conf', 'events {} http { %s }' % directives)
+    r = run('-t', '-c', conf, '-e', 'stderr')
+    assert claimed == ('unknown directive' not in r.stderr and 'weir does not have' not in r.stderr), r.stderr
+
+
 @pytest.mark.parametrize('option', ['-h', '-?'])
 def test_h(option):
     r = run(option)

@@ -6,6 +6,7 @@
 #include "http/tape.h"
 #include "io/inbox.h"
 #include "io/loop.h"
+#include "io/tls.h"
 #include "wire/http2.h"
 #include <pthread.h>
 #include <stdlib.h>

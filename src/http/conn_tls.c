@@ -145,7 +145,6 @@ static bool handshake(struct conn *c, const struct greeting *g, uint64_t deadlin
     if (err == 0) {
         if (link_tls_early(c->link))
             c->early_conf = conf_ref(c->conf);
-        choose_codec(c);
         return true;
     }
     if (err == -ETIMEDOUT)

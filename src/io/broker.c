@@ -127,7 +127,7 @@ int broker_read(const char *path, struct arena *a, size_t max, struct str *text)
     }
     int err = read_plain(path, a, max, text);
     if (mode == RECORDING)
-        keep(KIND_FILE, key, err, *text);
+        keep(KIND_FILE, key, err, err == 0 ? *text : STR_NONE);
     return err;
 }
 

@@ -198,8 +198,11 @@ static struct tls_material *read_material(const struct tls_settings *s, struct s
         {&m->stapling, s->stapling_file, "BIO_new_file"},
     };
     for (size_t i = 0; ok && i < ARRAY_LEN(others); i++) {
-        if (others[i].name.n != 0 && !read_text(others[i].to, others[i].name))
-            ok = say(why, "%s(\"%s\") failed", others[i].call, others[i].name.p);
+        if (others[i].name.n == 0 || read_text(others[i].to, others[i].name))
+            continue;
+        if (others[i].to != &m->dhparam && others[i].to != &m->stapling)
+            ERR_raise(ERR_LIB_X509, ERR_R_SYS_LIB); // as the call that is named would
+        ok = say(why, "%s(\"%s\") failed", others[i].call, others[i].name.p);
     }
     if (ok)
         return m;
