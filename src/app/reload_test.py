@@ -448,3 +448,11 @@ def test_keys_that_only_root_may_read(site):
     put('server')
     until(lambda: certificate(port) == first, 'the first certificate again')
     assert not [line for line in server.errors() if 'Permission denied' in line.message]
+
+
+def test_quit_while_reloading(site):
+    """No harm, whichever comes first."""
+    for _ in range(5):
+        server = site.server('location / { return 200 one; }')
+        server.send_signal(signal.SIGHUP)
+        server.stop()

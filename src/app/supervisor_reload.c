@@ -140,7 +140,7 @@ void supervisor_reload_end(struct supervisor *s, bool taken, struct str why) {
     if (taken) {
         commit(s);
     } else {
-        log_msg(LOG_EMERG, 0, "the new configuration is not taken, the one before goes on: " STR_FMT, STR_ARG(why));
+        log_msg(s->stopping ? LOG_NOTICE : LOG_EMERG, 0, "the new configuration is not taken, the one before goes on: " STR_FMT, STR_ARG(why));
         if (strcmp(s->m->pid.p, main_conf(s->next)->pid.p) != 0)
             pid_file_remove(main_conf(s->next)->pid.p);
         sockets_undo(&s->next_sockets);

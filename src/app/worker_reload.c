@@ -146,6 +146,8 @@ static void told_conf(struct worker *w, int pack) {
         conf_unref(next);
         next = NULL;
     }
+    if (w->stopping)
+        sbuf_lit(&why, "the worker is shutting down");
     if (next != NULL && !w->stopping) {
         take(w, next, &want);
         forget_told(w, false);
