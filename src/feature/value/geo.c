@@ -22,7 +22,7 @@ static bool get_geo(struct eval *e, const struct var *v, struct str *out) {
     if (g->address != NULL && (!var_get(e, g->address, &text) || str_starts(text, STR("[")) || !addr_parse_ip(&a, text)))
         a.sa.sa_family = AF_UNSPEC; // 255.255.255.255
     if (g->proxies.count != 0) {
-        struct trusted t = {g->proxies.at, g->proxies.count, false};
+        struct trusted t = {g->proxies.at, g->proxies.count};
         (void)forwarded_by_field(&a, &r->in, STR("X-Forwarded-For"), &t, g->recursive);
     }
     const struct str *value = addr_map_find(&g->map, &a.sa);
