@@ -17,6 +17,7 @@
 // second or more make later links retire a little earlier. And requests that could not be repeated take no link whose age is
 // near to one at which the peer was seen to close, until one that is still alive beyond it shows that this has changed.
 #include "io/inbox.h"
+#include "io/tls.h"
 #include "upstream/state.h"
 #include <stdlib.h>
 
@@ -301,12 +302,12 @@ static void evict(struct pool_loop *pl, struct idle *e) {
 
 // --- taking -----------------------------------------------------------------------------------------------------------------
 
-static struct idle *take_own(struct pool_shard *sh, struct peer_state *ps, bool careful, uint64_t now) {
+static struct idle *take_own(struct pool_shard *sh, struct peer_state *ps, bool careful, uint64_t tag, uint64_t now) {
     struct idle *found = NULL;
     pthread_mutex_lock(&sh->lock);
     if (ps->slot < sh->nslots) {
         list_each(e, &sh->by_slot[ps->slot], struct idle, of_peer) {
-            if (!link_parked(e->link) || link_readable(e->link) || link_gone(e->link))
+            if (!link_parked(e->link) || link_readable(e->link) || link_gone(e->link) || link_tls_tag(e->link) != tag)
                 continue;
             if (!careful || is_safe(ps, now - e->parked_ms, now)) {
                 found = e;
@@ -379,7 +380,7 @@ static struct link *steal(struct group_state *s, struct peer *p, bool careful, s
     return l;
 }
 
-struct link *pool_take(struct group *g, struct peer *p, bool careful) {
+struct link *pool_take_tagged(struct group *g, struct peer *p, bool careful, uint64_t tag) {
     struct group_state *s = g->state;
     CHECK_OBJ(s, GROUP_STATE_MAGIC);
     if (atomic_load_explicit(&p->state->idle, memory_order_relaxed) == 0)
@@ -387,8 +388,10 @@ struct link *pool_take(struct group *g, struct peer *p, bool careful) {
     struct pool_loop *pl = pool_loop(true);
     struct pool_shard *sh = shard_of(s, loop_id(pl->loop), false);
     uint64_t now = loop_now(pl->loop);
-    struct idle *e = sh == NULL ? NULL : take_own(sh, p->state, careful, now);
+    struct idle *e = sh == NULL ? NULL : take_own(sh, p->state, careful, tag, now);
     if (e == NULL) {
+        if (tag != 0) // the state of TLS stays with its loop
+            return NULL;
         if (sh != NULL && atomic_load_explicit(&s->idle, memory_order_relaxed) <=
                               (int64_t)atomic_load_explicit(&sh->count, memory_order_relaxed))
             return NULL;
@@ -403,6 +406,8 @@ struct link *pool_take(struct group *g, struct peer *p, bool careful) {
     entry_free(pl, e);
     return l;
 }
+
+struct link *pool_take(struct group *g, struct peer *p, bool careful) { return pool_take_tagged(g, p, careful, 0); }
 
 uint64_t pool_idle_ms(struct link *l) {
     struct pool_loop *pl = pool_loop(true);
