@@ -114,7 +114,7 @@ static bool add_name(struct conf_cx *cx, struct vhosts *v, const struct server_n
     if (v->nservers > 1 && !host_map_valid(n))
         return conf_err(cx, NULL, "invalid server name or wildcard \"" STR_FMT "\" on " STR_FMT, STR_ARG(n),
                         STR_ARG(addr_text(cx, &v->addr)));
-    if (!host_map_add(&t->names, n, s))
+    if (!host_map_add(&t->names, n, s) && v->nservers > 1)
         conf_warn(cx, NULL, "conflicting server name \"" STR_FMT "\" on " STR_FMT ", ignored", STR_ARG(n),
                   STR_ARG(addr_text(cx, &v->addr)));
     return true;

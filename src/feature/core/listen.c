@@ -196,7 +196,8 @@ static bool set_listen(struct conf_cx *cx, const struct conf_row *row, void *con
 
 static const struct conf_row rows[] = {
     ROW_FNS("listen", IN_SERVER, 1, 0xffff, ROW_REPEAT, set_listen, NULL,
-            "address[:port] | port | unix:path [default_server] [ssl] [http2] [proxy_protocol] [backlog=number] [reuseport] [so_keepalive=on|off|idle:intvl:cnt] "
+            "address[:port] | port | unix:path [default_server] [ssl] [http2] [proxy_protocol] [backlog=number] [reuseport] "
+            "[so_keepalive=on|off|idle:intvl:cnt] "
             "[deferred] [ipv6only=on|off] [rcvbuf=size] [sndbuf=size] [fastopen=number] [bind]",
             "An address, a port or a Unix socket on which the server accepts connections."),
 };

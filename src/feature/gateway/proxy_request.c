@@ -39,7 +39,6 @@ static bool evaluate(struct req *r, const struct proxy_target *said, struct prox
         t->group = group_of_request(r, proxy_address(t, &r->arena), proxy_port(t));
     if (t->group == NULL) {
         *status = 502;
-        log_msg(LOG_ERR, 0, "no resolver defined to resolve " STR_FMT, STR_ARG(name));
         return false;
     }
     return true;
