@@ -83,6 +83,8 @@ def test_V():
     assert r.returncode == 0 and r.stdout == ''
     lines = r.stderr.splitlines()
     assert re.fullmatch(r'nginx version: nginx/\d+\.\d+\.\d+( \(.*\))?', lines[0])
+    for module in ('addition', 'auth_request', 'gunzip', 'gzip_static', 'slice', 'ssl', 'stub_status', 'sub', 'v2'):
+        assert f' --with-http_{module}_module' in lines[-1]
     assert lines[-1].startswith('configure arguments: ') and re.search(r'(?m)^built with OpenSSL', r.stderr)
 
 

@@ -94,3 +94,16 @@ def test_ratio(site):
 def test_errors(site, text):
     with pytest.raises(AssertionError, match='value|must be'):
         site.server(text)
+
+
+def test_every_level_decodes(site):
+    """The highest levels too: what they need of the stack must be there."""
+    site.file('f.html', LARGE)
+    brotli = ' '.join(f'location /br/{n}/ {{ alias @root@/; brotli on; brotli_comp_level {n}; }}' for n in range(0, 12))
+    zstd = ' '.join(f'location /zstd/{n}/ {{ alias @root@/; zstd on; zstd_comp_level {n}; }}' for n in (1, 2, 3, 5, 7, 9, 12, 15, 17, 19, 22))
+    server = site.server('types { text/html html; } ' + brotli + zstd)
+    with Client(server.port) as c:
+        for coding, levels in (('br', range(0, 12)), ('zstd', (1, 2, 3, 5, 7, 9, 12, 15, 17, 19, 22))):
+            for n in levels:
+                for _ in range(2):
+                    assert decode(coding, c.ask(get(f'/{coding}/{n}/f.html', f'Accept-Encoding: {coding}')).body) == LARGE, (coding, n)
