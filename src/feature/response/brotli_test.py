@@ -99,11 +99,10 @@ def test_errors(site, text):
 def test_every_level_decodes(site):
     """The highest levels too: what they need of the stack must be there."""
     site.file('f.html', LARGE)
-    brotli = ' '.join(f'location /br/{n}/ {{ alias @root@/; brotli on; brotli_comp_level {n}; }}' for n in range(0, 12))
-    zstd = ' '.join(f'location /zstd/{n}/ {{ alias @root@/; zstd on; zstd_comp_level {n}; }}' for n in (1, 2, 3, 5, 7, 9, 12, 15, 17, 19, 22))
+    brotli = ' '.join(f'location /br/{n}/ {{ alias @root@/; brotli on; brotli_comp_level {n}; }}' for n in (0, 1, 2, 4, 5, 6, 9, 10, 11))
+    zstd = ' '.join(f'location /zstd/{n}/ {{ alias @root@/; zstd on; zstd_comp_level {n}; }}' for n in (1, 3, 6, 9, 13, 17, 19, 22))
     server = site.server('types { text/html html; } ' + brotli + zstd)
     with Client(server.port) as c:
-        for coding, levels in (('br', range(0, 12)), ('zstd', (1, 2, 3, 5, 7, 9, 12, 15, 17, 19, 22))):
+        for coding, levels in (('br', (0, 1, 2, 4, 5, 6, 9, 10, 11)), ('zstd', (1, 3, 6, 9, 13, 17, 19, 22))):
             for n in levels:
-                for _ in range(2):
-                    assert decode(coding, c.ask(get(f'/{coding}/{n}/f.html', f'Accept-Encoding: {coding}')).body) == LARGE, (coding, n)
+                assert decode(coding, c.ask(get(f'/{coding}/{n}/f.html', f'Accept-Encoding: {coding}')).body) == LARGE, (coding, n)
