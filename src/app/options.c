@@ -1,7 +1,7 @@
 // The command line. nginx's options keep their letters, their words and their stream (stderr).
 #include "app/options.h"
+#include "app/built_with.h"
 #include "conf/paths.h"
-#include "feature/features.h"
 #include <openssl/crypto.h>
 #include <stdio.h>
 
@@ -131,24 +131,6 @@ void options_usage(void) {
           stderr);
 }
 
-// Tools look for nginx's names of what is built in.
-static void put_modules(void) {
-    static const struct {
-        const char *feature, *module;
-    } modules[] = {
-        {"addition", "addition"},       {"auth_request", "auth_request"}, {"dav_methods", "dav"},           {"gunzip", "gunzip"},
-        {"gzip_static", "gzip_static"}, {"http2", "v2"},                  {"random_index", "random_index"}, {"realip", "realip"},
-        {"secure_link", "secure_link"}, {"slice", "slice"},               {"ssl", "ssl"},                   {"stub_status", "stub_status"},
-        {"sub_filter", "sub"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(modules); i++) {
-        for (size_t k = 0; k < all_features_count; k++) {
-            if (strcmp(all_features[k]->name, modules[i].feature) == 0)
-                fprintf(stderr, " --with-http_%s_module", modules[i].module);
-        }
-    }
-}
-
 void options_version(bool with_configure) {
     fputs("nginx version: nginx/" NGINX_VERSION " (weir " WEIR_VERSION ")\n", stderr);
     if (!with_configure)
@@ -162,6 +144,6 @@ void options_version(bool with_configure) {
     fputs("configure arguments: --prefix=" WEIR_PREFIX " --conf-path=" WEIR_CONF " --error-log-path=" WEIR_ERROR_LOG
           " --http-log-path=" WEIR_ACCESS_LOG " --pid-path=" WEIR_PID " --with-threads --with-pcre --with-pcre-jit",
           stderr);
-    put_modules();
-    fputs("\n", stderr);
+    built_with_print(stderr);
+    fputc('\n', stderr);
 }

@@ -43,6 +43,7 @@
     X(match)                                                                                                           \
     X(health_check)                                                                                                    \
     X(gateway_proxy)                                                                                                   \
+    X(gateway_ssl_proxy)                                                                                               \
     X(proxy)                                                                                                           \
     X(dav_methods)                                                                                                     \
     X(gateway_fastcgi)                                                                                                 \
