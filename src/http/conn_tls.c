@@ -1,5 +1,6 @@
 // The TLS of a connection before its first request.
 #include "http/conn.h"
+#include "http/h1_server.h"
 #include "http/h2_server.h"
 #include "http/https.h"
 #include "io/loop.h"
