@@ -14,6 +14,7 @@
 // second or more make later links retire a little earlier. And requests that could not be repeated take no link whose age is
 // near to one at which the peer was seen to close, until one that is still alive beyond it shows that this has changed.
 #include "io/inbox.h"
+#include "upstream/h2_link.h"
 #include "upstream/state.h"
 #include <stdlib.h>
 
@@ -471,6 +472,7 @@ void pool_forget(struct group_state *s) {
 }
 
 void pools_close(void) {
+    h2_ups_close();
     struct pool_loop *pl = pool_loop(false);
     if (pl == NULL)
         return;

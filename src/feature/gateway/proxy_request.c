@@ -1,5 +1,6 @@
 // What a proxied request asks of the back end: which group, which URI, and the exchange.
 #include "feature/gateway/proxy.h"
+#include "upstream/h2_client.h"
 #include "wire/http1.h"
 
 // nginx's rules: without a URI part the client's own line is passed as it came, unless the URI was changed since; with one, it
@@ -74,7 +75,7 @@ enum step proxy_content(struct req *r, const void *conf) {
     struct exchange *x = arena_new(&r->arena, struct exchange);
     x->r = r;
     x->gw = req_conf(r, &feature_gateway_proxy);
-    x->protocol = &h1_client;
+    x->protocol = pc->request.version == 20 ? &h2_client : &h1_client;
     x->protocol_conf = (void *)(uintptr_t)&pc->request;
     x->group = t->group;
     x->scheme = STR("http://");
