@@ -184,6 +184,10 @@ static void run_conn(void *arg) {
         return;
     }
     conn_refresh(c);
+    if (c->vhosts->proxy_protocol && c->proxied == NULL && c->requests == 0 && !conn_read_proxy(c)) {
+        conn_free(c);
+        return;
+    }
     switch (c->requests == 0 ? choose_codec(c) : CODEC_H1) {
     case CODEC_H1:
         h1_serve(c);
@@ -242,6 +246,7 @@ void conn_free(struct conn *c) {
     list_remove(&c->all);
     link_free(c->link);
     conf_unref(c->conf);
+    free(c->proxied);
     c->magic = 0;
     free(c);
 }

@@ -1,8 +1,17 @@
 // A client connection: the link, what listens, and which codec speaks. Idle it is this struct and its link, nothing else.
 #pragma once
 #include "http/vhost.h"
+#include "wire/proxy_protocol.h"
 
 enum { CONN_MAGIC = 0x57434f4e };
+
+// What a PROXY header said.
+struct proxy_info {
+    struct addr source, destination; // when has_addrs
+    bool has_addrs;
+    uint16_t ntlvs;
+    char tlvs[]; // proxy_tlv
+};
 
 struct conn {
     uint32_t magic;
@@ -15,6 +24,7 @@ struct conn {
     uint64_t start_ms;
     struct list all;       // in http_loop.conns
     void *codec_state;     // of HTTP/2; NULL for HTTP/1
+    struct proxy_info *proxied; // by `listen ... proxy_protocol`; NULL: no header is expected, or none was read yet
     // Of whoever has taken the connection over (a tunnel): called by conn_free first, for a loop that ends. May be NULL.
     void (*owner_free)(void *owner);
     void *owner;
@@ -56,6 +66,9 @@ struct http_service *conn_service(const struct conn *c);
 // Graceful stop of the calling loop: idle connections close, others after their request.
 void http_loop_stop(struct loop *l);
 void conn_free(struct conn *c); // link and all
+// conn_proxy.c: reads the PROXY header, with which the connection begins, into c->proxied. False: there is none; that is
+// logged, and the caller ends the connection. Waits.
+bool conn_read_proxy(struct conn *c);
 // For codecs: the connection has nothing to do and is parked (or closed, when the loop stops). c may be gone afterwards.
 void conn_idle(struct conn *c, uint64_t timeout_ms);
 void conn_refresh(struct conn *c); // takes the current snapshot: between requests

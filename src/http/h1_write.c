@@ -5,10 +5,12 @@
 #include "http/conn.h"
 #include "http/vhost.h"
 #include "io/loop.h"
+#include "io/splice.h"
 #include "wire/chunked.h"
 #include "wire/http1.h"
 
-enum { ROOM_FIRST = 64 << 10, ROOM_MAX = 256 << 10, ROOM_SLOW = 32 << 10, HEAD_ROOM = 2032, INLINE_MAX = 4 << 10 };
+enum { ROOM_FIRST = 64 << 10, ROOM_MAX = 256 << 10, ROOM_SLOW = 32 << 10, HEAD_ROOM = 2032, INLINE_MAX = 4 << 10,
+       SPLICE_MAX = 1 << 20 };
 
 enum framing { FRAME_NONE, FRAME_LENGTH, FRAME_CHUNKED, FRAME_CLOSE };
 
@@ -55,14 +57,15 @@ static void put_connection(struct req *r, struct sbuf *b) {
     }
 }
 
-// What stands in front, in nginx's order; the other fields follow as they were added.
-static bool in_front(enum field_id id) {
-    switch (id) {
+// What stands in front, in nginx's order; the other fields follow as they were added, and so do a back end's own.
+static bool in_front(const struct field *f) {
+    switch (f->id) {
     case FIELD_SERVER:
     case FIELD_DATE:
+    case FIELD_LAST_MODIFIED:
+        return !f->passed;
     case FIELD_CONTENT_TYPE:
     case FIELD_CONTENT_LENGTH:
-    case FIELD_LAST_MODIFIED:
     case FIELD_TRANSFER_ENCODING:
     case FIELD_CONNECTION:
     case FIELD_KEEP_ALIVE:
@@ -76,15 +79,11 @@ static void put_head(struct req *r, struct sbuf *b, enum framing framing) {
     struct head *h = &r->out;
     http1_put_status_line(b, 11, h->status, h->reason.p != NULL ? h->reason : status_reason(h->status));
     struct field *f = head_find(h, FIELD_SERVER);
-    sbuf_lit(b, "Server: ");
-    sbuf_str(b, f != NULL ? f->value : answer_server(r));
+    if (f == NULL || !f->passed)
+        put_line(b, "Server", f != NULL ? f->value : answer_server(r));
     f = head_find(h, FIELD_DATE);
-    sbuf_lit(b, "\r\nDate: ");
-    if (f != NULL)
-        sbuf_str(b, f->value);
-    else
-        sbuf_put(b, loop_text_http(r->loop), 29);
-    sbuf_lit(b, "\r\n");
+    if (f == NULL || !f->passed)
+        put_line(b, "Date", f != NULL ? f->value : str_n(loop_text_http(r->loop), 29));
     f = head_find(h, FIELD_CONTENT_TYPE);
     if (f != NULL && f->value.n != 0)
         put_line(b, "Content-Type", f->value);
@@ -94,7 +93,7 @@ static void put_head(struct req *r, struct sbuf *b, enum framing framing) {
         sbuf_lit(b, "\r\n");
     }
     f = head_find(h, FIELD_LAST_MODIFIED);
-    if (f != NULL)
+    if (f != NULL && !f->passed)
         put_line(b, "Last-Modified", f->value);
     if (r->location.n != 0)
         put_line(b, "Location", answer_absolute(r, r->location));
@@ -102,7 +101,7 @@ static void put_head(struct req *r, struct sbuf *b, enum framing framing) {
         sbuf_lit(b, "Transfer-Encoding: chunked\r\n");
     put_connection(r, b);
     head_each(o, h) {
-        if (!in_front(o->id))
+        if (!in_front(o))
             http1_put_field(b, o->name, o->value);
     }
     sbuf_lit(b, "\r\n");
@@ -231,10 +230,71 @@ static int client_failed(struct req *r, ssize_t err) {
     return (int)err;
 }
 
+// One fill of the conduit and its way to the client. 1: the body goes on; 0: the client was slow, or the sockets cannot: on by
+// reading; or the error, logged.
+static int splice_once(struct pump *p, struct conduit *c, struct link *from, uint64_t left, uint64_t read_timeout) {
+    struct req *r = p->r;
+    uint64_t timeout = req_core(r)->send_timeout;
+    ssize_t n;
+    while ((n = conduit_fill(c, from, (size_t)MIN(left, (uint64_t)SPLICE_MAX))) == -EAGAIN) {
+        int ready = link_wait(from, LINK_WAIT_READ, read_timeout);
+        if (ready < 0) {
+            n = ready;
+            break;
+        }
+    }
+    if (n == -EOPNOTSUPP)
+        return 0;
+    n = r->out_body->ops->took(r->out_body, n);
+    if (n < 0)
+        return body_failed(p, n);
+    p->ended = n == 0;
+    p->body += (uint64_t)n;
+    bool slow = false;
+    while (conduit_held(c) != 0) {
+        ssize_t out = conduit_drain(c, p->link);
+        if (out == -EAGAIN)
+            out = link_wait(p->link, LINK_WAIT_WRITE, slow ? timeout : MIN(timeout, (uint64_t)SLOW_MS));
+        if (out == -ETIMEDOUT && !slow) {
+            slow = true;
+            body_ahead(r->out_body);
+        } else if (out < 0) {
+            return client_failed(r, out);
+        }
+    }
+    if (slow)
+        p->room = ROOM_SLOW;
+    return !slow;
+}
+
+// As much of a large body as nothing looks into goes from socket to socket inside the kernel. 0, or the error.
+static int splice_body(struct pump *p) {
+    uint64_t left, timeout;
+    struct link *from = body_raw(p->r->out_body, &left, &timeout);
+    struct conduit *c = from != NULL ? conduit_get(from, p->link) : NULL;
+    if (c == NULL)
+        return 0;
+    int go;
+    do
+        go = splice_once(p, c, from, left, timeout);
+    while (go > 0 && !p->ended && (from = body_raw(p->r->out_body, &left, &timeout)) != NULL);
+    conduit_put(c);
+    return MIN(go, 0);
+}
+
 // Rest of the body, after the first piece went out with the head.
 static int pump_body(struct pump *p) {
     uint64_t timeout = req_core(p->r)->send_timeout;
+    bool framed = p->framing == FRAME_CHUNKED;
     while (!p->ended) {
+        if (!framed && p->room == ROOM_MAX) { // it kept up so far
+            int err = splice_body(p);
+            if (err != 0)
+                return err;
+            p->room = MIN(p->room, (size_t)ROOM_MAX / 2); // not again before the next piece
+            if (p->ended)
+                break;
+        }
         ssize_t n = pull(p, BODY_WAIT);
         if (n < 0)
             return body_failed(p, n);

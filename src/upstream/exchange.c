@@ -113,6 +113,28 @@ void exchange_done(struct exchange *x, bool clean) {
     release(x, PEER_OK);
 }
 
+int exchange_body_failed(struct exchange *x, int err, const char *invalid) {
+    static const char reading[] = "reading upstream";
+    switch (err) {
+    case -EPIPE:
+        exchange_log(x, LOG_ERR, 0, reading, NULL, "upstream prematurely closed connection");
+        break;
+    case -ETIMEDOUT:
+        exchange_log(x, LOG_ERR, ETIMEDOUT, reading, exchange_note(x, "read_timeout", x->gw->read_timeout, "ms"),
+                     "upstream timed out");
+        break;
+    case -EPROTO:
+        exchange_log(x, LOG_ERR, 0, reading, NULL, "%s", invalid);
+        break;
+    case -ECANCELED:
+        break;
+    default:
+        exchange_log(x, LOG_ERR, -err, reading, NULL, "recv() failed");
+    }
+    exchange_done(x, false);
+    return err == -EPIPE ? -ECONNRESET : err;
+}
+
 struct link *exchange_take_link(struct exchange *x) {
     CHECK(x->link != NULL && !x->done && !x->released);
     x->done = x->released = true;
