@@ -45,7 +45,7 @@ static void end_stream(struct h2_request *q, int err) {
         else
             h2_reset(s, &q->stream, H2_PROTOCOL_ERROR);
     } else if (!whole) {
-        h2_reset(s, &q->stream, err == -ETIMEDOUT ? H2_CANCEL : H2_INTERNAL_ERROR);
+        h2_reset(s, &q->stream, err == -ETIMEDOUT && !r->body_failed ? H2_CANCEL : H2_INTERNAL_ERROR);
     } else {
         h2_reset(s, &q->stream, H2_NO_ERROR); // RFC 9113 8.1: the rest of the request is not needed
     }

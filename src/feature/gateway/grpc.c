@@ -70,7 +70,7 @@ static struct str target_of(struct req *r) {
 
 static enum step grpc_content(struct req *r, const void *conf) {
     const struct grpc_conf *gc = conf;
-    unsigned status;
+    unsigned status = 500;
     struct str host;
     struct group *g = find_group(r, gc, &host, &status);
     if (g == NULL)
