@@ -128,6 +128,8 @@ static unsigned admit(struct h2_request *q, bool end_stream) {
     struct req *r = q->r;
     struct conn *c = r->conn;
     unsigned status = admit_request(r);
+    if (status == 400 && r->uri.n == 0)
+        r->request_line = STR_NONE; // nginx: who asks for no valid path has no request line
     r->phase = NULL;
     if (status == 0 || r->host.n != 0)
         choose_server(c, r);
