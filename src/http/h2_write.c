@@ -338,6 +338,7 @@ static ssize_t pull(struct pump *p, size_t room, enum body_wait wait) {
     chain_init(&piece, q->pending.pool);
     ssize_t n = body_read(r->out_body, &piece, room, wait);
     if (n > 0) {
+        chain_own(&piece); // the connection may send it when the request is gone
         int err = load_files(r, &piece);
         if (err != 0)
             n = err;

@@ -156,6 +156,7 @@ static bool frame(struct exchange *x) {
     size_t n = MIN(x->out.bytes, h2_up_room(q));
     bool all = n == x->out.bytes, end = all && x->body_ended && t == NULL;
     if (n != 0 || end) {
+        chain_own(&x->out); // the connection may send it when the request is gone
         h2_put_data(h2_up_session(q->up), &q->stream, &x->out, n, end);
         x->attempts[x->nattempts - 1].bytes_sent += n + H2_FRAME_HEAD;
         x->bytes_sent_any = true;
