@@ -12,6 +12,10 @@ struct proxy_info {
     uint16_t ntlvs;
     char tlvs[]; // proxy_tlv
 };
+struct conn;
+struct client_hello;
+// Serves requests on a connection from its first readable moment until it is idle (parked again) or closed and freed. Waits.
+typedef void serve_fn(struct conn *c);
 
 struct conn {
     uint32_t magic;
@@ -30,6 +34,12 @@ struct conn {
     void *owner;
     uint32_t snapshot;     // of the service, that conf is of
     bool idle;             // parked between requests
+    bool last_request;     // its address is gone from the newest snapshot: it keeps its own, and is not kept alive
+    bool secured;          // on a TLS port: the handshake is over, or the client speaks plainly
+    uint64_t tls_policy;   // of the server that the handshake was made with: struct https
+    const struct client_hello *hello; // during the handshake
+    struct conf *early_conf; // that a handshake began with which early data have not let end; counted
+    serve_fn *serve;       // of the protocol that speaks: HTTP/1, or what ALPN chose
     // of the last request's location: for when its request is gone
     uint64_t keepalive_ms, linger_total_ms, linger_step_ms;
 };
@@ -47,12 +57,16 @@ struct http_loop {
     struct list conns;
     uint64_t accepted, handled, requests;
     int64_t active, waiting; // connections; of them idle between requests
-    bool stopping;
+    bool stopping;           // answers are the last of their connections
+    size_t to_refresh;       // of conns, from the front
 };
 
 struct http_service *http_service_new(struct conf *first, uint64_t body_memory); // takes over a reference
 void http_service_free(struct http_service *s);
-void http_service_swap(struct http_service *s, struct conf *next); // takes over a reference; from any thread
+// Takes over a reference; from any thread. The snapshot before stays at hand for connections whose address the next one has
+// not, until http_service_settle: when their listeners are gone.
+void http_service_swap(struct http_service *s, struct conf *next);
+void http_service_settle(struct http_service *s);
 struct conf *http_service_conf(struct http_service *s);            // counted
 struct tape_budget *http_service_budget(struct http_service *s);
 // On each loop before it accepts, and when it ends.
@@ -65,10 +79,28 @@ void http_service_counters(struct http_service *s, struct http_loop *sum);
 struct http_service *conn_service(const struct conn *c);
 // Graceful stop of the calling loop: idle connections close, others after their request.
 void http_loop_stop(struct loop *l);
+// The calling loop is not needed any more while others go on: the next answer of each connection is its last, and idle ones
+// may still ask until their keepalive_timeout.
+void http_loop_retire(struct loop *l);
+// After http_service_swap, on each loop: idle connections take the current snapshot, or close when it has not their address.
+// Some in this turn, the rest in the next ones, so that nobody waits for long.
+void http_loop_refresh(struct loop *l);
+// Ends the connections of the calling loop that hold this snapshot or an older one (worker_shutdown_timeout). Their count.
+unsigned http_loop_close_older(struct loop *l, uint64_t generation);
 void conn_free(struct conn *c); // link and all
 // conn_proxy.c: reads the PROXY header, with which the connection begins, into c->proxied. False: there is none; that is
 // logged, and the caller ends the connection. Waits.
 bool conn_read_proxy(struct conn *c);
+// For codecs: the answer that is about to begin is the connection's last (graceful stop, address gone).
+static inline bool conn_ends(const struct conn *c) { return c->last_request || http_loop(link_loop(c->link))->stopping; }
+// conn_tls.c: the TLS of a connection before its first request: reads the ClientHello, chooses the virtual server by its name,
+// makes the handshake, and chooses c->serve by ALPN. A client that does not speak TLS is left to the request, which will be
+// refused (497). False: the connection has failed, which is logged; it is the caller's to free. Waits.
+bool conn_secure(struct conn *c);
+// HTTP/2 may be spoken with that server here: by ALPN, or by prior knowledge.
+bool conn_offers_http2(const struct conn *c, const struct server *s);
 // For codecs: the connection has nothing to do and is parked (or closed, when the loop stops). c may be gone afterwards.
 void conn_idle(struct conn *c, uint64_t timeout_ms);
-void conn_refresh(struct conn *c); // takes the current snapshot: between requests
+// Takes the current snapshot: between requests. False: there is no snapshot with its address (only of a connection that was
+// just accepted): it can only be closed.
+bool conn_refresh(struct conn *c);

@@ -122,7 +122,7 @@ static bool msie6(struct str agent) {
 static bool may_keep(struct req *r) {
     const struct http_core *core = req_core(r);
     struct str connection = head_join(&r->in, FIELD_CONNECTION, &r->arena);
-    if (http_loop(r->loop)->stopping || r->in.version < 10)
+    if (conn_ends(r->conn) || r->in.version < 10)
         return false;
     if (list_has_token(connection, STR("close")))
         return false;
@@ -284,7 +284,7 @@ void h1_serve(struct conn *c) {
             conn_idle(c, c->keepalive_ms);
             return;
         }
-        conn_refresh(c);
+        (void)conn_refresh(c);
     }
 }
 

@@ -20,6 +20,11 @@ struct log_file *log_file_adopt(const char *path, int fd);
 void log_file_set_gzip(struct log_file *f, int level);
 // Opens one path anew, like log_files_reopen. On a loop it opens the file at once: for paths that are local files.
 void log_file_reopen(struct log_file *f);
+// A copy of the descriptor that is written to now, close-on-exec, the caller's: for handing it to another process, and for
+// last words. -1 for "stderr".
+int log_file_dup(struct log_file *f) MUST_USE;
+// fn(arg, file) for all files that are open, from any thread; fn may not open or close any.
+void log_files_each(void (*fn)(void *arg, struct log_file *f), void *arg);
 struct log_file *log_file_ref(struct log_file *f);
 void log_file_unref(struct log_file *f); // what was written before still gets out
 const char *log_file_path(const struct log_file *f);
@@ -73,6 +78,7 @@ const struct log_context *log_context(void);
 // The log where there is no request: the worker's or supervisor's own. Any thread. `log` must outlive all that may still be
 // logging to it (a snapshot that a loop still holds).
 void log_set_default(const struct log *log);
+bool log_has_default(void);
 
 bool log_wants(enum log_level level); // for the running task, cheap
 // One line in nginx's format, byte for byte: "2026/11/23 07:00:00 [error] pid#tid: *cid message (errno: text), client: ...".
