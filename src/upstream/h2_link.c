@@ -69,10 +69,14 @@ size_t h2_up_room(const struct h2_call *q) {
     return MIN(h2_room(&q->up->session, &q->stream), (size_t)(OUT_HIGH - q->up->out.bytes));
 }
 
+static void wake_waiters(struct h2_up *up) {
+    list_each(w, &up->waiters, struct connect_waiter, node) task_wake(w->task);
+}
+
 static void unref(struct h2_up *up) {
     if (--up->refs != 0)
         return;
-    CHECK(up->active == 0 && up->link == NULL && list_empty(&up->waiters));
+    CHECK(up->active == 0 && up->link == NULL);
     chain_done(&up->out);
     group_state_unref(up->state);
     up->magic = 0;
@@ -195,6 +199,7 @@ static bool on_event(struct h2_up *up, struct h2_event *ev, struct block *in) {
         fail_call(q, -EPROTO);
         return true;
     case H2_EV_WINDOW:
+        wake_waiters(up); // these may have been its first SETTINGS
         list_each(w, &up->calls, struct h2_call, all) {
             if (w->room_waiter != NULL && (q == NULL || q == w))
                 task_wake(w->room_waiter);
@@ -264,8 +269,9 @@ static void transmit(struct h2_up *up) {
 }
 
 static void end(struct h2_up *up) {
-    up->no_more = true;
+    up->no_more = up->over = true;
     list_remove(&up->all);
+    wake_waiters(up);
     list_each_safe(q, &up->calls, struct h2_call, all) {
         h2_stream_forget(&up->session, &q->stream);
         list_remove(&q->all);
@@ -324,6 +330,11 @@ static void run_up(void *arg) {
 
 // --- taking ------------------------------------------------------------------------------------------------------------------------
 
+// Its peer has not said yet how many streams it takes: one may go ahead, others wait for that.
+static bool is_starting(const struct h2_up *up) {
+    return up->connecting || (!up->over && !up->session.settings_seen && up->active != 0);
+}
+
 static bool usable(const struct h2_up *up, const struct exchange *x) {
     if (up->state != x->group->state || up->peer != x->peer->state || up->no_more || up->over)
         return false;
@@ -338,7 +349,7 @@ static struct h2_up *find(const struct exchange *x) {
     list_each(up, ups_of_loop(true), struct h2_up, all) {
         if (!usable(up, x))
             continue;
-        if (!up->connecting)
+        if (!is_starting(up))
             return up;
         connecting = up;
     }
@@ -364,10 +375,6 @@ static struct h2_up *up_new(struct exchange *x) {
     chain_init(&up->out, loop_blocks(x->r->loop));
     list_push_back(ups_of_loop(true), &up->all);
     return up;
-}
-
-static void wake_waiters(struct h2_up *up) {
-    list_each(w, &up->waiters, struct connect_waiter, node) task_wake(w->task);
 }
 
 // Connects as a part of this request's try; others that want the same wait for it.
@@ -399,17 +406,17 @@ static int connect_up(struct h2_up *up, struct exchange *x) {
     return err;
 }
 
-// Until somebody else's connecting is over: 0 to look again, or its error.
+// Until somebody else's connecting is over, or the peer has sent its SETTINGS: 0 to look again, or the error.
 static int await_connect(struct h2_up *up, const struct exchange *x) {
     struct connect_waiter w = {.task = task_self()};
     uint64_t deadline = loop_now(x->r->loop) + x->gw->connect_timeout;
     up->refs++;
     list_push_back(&up->waiters, &w.node);
     int err = 0;
-    while (up->connecting && err == 0)
+    while (is_starting(up) && err == 0)
         err = task_park(deadline);
     list_remove(&w.node);
-    err = up->connecting ? err : up->connect_error;
+    err = is_starting(up) ? err : up->connect_error;
     unref(up);
     return err;
 }
@@ -440,7 +447,7 @@ int h2_up_take(struct h2_call *q, struct exchange *x, bool fresh, bool *reused) 
             int err = connect_up(up, x);
             if (err != 0)
                 return err;
-        } else if (up->connecting) {
+        } else if (is_starting(up)) {
             int err = await_connect(up, x);
             if (err != 0)
                 return err;
@@ -462,6 +469,8 @@ void h2_up_leave(struct h2_call *q, uint32_t code) {
     list_remove(&q->all);
     q->up = NULL;
     up->active--;
+    if (!up->session.settings_seen)
+        wake_waiters(up); // it may be the turn of another to go ahead
     h2_up_kick(up);
 }
 
