@@ -49,6 +49,7 @@
     X(gateway_fastcgi)                                                                                                 \
     X(fastcgi)                                                                                                         \
     X(gateway_grpc)                                                                                                     \
+    X(gateway_ssl_grpc)                                                                                                 \
     X(grpc)                                                                                                             \
     X(empty_gif)                                                                                                       \
     X(stub_status)                                                                                                     \

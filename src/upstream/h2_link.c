@@ -21,6 +21,7 @@ struct h2_up {
     struct list all;      // of the loop
     struct group_state *state; // counted
     struct peer_state *peer;
+    uint64_t tag;         // of the TLS settings it was made with; 0: plain
     struct link *link;    // NULL while connecting and after the end
     struct task *task;    // NULL while parked
     struct h2_session session;
@@ -335,8 +336,10 @@ static bool is_starting(const struct h2_up *up) {
     return up->connecting || (!up->over && !up->session.settings_seen && up->active != 0);
 }
 
+static uint64_t tag_of(const struct exchange *x) { return x->tls != NULL ? x->tls->tag : 0; }
+
 static bool usable(const struct h2_up *up, const struct exchange *x) {
-    if (up->state != x->group->state || up->peer != x->peer->state || up->no_more || up->over)
+    if (up->state != x->group->state || up->peer != x->peer->state || up->tag != tag_of(x) || up->no_more || up->over)
         return false;
     if (up->connecting)
         return true;
@@ -364,6 +367,7 @@ static struct h2_up *up_new(struct exchange *x) {
     up->state = g->state;
     group_state_ref(g->state);
     up->peer = x->peer->state;
+    up->tag = tag_of(x);
     up->requests_max = g->keepalive_requests;
     up->keepalive_ms = g->keepalive_timeout_ms;
     up->time_ms = g->keepalive_time_ms;
@@ -380,6 +384,13 @@ static struct h2_up *up_new(struct exchange *x) {
 // Connects as a part of this request's try; others that want the same wait for it.
 static int connect_up(struct h2_up *up, struct exchange *x) {
     int err = exchange_connect(x);
+    struct str alpn = err == 0 && x->tls != NULL ? link_tls_alpn(x->link) : STR("");
+    if (alpn.n != 0 && !str_eq(alpn, STR("h2"))) {
+        exchange_log(x, LOG_ERR, 0, "SSL handshaking to upstream", NULL, "upstream chose \"" STR_FMT "\" instead of HTTP/2", STR_ARG(alpn));
+        link_free(x->link);
+        x->link = NULL;
+        err = TRY_TLS_FAILED;
+    }
     up->connecting = false;
     if (err == 0) {
         static const struct h2_limits lim = {.initial_window = WINDOW, .max_block = BLOCK_MAX};

@@ -73,7 +73,9 @@ class GrpcServer:
         ports.give(self.port)
 
 
+LARGE = [('grpc.max_receive_message_length', 1 << 26), ('grpc.max_send_message_length', 1 << 26),
+         ('grpc.use_local_subchannel_pool', 1), ('grpc.enable_retries', 0), ('grpc.enable_http_proxy', 0)]
+
+
 def channel(port):
-    return grpc.insecure_channel(f'127.0.0.1:{port}', options=[
-        ('grpc.max_receive_message_length', 1 << 26), ('grpc.max_send_message_length', 1 << 26),
-        ('grpc.use_local_subchannel_pool', 1), ('grpc.enable_retries', 0), ('grpc.enable_http_proxy', 0)])
+    return grpc.insecure_channel(f'127.0.0.1:{port}', options=LARGE)

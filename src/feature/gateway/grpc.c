@@ -1,6 +1,7 @@
 // grpc_pass: gRPC servers, over HTTP/2. Both directions stream; trailers pass; an error of weir's own carries a grpc-status, so
 // that clients say something better than the status of HTTP.
 #include "feature/gateway/gateway.h"
+#include "feature/gateway/gateway_ssl.h"
 #include "http/answer.h"
 #include "upstream/h2_client.h"
 
@@ -8,7 +9,7 @@ extern struct feature feature_grpc;
 
 struct grpc_conf {
     struct gateway_address *address;
-    bool tls;                       // grpcs://
+    bool tls;                       // grpcs://, of a fixed address
     struct h1_request_conf request; // grpc_set_header
 };
 
@@ -19,30 +20,27 @@ static bool has_port(struct str text) {
     return str_chr(close >= 0 ? str_from(text, (size_t)close) : text, ':') >= 0;
 }
 
-// Takes "grpc://" off. False for TLS, which is not there.
-static bool take_scheme(struct str *text, bool *tls) {
-    *tls = str_istarts(*text, STR("grpcs://"));
-    if (*tls || str_istarts(*text, STR("grpc://")))
-        *text = str_from(*text, *tls ? 8 : 7);
-    return !*tls;
+// Takes "grpc://" or "grpcs://" off: whether it was the latter.
+static bool take_scheme(struct str *text) {
+    bool tls = str_istarts(*text, STR("grpcs://"));
+    if (tls || str_istarts(*text, STR("grpc://")))
+        *text = str_from(*text, tls ? 8 : 7);
+    return tls;
 }
 
 static const char *refuse_uri(struct str text) {
     return !str_istarts(text, STR("unix:")) && str_chr(text, '/') >= 0 ? "\"grpc_pass\" cannot have URI part" : NULL;
 }
 
-static struct group *find_group(struct req *r, const struct grpc_conf *gc, struct str *host, unsigned *status) {
+static struct group *find_group(struct req *r, const struct grpc_conf *gc, struct str *host, bool *tls, unsigned *status) {
     if (gc->address->text == NULL) {
+        *tls = gc->tls;
         *host = gc->address->fixed;
         return gc->address->group;
     }
     struct str text = arena_dup(&r->arena, req_eval(r, gc->address->text));
-    bool tls;
     *status = 500;
-    if (!take_scheme(&text, &tls)) {
-        log_msg(LOG_ERR, 0, "grpcs protocol requires SSL support: \"" STR_FMT "\"", STR_ARG(text));
-        return NULL;
-    }
+    *tls = take_scheme(&text);
     if (text.n == 0 || refuse_uri(text) != NULL) {
         log_msg(LOG_ERR, 0, "invalid address \"" STR_FMT "\" in \"grpc_pass\"", STR_ARG(text));
         return NULL;
@@ -50,7 +48,7 @@ static struct group *find_group(struct req *r, const struct grpc_conf *gc, struc
     *host = text;
     struct group *g = group_find(r->conf, text);
     if (g == NULL)
-        g = group_of_request(r, text, 80);
+        g = group_of_request(r, text, *tls ? 443 : 80);
     if (g == NULL) {
         *status = 502;
         log_msg(LOG_ERR, 0, "no resolver defined to resolve " STR_FMT, STR_ARG(text));
@@ -72,14 +70,20 @@ static enum step grpc_content(struct req *r, const void *conf) {
     const struct grpc_conf *gc = conf;
     unsigned status = 500;
     struct str host;
-    struct group *g = find_group(r, gc, &host, &status);
+    bool tls;
+    struct group *g = find_group(r, gc, &host, &tls, &status);
     if (g == NULL)
         return answer_status(r, status);
     struct exchange *x = gateway_exchange(r, &feature_gateway_grpc, &h2_client, g);
     x->protocol_conf = (void *)(uintptr_t)&gc->request;
     x->uri = target_of(r);
     // As in nginx: a port is said when it is not the usual one.
-    x->host = str_istarts(host, STR("unix:")) ? STR("localhost") : str_ends(host, STR(":80")) ? str_head(host, host.n - 3) : host;
+    struct str usual = tls ? STR(":443") : STR(":80");
+    x->host = str_istarts(host, STR("unix:")) ? STR("localhost") : str_ends(host, usual) ? str_head(host, host.n - usual.n) : host;
+    if (tls) {
+        x->tls = gateway_ssl_for_h2(r, &feature_gateway_ssl_grpc, host);
+        x->scheme = STR("grpcs://");
+    }
     status = exchange_run(x);
     return status != 0 ? answer_status(r, status) : gateway_answer(r, NULL, x);
 }
@@ -133,8 +137,7 @@ static bool set_pass(struct conf_cx *cx, const struct conf_row *row, void *conf,
     struct grpc_conf *gc = conf;
     struct str text = node->args[1];
     if (!tmpl_has_var(text)) {
-        if (!take_scheme(&text, &gc->tls))
-            return conf_err_hint(cx, node, STR("weir does not speak TLS to back ends yet"), "grpcs protocol requires SSL support");
+        gc->tls = take_scheme(&text);
         const char *why = refuse_uri(text);
         if (why != NULL)
             return conf_err(cx, node, "%s in \"" STR_FMT "\"", why, STR_ARG(node->args[1]));
@@ -167,15 +170,18 @@ static bool bind_pass(struct conf_cx *cx, struct scope *s, void *conf) {
     if (a == NULL)
         return true;
     if (a->text == NULL && a->group == NULL && group_find(cx->conf, a->fixed) == NULL && !has_port(a->fixed))
-        a->fixed = arena_printf(cx->arena, STR_FMT ":80", STR_ARG(a->fixed));
-    if (a->scope == s || (s->place & (IN_IF | IN_LIMIT_EXCEPT)) != 0)
+        a->fixed = arena_printf(cx->arena, STR_FMT ":%s", STR_ARG(a->fixed), gc->tls ? "443" : "80");
+    bool here = a->scope == s || (s->place & (IN_IF | IN_LIMIT_EXCEPT)) != 0;
+    if (here && (gc->tls || a->text != NULL) && !gateway_ssl_ready(cx, &feature_gateway_ssl_grpc, s))
+        return false;
+    if (here)
         plan_add(cx, s, STAGE_RESPONSE, RESPONSE_HEADERS - 1, grpc_error, gc, "grpc_pass");
     return gateway_bind_address(cx, s, a, grpc_content, gc, "grpc_pass");
 }
 
 static const struct conf_row rows[] = {
     ROW_FNS("grpc_pass", IN_LOCATION | IN_IF, 1, 1, 0, set_pass, NULL, "address",
-            "Passes requests to a gRPC server: grpc://host:port, host:port, unix:/path, or the name of an upstream."),
+            "Passes requests to a gRPC server: grpc:// or grpcs:// and host:port, unix:/path, or the name of an upstream."),
     ROW_FNS("grpc_set_header", IN_HTTP_ALL, 2, 2, ROW_LISTED, set_header, NULL, "field value",
             "A field of the request to the gRPC server; an empty value leaves it out."),
 };

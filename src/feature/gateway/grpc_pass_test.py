@@ -5,8 +5,8 @@ import time
 import grpc
 import pytest
 
-from weirtest import until
-from weirtest.grpc_server import GrpcServer, channel
+from weirtest import certs, until
+from weirtest.grpc_server import LARGE, GrpcServer, channel
 from weirtest.site import Site
 
 CONF = '''
@@ -32,6 +32,18 @@ server {
     }
     location /test.Short/ { grpc_pass app; grpc_read_timeout 300ms; }
     location /test.Denied/ { deny all; grpc_pass app; }
+    location /test.Tls/ { grpc_pass grpcs://127.0.0.1:@port2@; grpc_ssl_verify on; grpc_ssl_name localhost;
+                          grpc_ssl_trusted_certificate @certs@/ca.pem; }
+    location /test.VarTls/ { set $to 127.0.0.1:@port2@; grpc_pass grpcs://$to; }
+    location /test.Wrong/ { grpc_pass grpcs://127.0.0.1:@port2@; grpc_ssl_verify on; grpc_ssl_name wrong.test;
+                            grpc_ssl_trusted_certificate @certs@/ca.pem; }
+}
+server {
+    listen 127.0.0.1:@port2@ ssl http2;
+    client_max_body_size 64m;
+    ssl_certificate @certs@/server.pem;
+    ssl_certificate_key @certs@/server.key;
+    location / { grpc_pass app; }
 }
 '''
 
@@ -153,3 +165,28 @@ def test_a_server_that_is_too_slow(place):
     with pytest.raises(grpc.RpcError) as e:
         place.channel.unary_unary('/test.Short/Slow')(b'x', timeout=5)
     assert e.value.code() == grpc.StatusCode.INTERNAL    # its head was out already: only a reset can tell
+
+
+def test_from_a_client_over_tls(place):
+    with open(certs.path('ca.pem'), 'rb') as f:
+        trusted = grpc.ssl_channel_credentials(f.read())
+    with grpc.secure_channel(f'localhost:{place.names["port2"]}', trusted, options=LARGE) as c:
+        message = bytes(range(256)) * 20000
+        assert c.unary_unary('/test.Echo/Unary')(message, timeout=20) == message[::-1]
+        assert list(c.stream_stream('/test.Echo/Both')(iter([b'a', b'b']), timeout=10)) == [b'A', b'B']
+
+
+@pytest.mark.parametrize('service', ['Tls', 'VarTls'])
+def test_to_a_server_over_tls(place, service):
+    """grpcs://: by ALPN, verified where that is asked for."""
+    message = bytes(range(256)) * 20000
+    assert place.channel.unary_unary(f'/test.{service}/Unary')(message, timeout=20) == message[::-1]
+    call = place.channel.unary_unary(f'/test.{service}/Unary')
+    futures = [call.future(b'%d' % i, timeout=20) for i in range(50)]
+    assert [f.result() for f in futures] == [(b'%d' % i)[::-1] for i in range(50)]
+
+
+def test_a_server_of_another_name(place):
+    with pytest.raises(grpc.RpcError) as e:
+        place.channel.unary_unary('/test.Wrong/Unary')(b'x', timeout=5)
+    assert e.value.code() == grpc.StatusCode.UNAVAILABLE

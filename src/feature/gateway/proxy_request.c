@@ -74,10 +74,12 @@ enum step proxy_content(struct req *r, const void *conf) {
     struct exchange *x = arena_new(&r->arena, struct exchange);
     x->r = r;
     x->gw = req_conf(r, &feature_gateway_proxy);
-    x->protocol = pc->request.version == 20 ? &h2_client : &h1_client;
+    bool h2 = pc->request.version == 20;
+    x->protocol = h2 ? &h2_client : &h1_client;
     x->protocol_conf = (void *)(uintptr_t)&pc->request;
     x->group = t->group;
-    x->tls = t->tls ? gateway_ssl_for(r, &feature_gateway_ssl_proxy, t->host) : NULL;
+    if (t->tls)
+        x->tls = (h2 ? gateway_ssl_for_h2 : gateway_ssl_for)(r, &feature_gateway_ssl_proxy, t->host);
     x->scheme = t->tls ? STR("https://") : STR("http://");
     x->family = "proxy";
     x->host = t->host;
