@@ -88,7 +88,7 @@ def test_supervisor_dies(site):
     site.backend(answer=[b'', Wait(gate), response(b'late')])
     server = site.server('location / { proxy_pass http://@backend@; }', workers=1)
     server.alerts.append('supervisor')
-    worker = server.workers()[0]
+    worker = until(server.workers, 'workers')[0]
     with Client(server.port) as c:
         c.send(get('/'))
         site.backend().wait_requests(1)

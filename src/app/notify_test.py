@@ -75,7 +75,7 @@ def test_watchdog(site, manager, monkeypatch):
     manager.until('READY')
     for _ in range(3):
         assert manager.hear() == {'WATCHDOG': '1'}
-    worker = server.workers()[0]
+    worker = until(server.workers, 'workers')[0]
     os.kill(worker, signal.SIGSTOP)
     time.sleep(0.2)
     manager.socket.settimeout(0.6)
@@ -110,7 +110,7 @@ def test_no_watchdog_no_wakeups(site, manager):
     """Without one nobody wakes the worker: an idle weir sleeps."""
     server = site.server('return 200;')
     manager.until('READY')
-    worker = server.workers()[0]
+    worker = until(server.workers, 'workers')[0]
     time.sleep(0.5)
 
     def switches():
