@@ -58,17 +58,18 @@ static void put_connection(struct req *r, struct sbuf *b) {
 }
 
 // What stands in front, in nginx's order; the other fields follow as they were added.
-static bool in_front(enum field_id id) {
+static bool in_front(const struct req *r, enum field_id id) {
     switch (id) {
     case FIELD_SERVER:
     case FIELD_DATE:
     case FIELD_CONTENT_TYPE:
     case FIELD_CONTENT_LENGTH:
-    case FIELD_LAST_MODIFIED:
     case FIELD_TRANSFER_ENCODING:
     case FIELD_CONNECTION:
     case FIELD_KEEP_ALIVE:
         return true;
+    case FIELD_LAST_MODIFIED:
+        return r->own_last_modified;
     default:
         return false;
     }
@@ -95,7 +96,7 @@ static void put_head(struct req *r, struct sbuf *b, enum framing framing) {
         sbuf_u64(b, (uint64_t)r->out_length);
         sbuf_lit(b, "\r\n");
     }
-    f = head_find(h, FIELD_LAST_MODIFIED);
+    f = r->own_last_modified ? head_find(h, FIELD_LAST_MODIFIED) : NULL;
     if (f != NULL)
         put_line(b, "Last-Modified", f->value);
     if (r->location.n != 0)
@@ -104,7 +105,7 @@ static void put_head(struct req *r, struct sbuf *b, enum framing framing) {
         sbuf_lit(b, "Transfer-Encoding: chunked\r\n");
     put_connection(r, b);
     head_each(o, h) {
-        if (!in_front(o->id))
+        if (!in_front(r, o->id))
             http1_put_field(b, o->name, o->value);
     }
     sbuf_lit(b, "\r\n");

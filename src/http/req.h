@@ -82,6 +82,8 @@ struct req {
     int64_t out_length;         // -1: unknown
     struct head *out_trailers;
     int64_t last_modified;      // unix s of the answer, -1
+    bool own_last_modified;     // the field is made here: it stands in front, as in nginx
+    bool conditions_judged;     // by a back end: If-Match and so on were for it
     struct str location;        // of a redirect, a path that the codec makes absolute (answer_absolute); else in `out`
     bool head_only;             // HEAD, or a status without body
     bool head_sent, keepalive, chunked_out;
