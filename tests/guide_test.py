@@ -6,7 +6,7 @@ import re
 import pytest
 
 from weirtest import NGINX, WEIR, Client, Site, UntilClosed, exchange, get, guide, post, request, response
-from weirtest.apps import express, gunicorn
+from weirtest.apps import PHP_ROOT, express, gunicorn, php_fpm
 
 VOLATILE = {'connection'}
 
@@ -35,6 +35,13 @@ def flask(place):
 @pytest.fixture(scope='module')
 def flask_unix(place):
     app = gunicorn(place.directory, path=f'{place.directory}/gunicorn.sock', name='gunicorn-unix')
+    yield app
+    app.stop()
+
+
+@pytest.fixture(scope='module')
+def php(place):
+    app = php_fpm(place.directory)
     yield app
     app.stop()
 
@@ -215,6 +222,61 @@ class TestFlask:
         assert tested[0].status == reference[0].status == status and tested[0].body == reference[0].body
         fields = [[(n, v if n not in ('Date', 'Server') else '') for n, v in r[0].headers] for r in (reference, tested)]
         assert fields[1] == fields[0]
+
+
+def php_guide(php):
+    return guide('03-4-php-fpm.conf', paths={'unix:/var/run/php/php8.2-fpm.sock': php.address, '/var/www/php-app/public': PHP_ROOT,
+                                             'include fastcgi_params;': 'include /etc/nginx/fastcgi_params;'})
+
+
+@pytest.mark.xdist_group('guide-php')
+class TestPhp:
+    @pytest.mark.parametrize('name', [n for n in REQUESTS if n not in ('plain', 'escapes')])
+    def test_03_4_php_fpm(self, site, php, name):
+        """try_files ends at index.php, which sees the parameters of Debian's fastcgi_params."""
+        seen = []
+        both = Both(site, php_guide(php))
+        for server, answers in zip(both.servers, both.ask(named(REQUESTS[name], 'php.example.com'))):
+            assert answers[0].status == 200, answers[0]
+            assert answers[0].all('Set-Cookie') == ['seen=1']
+            seen.append(json.loads(re.sub(rf'(?<!\\d){server.port}(?!\\d)', '@port@', answers[0].text)))
+        assert seen[1] == seen[0]
+        v = seen[1]['server']
+        assert v['SCRIPT_FILENAME'] == PHP_ROOT + '/index.php' and v['DOCUMENT_ROOT'] == PHP_ROOT
+        assert v['REMOTE_ADDR'] == '127.0.0.1' and v['SCRIPT_NAME'] == '/index.php'
+        if name == 'path':
+            assert seen[1]['get'] == {'c': 'd', 'e': ''} and v['REQUEST_URI'] == '/a/b?c=d&e'
+        if name == 'post':
+            assert seen[1]['post'] == {'a': '1', 'b': '2'}
+        if name == 'put':
+            assert seen[1]['length'] == 100000
+        if name == 'chunked':
+            assert seen[1]['length'] == 5
+
+    @pytest.mark.parametrize('target, status', [('/plain.txt', 200), ('/x/fail', 500), ('/x/go', 302), ('/x/big', 200), ('/', 200),
+                                                ('/index.php', 200), ('/none.php', 404)])
+    def test_answers(self, site, php, target, status):
+        both = Both(site, php_guide(php))
+        reference, tested = both.ask(get(target, host='php.example.com'))
+        assert tested[0].status == reference[0].status == status
+        fields = [[(n, v if n not in ('Date', 'Server') else '') for n, v in r[0].headers] for r in (reference, tested)]
+        assert fields[1] == fields[0]
+        if not target.endswith(('/', '.php')):
+            assert tested[0].body == reference[0].body
+
+    def test_standard_error(self, site, php):
+        server = site.server(php_guide(php))
+        assert exchange(server.port, get('/x/fail', host='php.example.com'))[0].text == 'failed'
+        server.wait_error('error', 'FastCGI sent in stderr: "PHP message: on purpose" while reading response header from upstream')
+
+    def test_events(self, site, php):
+        """X-Accel-Buffering: no, from PHP: each event at once."""
+        server = site.server(php_guide(php))
+        with Client(server.port) as c:
+            c.send(get('/x/stream', host='php.example.com'))
+            c.wait_for(b'data: 0')
+            assert b'data: 1' not in c.received
+            assert c.response().text == 'data: 0\n\ndata: 1\n\ndata: 2\n\n'
 
 
 def test_10_3_413(site):

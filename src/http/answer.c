@@ -62,6 +62,14 @@ enum step answer_goto(struct req *r, struct str uri, struct str args) {
     return STEP_DONE;
 }
 
+void answer_instead(struct req *r, unsigned status) {
+    drop_answer(r);
+    head_clear(&r->out);
+    r->location = STR_NONE;
+    r->error_status = 0;
+    answer_status(r, status);
+}
+
 enum step answer_close(struct req *r, unsigned status) {
     drop_answer(r);
     r->outcome = OUTCOME_CLOSE;
@@ -71,6 +79,9 @@ enum step answer_close(struct req *r, unsigned status) {
 }
 
 struct str answer_type(struct req *r) {
+    struct str said = head_value(&r->out, FIELD_CONTENT_TYPE); // with an X-Accel-Redirect
+    if (said.n != 0)
+        return said;
     const struct http_core *core = req_core(r);
     struct str exten = req_exten(r);
     if (exten.n != 0 && core->types != NULL) {
@@ -203,6 +214,7 @@ static void built_in(struct req *r, unsigned status) {
 static void take_error_page(struct req *r, const struct error_page *e, unsigned status) {
     struct str uri = req_eval(r, e->uri);
     r->error_status = e->answer > 0 ? (unsigned)e->answer : e->answer == 0 ? 0 : visible_status(status);
+    head_drop(&r->out, FIELD_CONTENT_TYPE);
     if (uri.n != 0 && (uri.p[0] == '/' || uri.p[0] == '@')) {
         struct str args = STR_NONE;
         if (uri.p[0] == '/') {

@@ -57,19 +57,19 @@ static void put_connection(struct req *r, struct sbuf *b) {
     }
 }
 
-// What stands in front, in nginx's order; the other fields follow as they were added.
-static bool in_front(const struct req *r, enum field_id id) {
-    switch (id) {
+// What stands in front, in nginx's order; the other fields follow as they were added, and so do a back end's own.
+static bool in_front(const struct field *f) {
+    switch (f->id) {
     case FIELD_SERVER:
     case FIELD_DATE:
+    case FIELD_LAST_MODIFIED:
+        return !f->passed;
     case FIELD_CONTENT_TYPE:
     case FIELD_CONTENT_LENGTH:
     case FIELD_TRANSFER_ENCODING:
     case FIELD_CONNECTION:
     case FIELD_KEEP_ALIVE:
         return true;
-    case FIELD_LAST_MODIFIED:
-        return r->own_last_modified;
     default:
         return false;
     }
@@ -79,15 +79,11 @@ static void put_head(struct req *r, struct sbuf *b, enum framing framing) {
     struct head *h = &r->out;
     http1_put_status_line(b, 11, h->status, h->reason.p != NULL ? h->reason : status_reason(h->status));
     struct field *f = head_find(h, FIELD_SERVER);
-    sbuf_lit(b, "Server: ");
-    sbuf_str(b, f != NULL ? f->value : answer_server(r));
+    if (f == NULL || !f->passed)
+        put_line(b, "Server", f != NULL ? f->value : answer_server(r));
     f = head_find(h, FIELD_DATE);
-    sbuf_lit(b, "\r\nDate: ");
-    if (f != NULL)
-        sbuf_str(b, f->value);
-    else
-        sbuf_put(b, loop_text_http(r->loop), 29);
-    sbuf_lit(b, "\r\n");
+    if (f == NULL || !f->passed)
+        put_line(b, "Date", f != NULL ? f->value : str_n(loop_text_http(r->loop), 29));
     f = head_find(h, FIELD_CONTENT_TYPE);
     if (f != NULL && f->value.n != 0)
         put_line(b, "Content-Type", f->value);
@@ -96,8 +92,8 @@ static void put_head(struct req *r, struct sbuf *b, enum framing framing) {
         sbuf_u64(b, (uint64_t)r->out_length);
         sbuf_lit(b, "\r\n");
     }
-    f = r->own_last_modified ? head_find(h, FIELD_LAST_MODIFIED) : NULL;
-    if (f != NULL)
+    f = head_find(h, FIELD_LAST_MODIFIED);
+    if (f != NULL && !f->passed)
         put_line(b, "Last-Modified", f->value);
     if (r->location.n != 0)
         put_line(b, "Location", answer_absolute(r, r->location));
@@ -105,7 +101,7 @@ static void put_head(struct req *r, struct sbuf *b, enum framing framing) {
         sbuf_lit(b, "Transfer-Encoding: chunked\r\n");
     put_connection(r, b);
     head_each(o, h) {
-        if (!in_front(r, o->id))
+        if (!in_front(o))
             http1_put_field(b, o->name, o->value);
     }
     sbuf_lit(b, "\r\n");
@@ -364,6 +360,8 @@ int h1_send(struct req *r) {
     struct pump p = {.r = r, .link = r->conn->link, .room = ROOM_FIRST};
     chain_init(&p.out, loop_blocks(r->loop));
     uint64_t before = link_bytes_out(p.link);
+    if (conn_ends(r->conn))
+        r->keepalive = false;
     p.framing = choose_framing(r);
     if (p.framing == FRAME_CLOSE && !r->head_only)
         r->keepalive = false;

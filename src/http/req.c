@@ -4,7 +4,6 @@
 #include "http/conn.h"
 #include "http/subrequest.h"
 #include "http/tape.h"
-#include "http/h1_server.h"
 #include "http/vhost.h"
 #include <stdlib.h>
 
@@ -89,13 +88,10 @@ void req_release(struct req *r, struct arena *keep) {
 }
 
 bool req_watch_client(struct req *r) {
-    if (r->conn == NULL || r->codec != &h1_codec || link_watcher(r->conn->link) != NULL)
-        return false;
-    link_watch(r->conn->link, task_self());
-    return true;
+    return r->conn != NULL && r->codec->watch(r, task_self());
 }
 
-void req_unwatch_client(struct req *r) { link_watch(r->conn->link, NULL); }
+void req_unwatch_client(struct req *r) { (void)r->codec->watch(r, NULL); }
 
 void req_on_end(struct req *r, void (*fn)(void *arg), void *arg) {
     struct req_end *e = xmalloc(sizeof(*e));

@@ -82,7 +82,6 @@ struct req {
     int64_t out_length;         // -1: unknown
     struct head *out_trailers;
     int64_t last_modified;      // unix s of the answer, -1
-    bool own_last_modified;     // the field is made here: it stands in front, as in nginx
     bool conditions_judged;     // by a back end: If-Match and so on were for it
     struct str location;        // of a redirect, a path that the codec makes absolute (answer_absolute); else in `out`
     bool head_only;             // HEAD, or a status without body
@@ -118,6 +117,10 @@ struct codec {
     // body that fails before head_sent leaves the link as it was: another answer may be sent. Waits.
     int (*send)(struct req *r);
     bool upgrades; // a connection can become a tunnel (req.take_over)
+    // A client that goes away (its connection, or its stream of HTTP/2) cancels that task; false: somebody watches already. NULL
+    // ends it. Not for requests without a connection.
+    bool (*watch)(struct req *r, struct task *t);
+    bool (*gone)(const struct req *r); // the client has gone away, as far as is known
 };
 
 // Allocated in its own arena. `conf` must outlive it. Scope and server are those of `fallback` until vhost_find chose.

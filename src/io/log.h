@@ -20,6 +20,11 @@ struct log_file *log_file_adopt(const char *path, int fd);
 void log_file_set_gzip(struct log_file *f, int level);
 // Opens one path anew, like log_files_reopen. On a loop it opens the file at once: for paths that are local files.
 void log_file_reopen(struct log_file *f);
+// A copy of the descriptor that is written to now, close-on-exec, the caller's: for handing it to another process, and for
+// last words. -1 for "stderr".
+int log_file_dup(struct log_file *f) MUST_USE;
+// fn(arg, file) for all files that are open, from any thread; fn may not open or close any.
+void log_files_each(void (*fn)(void *arg, struct log_file *f), void *arg);
 struct log_file *log_file_ref(struct log_file *f);
 void log_file_unref(struct log_file *f); // what was written before still gets out
 const char *log_file_path(const struct log_file *f);

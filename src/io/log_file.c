@@ -15,6 +15,7 @@
 #include "io/log_private.h"
 #include "io/timer.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -684,6 +685,22 @@ void log_file_reopen(struct log_file *f) {
         log_msg(LOG_EMERG, -rc, "open() \"%s\" failed", f->path);
     else if (ours)
         file_replace(f, &t);
+}
+
+void log_files_each(void (*fn)(void *arg, struct log_file *f), void *arg) {
+    struct log_file **all = registry_all();
+    for (struct log_file **f = all; *f != NULL; f++) {
+        fn(arg, *f);
+        log_file_unref(*f);
+    }
+    free(all);
+}
+
+int log_file_dup(struct log_file *f) {
+    pthread_mutex_lock(&f->io_lock);
+    int fd = f->target.owned ? fcntl(f->target.fd, F_DUPFD_CLOEXEC, 3) : -1;
+    pthread_mutex_unlock(&f->io_lock);
+    return fd;
 }
 
 void log_files_reopen(void) {

@@ -84,10 +84,10 @@ static void release(struct exchange *x, enum peer_result result) {
 // its own is cancelled by whoever waits for it.
 static void watch_client(struct exchange *x, bool on) {
     if (x->watched == NULL && on && x->r->conn != NULL && !x->gw->ignore_client_abort && task_self() == x->r->main->task) {
-        x->watched = x->r->conn->link;
-        link_watch(x->watched, task_self());
+        if (req_watch_client(x->r->main))
+            x->watched = x->r->main;
     } else if (x->watched != NULL && !on) {
-        link_watch(x->watched, NULL);
+        req_unwatch_client(x->watched);
         x->watched = NULL;
     }
 }
@@ -107,6 +107,28 @@ void exchange_done(struct exchange *x, bool clean) {
         link_free(x->link);
     x->link = NULL;
     release(x, PEER_OK);
+}
+
+int exchange_body_failed(struct exchange *x, int err, const char *invalid) {
+    static const char reading[] = "reading upstream";
+    switch (err) {
+    case -EPIPE:
+        exchange_log(x, LOG_ERR, 0, reading, NULL, "upstream prematurely closed connection");
+        break;
+    case -ETIMEDOUT:
+        exchange_log(x, LOG_ERR, ETIMEDOUT, reading, exchange_note(x, "read_timeout", x->gw->read_timeout, "ms"),
+                     "upstream timed out");
+        break;
+    case -EPROTO:
+        exchange_log(x, LOG_ERR, 0, reading, NULL, "%s", invalid);
+        break;
+    case -ECANCELED:
+        break;
+    default:
+        exchange_log(x, LOG_ERR, -err, reading, NULL, "recv() failed");
+    }
+    exchange_done(x, false);
+    return err == -EPIPE ? -ECONNRESET : err;
 }
 
 struct link *exchange_take_link(struct exchange *x) {

@@ -97,7 +97,7 @@ struct exchange {
     bool released;            // the peer was given back
     const char *phase;        // of the last line in the error log
     bool done;
-    struct link *watched;     // the client's
+    struct req *watched;      // whose client is watched
     struct exchange *prev;    // of the same request, before an internal redirect
 };
 
@@ -116,6 +116,9 @@ void exchange_log(struct exchange *x, int level, int err, const char *phase, con
     PRINTF_LIKE(6, 7);
 void exchange_name_asked(struct exchange *x); // makes r->asked, ", upstream: ..." of the error log; exchange_log does it
 const char *exchange_note(struct exchange *x, const char *directive, uint64_t value, const char *unit); // "proxy_x 60000 ms"
+// For bodies: a read failed with this error. Logs it (`invalid`: what -EPROTO means) and calls exchange_done. The error that
+// the body's readers get.
+int exchange_body_failed(struct exchange *x, int err, const char *invalid);
 // Instead of a body: takes the connection of an upgraded exchange, which forgets it. The peer stays counted: the caller gives
 // it to group_release. Bytes behind the head are given back to the link.
 struct link *exchange_take_link(struct exchange *x);

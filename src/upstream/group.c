@@ -41,8 +41,10 @@ void group_ready(struct conf_cx *cx, struct group *g) {
         g->state = group_state_new();
         arena_cleanup(cx->arena, unref_state, g->state);
     } else {
-        struct str parts[2] = {g->implicit ? STR("address ") : STR("block "), g->name};
-        g->zone = zone_get(cx->conf->zones, &kind, arena_join(cx->arena, parts, 2), g, NULL);
+        // The default port tells protocols apart: their idle connections must not mix.
+        struct str name = g->implicit ? arena_printf(cx->arena, "address " STR_FMT " %u", STR_ARG(g->name), g->default_port)
+                                      : arena_printf(cx->arena, "block " STR_FMT, STR_ARG(g->name));
+        g->zone = zone_get(cx->conf->zones, &kind, name, g, NULL);
         g->state = g->zone->state;
         arena_cleanup(cx->arena, unref_zone, g->zone);
     }

@@ -19,30 +19,9 @@ struct h1_body {
     struct http1_parse trailer_parse;
 };
 
-static const char reading[] = "reading upstream";
-
 static int fail(struct h1_body *b, int err) {
-    struct exchange *x = b->x;
-    if (b->error != 0)
-        return b->error;
-    b->error = err == -EPIPE ? -ECONNRESET : err;
-    switch (err) {
-    case -EPIPE:
-        exchange_log(x, LOG_ERR, 0, reading, NULL, "upstream prematurely closed connection");
-        break;
-    case -ETIMEDOUT:
-        exchange_log(x, LOG_ERR, ETIMEDOUT, reading, exchange_note(x, "read_timeout", x->gw->read_timeout, "ms"),
-                     "upstream timed out");
-        break;
-    case -EPROTO:
-        exchange_log(x, LOG_ERR, 0, reading, NULL, "upstream sent invalid chunked response");
-        break;
-    case -ECANCELED:
-        break;
-    default:
-        exchange_log(x, LOG_ERR, -err, reading, NULL, "recv() failed");
-    }
-    exchange_done(x, false);
+    if (b->error == 0)
+        b->error = exchange_body_failed(b->x, err, "upstream sent invalid chunked response");
     return b->error;
 }
 

@@ -27,6 +27,7 @@ struct tunnel {
     struct conn *conn;
     struct link *peer_link;
     struct group *group; // NULL: the peer was released already
+    struct group *list;  // counted; NULL: the whole request has it
     struct peer *peer;
     struct peer_end peer_end;
     struct kept *kept;   // of the request
@@ -99,16 +100,21 @@ static void free_tunnel(struct tunnel *t) {
     free(t);
 }
 
+// Before a whole request goes: it may hold the list of peers.
+static void release_peer(struct tunnel *t) {
+    if (t->group != NULL)
+        group_release(t->group, t->peer, &t->peer_end, loop_now(loop_self()));
+    group_done(t->list);
+}
+
 static void finish(struct tunnel *t, struct tunnel_end end) {
     struct req *r = request_of(t);
     log_set_context(&r->log);
     log_end(r, end);
     run_log(r);
     log_set_context(NULL);
-    struct loop *l = r->loop;
+    release_peer(t);
     req_free(r);
-    if (t->group != NULL)
-        group_release(t->group, t->peer, &t->peer_end, loop_now(l));
     link_free(t->peer_link);
     t->conn->owner_free = NULL;
     conn_free(t->conn);
@@ -121,12 +127,10 @@ static void finish(struct tunnel *t, struct tunnel_end end) {
 static void drop(void *arg) {
     struct tunnel *t = arg;
     CHECK_OBJ(t, TUNNEL_MAGIC);
+    t->peer_end.result = PEER_NEUTRAL;
+    release_peer(t);
     kept_free(t->kept);
     req_free(t->whole);
-    if (t->group != NULL) {
-        t->peer_end.result = PEER_NEUTRAL;
-        group_release(t->group, t->peer, &t->peer_end, loop_now(loop_self()));
-    }
     link_free(t->peer_link);
     free_tunnel(t);
 }
@@ -296,18 +300,24 @@ static void begin(struct req *r) {
     t->client_out = link_bytes_out(c->link);
     t->peer_in = x->base_in;
     t->peer_out = x->base_out;
-    t->group = x->group;
     t->peer = x->peer;
     const struct attempt *a = &x->attempts[x->nattempts - 1];
     t->peer_end = (struct peer_end){PEER_OK, a->start_ms, a->status, a->header_ms};
     t->peer_link = exchange_take_link(x);
-    if (x->group->of_request) { // goes with the request
-        group_release(t->group, t->peer, &t->peer_end, t->moved_ms);
-        t->group = NULL;
+    struct group *list = x->group;
+    if (list->of_request) { // goes with the request
+        group_release(list, t->peer, &t->peer_end, t->moved_ms);
+    } else {
+        t->group = list;
+        x->group = NULL; // ours now, to be given back by us
     }
     t->kept = keep ? req_keep(r) : NULL;
-    if (t->kept == NULL)
+    if (t->kept != NULL) {
+        t->list = t->group;
+    } else {
+        x->group = list;
         t->whole = r;
+    }
     c->owner = t;
     c->owner_free = drop;
     park(t);

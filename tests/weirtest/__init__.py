@@ -6,6 +6,7 @@ $NGINX (/usr/sbin/nginx).
 
     client.py    raw bytes out, strictly parsed HTTP/1 in       site.py     a temporary place with ports and back ends
     backend.py   scripted back ends over TCP and Unix sockets   server.py   starts, watches and stops weir or nginx
+    cgi.py       the same for FastCGI, SCGI and uwsgi
     conf.py      fragments of configurations made whole         table.py    the same bytes to nginx and weir, compared
     ports.py     ports that no other test process has           observe.py  what is compared, and the allowed differences
     both.py      what both servers say: -t, error log
@@ -16,6 +17,7 @@ from . import proc
 from .backend import (Backend, Close, Drip, Echo, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,
                       response)
 from .both import checks_of_both, errors_of_both
+from .cgi import Raw, Stderr, record
 from .client import Client, Response, exchange, get, parse_responses, post, request
 from .conf import complete
 from .guide import guide
@@ -25,7 +27,7 @@ from .table import ANY, Table
 from .verdicts import Verdicts
 from .wait import until
 
-__all__ = ['ANY', 'Backend', 'Client', 'Close', 'Drip', 'Echo', 'NGINX', 'Pause', 'ReadRequest', 'Reset', 'Response',
-           'Server', 'ShutdownWrite', 'Site', 'Table', 'UntilClosed', 'Verdicts', 'WEIR', 'Wait', 'checks_of_both', 'chunked', 'complete',
-           'errors_of_both', 'exchange', 'get',
-           'guide', 'is_nginx', 'parse_responses', 'post', 'proc', 'request', 'response', 'run', 'until']
+__all__ = ['ANY', 'Backend', 'Client', 'Close', 'Drip', 'Echo', 'NGINX', 'Pause', 'Raw', 'ReadRequest', 'Reset',
+           'Response', 'Server', 'ShutdownWrite', 'Site', 'Stderr', 'Table', 'UntilClosed', 'Verdicts', 'WEIR', 'Wait',
+           'checks_of_both', 'chunked', 'complete', 'errors_of_both', 'exchange', 'get', 'guide', 'is_nginx',
+           'parse_responses', 'post', 'proc', 'record', 'request', 'response', 'run', 'until']

@@ -1,5 +1,6 @@
-"""Real back ends for the guide tests: Express under Node, Flask under Gunicorn."""
+"""Real back ends for the guide tests: Express under Node, Flask under Gunicorn, PHP under FPM."""
 import fcntl
+import glob
 import os
 import shutil
 import subprocess
@@ -85,3 +86,17 @@ def gunicorn(directory, path=None, name='gunicorn'):
     command = [sys.executable, '-m', 'gunicorn', '--bind', bind, '--workers', '1', '--threads', '4', '--chdir', _APPS,
                '--worker-tmp-dir', directory, '--forwarded-allow-ips', '*', 'flask_app:app']
     return App(command, directory, name, path=path, port=port, env={'PYTHONDONTWRITEBYTECODE': '1'})
+
+
+PHP_ROOT = os.path.join(_APPS, 'php', 'public')
+
+
+def php_fpm(directory, name='php-fpm'):
+    """PHP-FPM on a Unix socket; scripts are those below PHP_ROOT."""
+    path, conf = os.path.join(directory, f'{name}.sock'), os.path.join(directory, f'{name}.conf')
+    user = 'user = root\ngroup = root\n' if os.getuid() == 0 else ''
+    with open(conf, 'w') as f:
+        f.write(f'[global]\nerror_log = {directory}/{name}.log\ndaemonize = no\n[www]\n{user}listen = {path}\npm = static\n'
+                'pm.max_children = 3\ncatch_workers_output = no\n')
+    binary = sorted(glob.glob('/usr/sbin/php-fpm*'))[-1]
+    return App([binary, '-F', '-R', '-y', conf], directory, name, path=path)

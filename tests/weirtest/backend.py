@@ -265,6 +265,8 @@ class _Connection:
 class Backend:
     """Listens on a port of its own or on a Unix socket (path). .requests are all it received, .connections counts."""
 
+    connection_class = _Connection
+
     def __init__(self, answer=None, path=None, name='backend', listen=True):
         self.name, self.path = name, path
         self.answer = self.default if answer is None else answer
@@ -307,7 +309,7 @@ class Backend:
             if not self.path:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
-            connection = _Connection(self, sock, self.connections)
+            connection = self.connection_class(self, sock, self.connections)
             self.open = [c for c in self.open if not c.closed] + [connection]
             threading.Thread(target=connection.run, daemon=True).start()
 

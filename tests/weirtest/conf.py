@@ -43,10 +43,8 @@ def kind(text):
 
 def paths(directory, binary):
     """The directives that keep all files of a server in its directory."""
-    lines = [f'client_body_temp_path {directory}/client_body_temp;', f'proxy_temp_path {directory}/proxy_temp;']
-    if is_nginx(binary):
-        lines += [f'{name}_temp_path {directory}/{name}_temp;' for name in ('fastcgi', 'uwsgi', 'scgi')]
-    return lines
+    return [f'{name}_temp_path {directory}/{name}_temp;' for name in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi')
+            if is_nginx(binary) or name not in ('uwsgi', 'scgi')]
 
 
 def complete(text, directory, port, binary, http='', main='', workers=2):

@@ -106,7 +106,7 @@ def response_lines(r, mask):
     if page:
         saved = len(page[1])
         body = body[:page.start(1)] + b'@server@' + body[page.end(1):]
-    elif r.all('Content-Length') == [str(_page_length(r, server))]:
+    elif r.status >= 300 and not body and r.all('Content-Length') == [str(_page_length(r, server))]:
         saved = len(server)    # of HEAD
     for name, value in r.headers:
         if name == 'Date' and _DATE.match(value):

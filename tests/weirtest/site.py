@@ -6,6 +6,7 @@ Names in a configuration are written @name@ and become:
     @dir@               the server's own directory            @root@   a directory that all servers of the Site share
     @dead@ @dead2@ ..   127.0.0.1:PORT where nobody listens
     @unix@ @unix2@ ..   a back end on a Unix socket, as "unix:/path"
+    @fcgi@ @fcgiunix@   a back end that speaks FastCGI, also on a Unix socket; so @scgi..@ and @uwsgi..@ (cgi.py)
     @any_other_name@    a back end of that name, as 127.0.0.1:PORT
 """
 import os
@@ -15,6 +16,7 @@ import tempfile
 
 from . import ports
 from .backend import Backend
+from .cgi import CgiBackend
 from .conf import complete
 from .server import WEIR, Server
 
@@ -34,8 +36,9 @@ class Site:
     def backend(self, name='backend', answer=None):
         """The back end of this name; made when it is first asked for."""
         if name not in self.backends:
-            path = os.path.join(self.directory, name + '.sock') if name.startswith('unix') else None
-            self.backends[name] = Backend(path=path, name=name)
+            path = os.path.join(self.directory, name + '.sock') if 'unix' in name else None
+            kind = next((k for k in CgiBackend.KINDS if name.startswith(k)), None)
+            self.backends[name] = CgiBackend(kind, path=path, name=name) if kind else Backend(path=path, name=name)
         if answer is not None:
             self.backends[name].answer = answer
         return self.backends[name]

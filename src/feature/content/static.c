@@ -41,7 +41,6 @@ void file_describe(struct req *r, const struct file_info *info) {
     date_http(info->mtime_s, date);
     head_set(&r->out, FIELD_LAST_MODIFIED, str_n(date, DATE_HTTP_LEN));
     r->last_modified = info->mtime_s;
-    r->own_last_modified = true;
     if (req_core(r)->etag)
         head_set(&r->out, FIELD_ETAG,
                  arena_printf(&r->arena, "\"%llx-%llx\"", (unsigned long long)info->mtime_s, (unsigned long long)info->size));

@@ -4,10 +4,48 @@
 #include "upstream/exchange.h"
 
 // The rows "*_connect_timeout" and so on under the family "proxy": its struct is struct gateway_conf.
-extern struct feature feature_gateway_proxy;
+extern struct feature feature_gateway_proxy, feature_gateway_fastcgi, feature_gateway_uwsgi, feature_gateway_scgi;
 
 // Whether a field of a response is not passed to the client (hide_header, pass_header, and what is hidden by default).
 bool gateway_hides(const struct gateway_conf *gw, const struct field *f);
 // The limits of the tape that buffers a response.
 struct tape_limits;
 void gateway_tape_limits(const struct gateway_conf *gw, struct req *r, struct tape_limits *lim);
+
+// How values that name the back end's own address are made to fit: Location, Refresh, Set-Cookie. STR_NONE: as it is.
+struct gateway_rewrite {
+    struct str (*field)(struct req *r, const void *conf, const struct field *f);
+    const void *conf;
+};
+// What the exchange got becomes the answer: fields, X-Accel-*, the body, buffered. rw may be NULL.
+enum step gateway_answer(struct req *r, const struct gateway_rewrite *rw, struct exchange *x);
+
+// --- gateways to an address: fastcgi_pass, uwsgi_pass, scgi_pass -----------------------------------------------------------
+
+// What one of these directives says. Not inherited by inner blocks, but by `if` and limit_except.
+struct gateway_address {
+    struct scope *scope;
+    const struct conf_node *node;
+    struct tmpl *text;   // with variables: evaluated for each request; else NULL
+    struct str fixed;    // "host:port", "unix:/path", the name of an upstream block
+    struct group *group; // of a fixed one: found by gateway_bind_address
+};
+bool gateway_set_address(struct conf_cx *cx, struct gateway_address **to, const struct conf_node *node, struct str text);
+// Puts the content hook into the scope's plan where *a* is in force.
+bool gateway_bind_address(struct conf_cx *cx, struct scope *s, struct gateway_address *a, hook_fn *fn, const void *conf,
+                          const char *name);
+// The group for this request, or NULL and the status to answer (logged).
+struct group *gateway_group(struct req *r, const struct gateway_address *a, unsigned *status);
+
+// fastcgi_param, uwsgi_param, scgi_param.
+struct gateway_param {
+    struct str name;
+    struct tmpl *value;
+    bool if_not_empty;
+};
+bool gateway_add_param(struct conf_cx *cx, const struct conf_row *row, struct conf_list *list, const struct conf_node *node);
+// Puts the parameters, and the client's fields as HTTP_X unless a parameter has that name (*_pass_request_headers).
+void gateway_put_params(struct exchange *x, struct conf_list params, struct sbuf *to,
+                        void (*put)(struct sbuf *to, struct str name, struct str value));
+// The exchange of such a gateway, as far as they are all alike.
+struct exchange *gateway_exchange(struct req *r, struct feature *settings, const struct protocol *protocol, struct group *g);

@@ -27,14 +27,9 @@ static const struct conf_word ignore_words[] = {
     {NULL, 0},
 };
 
-static const uint16_t hidden_always[] = {FIELD_DATE,
-                                         FIELD_SERVER,
-                                         FIELD_X_PAD,
-                                         FIELD_X_ACCEL_EXPIRES,
-                                         FIELD_X_ACCEL_REDIRECT,
-                                         FIELD_X_ACCEL_LIMIT_RATE,
-                                         FIELD_X_ACCEL_BUFFERING,
-                                         FIELD_X_ACCEL_CHARSET};
+static const uint16_t hidden_always[] = {FIELD_X_ACCEL_EXPIRES, FIELD_X_ACCEL_REDIRECT, FIELD_X_ACCEL_LIMIT_RATE,
+                                         FIELD_X_ACCEL_BUFFERING, FIELD_X_ACCEL_CHARSET};
+static const uint16_t hidden_of_proxy[] = {FIELD_DATE, FIELD_SERVER, FIELD_X_PAD};
 
 // --- setters -----------------------------------------------------------------------------------------------------------------
 
@@ -105,6 +100,11 @@ static void compile_hidden(struct conf_cx *cx, struct scope *s, struct gateway_c
     gw->hidden_ids[0] = gw->hidden_ids[1] = 0;
     for (size_t i = 0; i < ARRAY_LEN(hidden_always); i++)
         gw->hidden_ids[hidden_always[i] >> 6] |= (uint64_t)1 << (hidden_always[i] & 63);
+    bool proxy = cx->feature == &feature_gateway_proxy;
+    for (size_t i = 0; proxy && i < ARRAY_LEN(hidden_of_proxy); i++)
+        gw->hidden_ids[hidden_of_proxy[i] >> 6] |= (uint64_t)1 << (hidden_of_proxy[i] & 63);
+    if (!proxy)
+        hide(gw, cx, STR("Status"));
     conf_list_each(const struct str, name, gw->hide_headers) { hide(gw, cx, *name); }
     conf_list_each(const struct str, shown, gw->pass_headers) {
         enum field_id id = field_id_of(*shown);
@@ -218,11 +218,16 @@ static const struct conf_row rows[] = {
 };
 #undef G
 
-struct feature feature_gateway_proxy = {
-    .name = "proxy connections",
-    .family = "proxy",
-    .rows = rows,
-    .nrows = ARRAY_LEN(rows),
-    .conf_size = sizeof(struct gateway_conf),
-    .finish = finish,
-};
+#define FAMILY(word)                                                                                                   \
+    struct feature feature_gateway_##word = {                                                                          \
+        .name = #word " connections",                                                                                  \
+        .family = #word,                                                                                               \
+        .rows = rows,                                                                                                  \
+        .nrows = ARRAY_LEN(rows),                                                                                      \
+        .conf_size = sizeof(struct gateway_conf),                                                                      \
+        .finish = finish,                                                                                              \
+    }
+FAMILY(proxy);
+FAMILY(fastcgi);
+FAMILY(uwsgi);
+FAMILY(scgi);

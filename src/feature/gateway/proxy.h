@@ -1,5 +1,4 @@
-// proxy_pass and what belongs to it. proxy.c: the settings; proxy_request.c: what is asked of the back end; proxy_answer.c:
-// what of the response goes to the client; proxy_redirect.c: Location, Refresh and Set-Cookie made ours.
+// proxy_pass and what belongs to it. proxy.c: the settings; proxy_request.c: what is asked of the back end; proxy_redirect.c: Location, Refresh and Set-Cookie made ours.
 #pragma once
 #include "feature/gateway/gateway.h"
 #include "http/answer.h"
@@ -60,9 +59,5 @@ bool proxy_parse_target(struct conf_cx *cx, struct proxy_target *t, struct str t
 // Splits "http://host:port/uri". NULL, or why not.
 const char *proxy_split_url(struct proxy_target *t, struct str text, struct arena *a);
 
-enum step proxy_answer(struct req *r, const struct proxy_conf *pc, struct exchange *x);
-
-// A Location, Refresh or Set-Cookie value made to fit; STR_NONE: leave it as it is.
-struct str proxy_rewrite_url(struct req *r, const struct proxy_conf *pc, struct str url);
-struct str proxy_rewrite_refresh(struct req *r, const struct proxy_conf *pc, struct str value);
-struct str proxy_rewrite_cookie(struct req *r, const struct proxy_conf *pc, struct str value);
+// Location, Refresh and Set-Cookie made to fit (struct gateway_rewrite, `conf` is a struct proxy_conf).
+struct str proxy_rewrite_field(struct req *r, const void *conf, const struct field *f);

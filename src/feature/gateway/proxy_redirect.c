@@ -17,7 +17,7 @@ static struct str apply(struct req *r, const struct proxy_redirect *rule, struct
     return join3(r, req_eval(r, rule->to), str_from(url, from.n), STR(""));
 }
 
-struct str proxy_rewrite_url(struct req *r, const struct proxy_conf *pc, struct str url) {
+static struct str rewrite_url(struct req *r, const struct proxy_conf *pc, struct str url) {
     if (pc->redirect_off)
         return STR_NONE;
     if (pc->redirects.count == 0)
@@ -32,12 +32,12 @@ struct str proxy_rewrite_url(struct req *r, const struct proxy_conf *pc, struct 
     return STR_NONE;
 }
 
-struct str proxy_rewrite_refresh(struct req *r, const struct proxy_conf *pc, struct str value) {
+static struct str rewrite_refresh(struct req *r, const struct proxy_conf *pc, struct str value) {
     ssize_t at = str_ifind(value, STR("url="));
     if (at < 0)
         return STR_NONE;
     struct str before = str_head(value, (size_t)at + 4);
-    struct str made = proxy_rewrite_url(r, pc, str_from(value, (size_t)at + 4));
+    struct str made = rewrite_url(r, pc, str_from(value, (size_t)at + 4));
     return made.p == NULL ? STR_NONE : join3(r, before, made, STR(""));
 }
 
@@ -65,7 +65,7 @@ static struct str cookie_rules(struct req *r, struct conf_list rules, struct str
     return STR_NONE;
 }
 
-struct str proxy_rewrite_cookie(struct req *r, const struct proxy_conf *pc, struct str value) {
+static struct str rewrite_cookie(struct req *r, const struct proxy_conf *pc, struct str value) {
     if (pc->cookie_domains.count == 0 && pc->cookie_paths.count == 0)
         return STR_NONE;
     struct sbuf b;
@@ -96,4 +96,15 @@ struct str proxy_rewrite_cookie(struct req *r, const struct proxy_conf *pc, stru
         first = false;
     }
     return changed && !b.overflow ? sbuf_view(&b) : STR_NONE;
+}
+
+struct str proxy_rewrite_field(struct req *r, const void *conf, const struct field *f) {
+    switch (f->id) {
+    case FIELD_LOCATION:
+        return rewrite_url(r, conf, f->value);
+    case FIELD_REFRESH:
+        return rewrite_refresh(r, conf, f->value);
+    default:
+        return rewrite_cookie(r, conf, f->value);
+    }
 }

@@ -92,5 +92,5 @@ enum step proxy_content(struct req *r, const void *conf) {
         x->text_body = body.p != NULL ? body : STR("");
     }
     status = exchange_run(x);
-    return status != 0 ? answer_status(r, status) : proxy_answer(r, pc, x);
+    return status != 0 ? answer_status(r, status) : gateway_answer(r, &(struct gateway_rewrite){proxy_rewrite_field, pc}, x);
 }

@@ -69,6 +69,8 @@ static enum step log_request(struct req *r, const void *conf) {
 }
 
 static struct access_file *file_of(struct conf_cx *cx, struct access_log_conf *c, struct str path) {
+    if (c->files == NULL) // after an error outside of http, nothing was finished there
+        c->files = arena_new(cx->arena, struct access_file *);
     struct access_file **at = c->files;
     for (; *at != NULL; at = &(*at)->next) {
         if (str_eq((*at)->path, path))

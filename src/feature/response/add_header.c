@@ -49,7 +49,6 @@ static void add(struct req *r, const struct added *a, struct str value) {
     case FIELD_LAST_MODIFIED: {
         int64_t when;
         head_drop(&r->out, FIELD_LAST_MODIFIED);
-        r->own_last_modified = false;
         if (value.n != 0)
             head_add_known(&r->out, FIELD_LAST_MODIFIED, value);
         r->last_modified = value.n != 0 && date_parse(value, (int64_t)(loop_wall_ms(r->loop) / 1000), &when) ? when : -1;

@@ -20,7 +20,7 @@ table = Table('''
     location /page200 { error_page 404 =200 /a.txt; return 404; }
     location = /text { return 200 "0123456789"; }
     location /proxy/ { proxy_pass http://@backend@/; }
-''', files=FILES, http='types { text/plain txt; text/html html; }', answer=lambda r: (
+''', files=FILES, http='proxy_http_version 1.1; types { text/plain txt; text/html html; }', answer=lambda r: (
     b'HTTP/1.1 200 OK\r\nContent-Length: 10\r\nETag: "up"\r\nLast-Modified: ' + T.encode() + b'\r\nContent-Type: a/b\r\n'
     + (b'Accept-Ranges: bytes\r\n' if 'accept' in r.target else b'') + b'\r\n' + (b'' if r.method == 'HEAD' else b'0123456789')))
 
@@ -62,14 +62,17 @@ RANGES = ('0-0', '0-9', '5-', '-5', '0-', '1999-', '1999-1999', '2000-', '2000-2
           '99999999999999999999-', '-99999999999999999999', '-1,-2', '0-1;2-3', '0-1,5-4', '5-4,0-1', '00-01', '0x0-1', '1-1,x')
 for where in ('', 'max0/', 'max1/', 'max3/', 'error/'):
     for r in RANGES if where == '' else RANGES[:3] + RANGES[28:37]:
-        table.case(f'/{where} bytes={r}', get(f'/{where}a.txt', f'Range: bytes={r}'), ANY, log='x-y' not in r)
+        twice = 416 if where == 'error/' and '5000-,' in r else None
+        table.case(f'/{where} bytes={r}', get(f'/{where}a.txt', f'Range: bytes={r}'), ANY, weir=twice,
+                   why='nginx sends the ETags of the file and of the page' if twice else None)
 for line in ('Range: bytes = 0-1', 'Range: bytes0-1', 'Range: Bytes=0-1', 'Range: BYTES=0-1', 'Range: lines=0-1', 'Range: bytes=0-1|Range: bytes=2-3', 'Range:',
              f'Range: bytes=0-1|If-Range: {ETAG}', 'Range: bytes=0-1|If-Range: "x"', f'Range: bytes=0-1|If-Range: W/{ETAG}', f'Range: bytes=0-1|If-Range: {T}',
              f'Range: bytes=0-1|If-Range: {EARLIER}', f'Range: bytes=0-1|If-Range: {LATER}', 'Range: bytes=0-1|If-Range: nonsense', 'Range: bytes=0-1|If-Range:',
              f'Range: bytes=0-1|If-None-Match: {ETAG}', f'Range: bytes=0-1|If-Match: {ETAG}', 'Range: bytes=0-1|If-Match: "x"', f'Range: bytes=0-1|If-Modified-Since: {T}',
              f'Range: bytes=5000-|If-Range: {ETAG}', 'Range: bytes=5000-|If-Range: "x"', 'Request-Range: bytes=0-1'):
     for path in ('/a.txt', '/headers/a.txt'):
-        table.case(f'{path} {line}', get(path, *line.split('|')), ANY)
+        twice = 416 if 'headers' in path and '5000' in line and ETAG in line else None
+        table.case(f'{path} {line}', get(path, *line.split('|')), ANY, weir=twice, why='nginx adds fields to a 416 twice' if twice else None)
 for path in ('/empty.txt', '/one.txt', '/page', '/page200', '/text', '/proxy/x', '/proxy/accept', '/nothing'):
     for r in ('0-0', '0-', '-1', '5-', '1-2,4-5'):
         table.case(f'{path} bytes={r}', get(path, f'Range: bytes={r}'), ANY)

@@ -164,16 +164,7 @@ static void many_parts(struct req *r, const struct range *ranges, unsigned count
 // --- the hook ------------------------------------------------------------------------------------------------------------
 
 static void unsatisfiable(struct req *r, uint64_t size) {
-    body_free(r->out_body);
-    struct str page = answer_page(r, 416);
-    r->out_body = body_of_text(&r->arena, page);
-    r->out_length = (int64_t)page.n;
-    r->out.status = 416;
-    head_drop(&r->out, FIELD_LAST_MODIFIED);
-    head_drop(&r->out, FIELD_ETAG);
-    head_drop(&r->out, FIELD_CONTENT_LENGTH);
-    head_drop(&r->out, FIELD_ACCEPT_RANGES);
-    head_set(&r->out, FIELD_CONTENT_TYPE, STR("text/html"));
+    answer_instead(r, 416);
     head_set(&r->out, FIELD_CONTENT_RANGE, arena_printf(&r->arena, "bytes */%llu", (unsigned long long)size));
 }
 

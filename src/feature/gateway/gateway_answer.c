@@ -1,5 +1,6 @@
 // What of a back end's response goes to the client: fields one by one, never framing; X-Accel-* obeyed; the body, buffered.
-#include "feature/gateway/proxy.h"
+#include "feature/gateway/gateway.h"
+#include "http/answer.h"
 #include "http/tape.h"
 #include "upstream/tunnel.h"
 
@@ -13,8 +14,7 @@ static struct str named_by_connection(struct req *r, const struct exchange *x) {
     return str_ieq(named, STR("keep-alive")) || str_ieq(named, STR("close")) ? STR_NONE : named;
 }
 
-static void copy_location(struct req *r, const struct proxy_conf *pc, const struct field *f) {
-    struct str made = proxy_rewrite_url(r, pc, f->value);
+static void copy_location(struct req *r, struct str made, const struct field *f) {
     // What was rewritten to a path becomes a URL of this server, as nginx does; what the back end wrote stays.
     if (made.n != 0 && made.p[0] == '/' && req_core(r)->absolute_redirect)
         r->location = made;
@@ -22,20 +22,19 @@ static void copy_location(struct req *r, const struct proxy_conf *pc, const stru
         head_add(&r->out, FIELD_LOCATION, f->name, made.p != NULL ? made : f->value);
 }
 
-static void copy_field(struct req *r, const struct proxy_conf *pc, const struct field *f) {
-    struct str value = f->value, made = STR_NONE;
-    if (f->id == FIELD_LOCATION) {
-        copy_location(r, pc, f);
-        return;
-    }
-    if (f->id == FIELD_REFRESH)
-        made = proxy_rewrite_refresh(r, pc, value);
-    else if (f->id == FIELD_SET_COOKIE)
-        made = proxy_rewrite_cookie(r, pc, value);
-    head_add(&r->out, f->id, f->name, made.p != NULL ? made : value);
+static bool names_back_end(enum field_id id) {
+    return id == FIELD_LOCATION || id == FIELD_REFRESH || id == FIELD_SET_COOKIE;
 }
 
-static void copy_head(struct req *r, const struct proxy_conf *pc, const struct exchange *x) {
+static void copy_field(struct req *r, const struct gateway_rewrite *rw, const struct field *f) {
+    struct str made = rw != NULL && names_back_end(f->id) ? rw->field(r, rw->conf, f) : STR_NONE;
+    if (f->id == FIELD_LOCATION)
+        copy_location(r, made, f);
+    else
+        head_add(&r->out, f->id, f->name, made.p != NULL ? made : f->value)->passed = true;
+}
+
+static void copy_head(struct req *r, const struct gateway_rewrite *rw, const struct exchange *x) {
     struct str named = named_by_connection(r, x);
     r->location = STR_NONE;
     head_each(f, &x->head) {
@@ -47,7 +46,7 @@ static void copy_head(struct req *r, const struct proxy_conf *pc, const struct e
             continue;
         if (named.n != 0 && list_has_token(named, f->name))
             continue;
-        copy_field(r, pc, f);
+        copy_field(r, rw, f);
     }
     r->out.reason = x->head.reason;
 }
@@ -140,9 +139,9 @@ static struct body *make_body(struct req *r, struct exchange *x) {
     return b;
 }
 
-enum step proxy_answer(struct req *r, const struct proxy_conf *pc, struct exchange *x) {
+enum step gateway_answer(struct req *r, const struct gateway_rewrite *rw, struct exchange *x) {
     if (x->upgraded) {
-        copy_head(r, pc, x);
+        copy_head(r, rw, x);
         return tunnel_answer(r, x);
     }
     struct str to = ignores(x, IGNORE_ACCEL_REDIRECT) ? STR_NONE : head_value(&x->head, FIELD_X_ACCEL_REDIRECT);
@@ -150,7 +149,7 @@ enum step proxy_answer(struct req *r, const struct proxy_conf *pc, struct exchan
         return accel_redirect(r, x, to);
     if (is_intercepted(r, x))
         return intercept(r, x);
-    copy_head(r, pc, x);
+    copy_head(r, rw, x);
     int64_t length = x->body_length;
     struct body *b = make_body(r, x);
     r->conditions_judged = true;
