@@ -134,8 +134,8 @@ struct str req_exten(const struct req *r) {
     for (size_t i = r->uri.n; i-- > 0;) {
         if (r->uri.p[i] == '/')
             break;
-        if (r->uri.p[i] == '.')
-            return str_from(r->uri, i + 1);
+        if (r->uri.p[i] == '.') // a dot that begins a name does not count (nginx)
+            return i > 0 && r->uri.p[i - 1] != '/' ? str_from(r->uri, i + 1) : STR("");
     }
     return STR("");
 }
