@@ -169,11 +169,16 @@ bool conn_refresh(struct conn *c) {
 
 static void run_conn(void *arg);
 
-static void park(struct conn *c, uint64_t timeout_ms) {
+static void park_again(struct conn *c, uint64_t timeout_ms) {
     struct loop *l = link_loop(c->link);
     c->idle = true;
     http_loop(l)->waiting++;
     link_park(c->link, run_conn, c, "connection", loop_now(l) + timeout_ms);
+}
+
+static void park(struct conn *c, uint64_t timeout_ms) {
+    c->idle_since_ms = loop_now(link_loop(c->link));
+    park_again(c, timeout_ms);
 }
 
 // --- which codec speaks ------------------------------------------------------------------------------------------------
@@ -211,6 +216,15 @@ static enum conn_codec look_for_preface(struct conn *c) {
 // Who speaks on a connection that was just accepted. Waits.
 static enum conn_codec choose_codec(struct conn *c) { return offers_http2(c) ? look_for_preface(c) : CODEC_H1; }
 
+// keepalive_min_timeout: a client may be about to use a connection that was promised to it.
+static bool keep_for_now(struct conn *c) {
+    uint64_t until = c->idle_since_ms + MIN(c->keepalive_min_ms, c->keepalive_ms), now = loop_now(link_loop(c->link));
+    if (until <= now)
+        return false;
+    park_again(c, until - now);
+    return true;
+}
+
 static void run_conn(void *arg) {
     struct conn *c = arg;
     CHECK_OBJ(c, CONN_MAGIC);
@@ -228,6 +242,8 @@ static void run_conn(void *arg) {
         park(c, FIRST_REQUEST_MS); // it was let in, and may be about to ask
         return;
     }
+    if (!readable && (news & (LINK_TIMEOUT | LINK_GONE | LINK_STOPPING)) == LINK_STOPPING && keep_for_now(c))
+        return;
     if (!readable && (news & (LINK_TIMEOUT | LINK_GONE | LINK_STOPPING))) {
         conn_free(c);
         return;

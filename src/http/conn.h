@@ -33,6 +33,7 @@ struct conn {
     bool last_request;     // its address is gone from the newest snapshot: it keeps its own, and is not kept alive
     // of the last request's location: for when its request is gone
     uint64_t keepalive_ms, linger_total_ms, linger_step_ms;
+    uint64_t keepalive_min_ms, idle_since_ms; // a graceful stop lets it be idle so long
 };
 
 // The accept_fn of HTTP listeners: makes a connection and parks it until its first byte. `arg` of the listener is the

@@ -253,6 +253,7 @@ static enum after serve_one(struct conn *c, struct loop *l) {
         link_reset_on_free(c->link);
 out:
     c->keepalive_ms = req_core(r)->keepalive_timeout;
+    c->keepalive_min_ms = req_core(r)->keepalive_min_timeout;
     c->linger_total_ms = req_core(r)->lingering_time;
     c->linger_step_ms = req_core(r)->lingering_timeout;
     req_free(r); // its subrequests may still run until here
