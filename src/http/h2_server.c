@@ -285,7 +285,7 @@ static void wind_up(struct h2_conn *h) {
 
 // Whether to end: asked to close, and nothing runs.
 static bool is_finished(struct h2_conn *h) {
-    if (!h->closing && http_loop(link_loop(h->conn->link))->stopping) {
+    if (!h->closing && conn_ends(h->conn)) {
         h2_put_goaway(&h->session, H2_NO_ERROR);
         h->closing = true;
     }

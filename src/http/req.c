@@ -130,12 +130,16 @@ void req_set_uri(struct req *r, struct str uri, struct str args) {
     r->uri_below_alias = false;
 }
 
+// Of the client's own URI as it was parsed; else nginx looks no further than the third byte, and not at a dot that begins a
+// segment.
 struct str req_exten(const struct req *r) {
-    for (size_t i = r->uri.n; i-- > 0;) {
+    if (r->uri.p == r->target.path.p && r->uri.n == r->target.path.n)
+        return r->target.exten.p != NULL ? r->target.exten : STR("");
+    for (size_t i = r->uri.n; i-- > 2;) {
         if (r->uri.p[i] == '/')
             break;
-        if (r->uri.p[i] == '.') // a dot that begins a name does not count (nginx)
-            return i > 0 && r->uri.p[i - 1] != '/' ? str_from(r->uri, i + 1) : STR("");
+        if (r->uri.p[i] == '.' && r->uri.p[i - 1] != '/')
+            return str_from(r->uri, i + 1);
     }
     return STR("");
 }
@@ -220,7 +224,7 @@ bool req_document_root(struct req *r, struct str *root) {
 
 bool req_map_path(struct req *r, struct str *path) {
     struct str root;
-    if (!req_document_root(r, &root) || r->uri.n == 0 || memchr(r->uri.p, '\0', r->uri.n) != NULL)
+    if (!req_document_root(r, &root) || (r->uri.n == 0 ? !r->uri_below_alias : memchr(r->uri.p, '\0', r->uri.n) != NULL))
         return false;
     struct str rest = r->uri;
     if (req_core(r)->is_alias) {

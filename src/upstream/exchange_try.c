@@ -159,7 +159,8 @@ static int get_link(struct exchange *x, bool fresh) {
     struct attempt *a = exchange_attempt(x);
     a->reused = x->reused;
     a->connect_ms = loop_now(x->r->loop) - a->start_ms;
-    x->base_in = link_bytes_in(x->link);
+    x->plain_in = link_plain_in(x->link);
+    x->plain_out = link_plain_out(x->link);
     x->base_out = link_bytes_out(x->link);
     return 0;
 }

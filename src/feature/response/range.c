@@ -18,6 +18,12 @@ void range_allow(struct req *r, struct file_ref *whole) {
     c->whole = whole;
 }
 
+void range_in_order(struct req *r) {
+    struct range_ctx *c = req_ctx(r, &feature_range);
+    if (c != NULL)
+        c->whole = NULL;
+}
+
 // --- the parts as a body -------------------------------------------------------------------------------------------------
 
 struct part {
