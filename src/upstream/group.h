@@ -175,6 +175,7 @@ void group_release(struct group *g, struct peer *p, const struct peer_end *end, 
 // to close, as far as it is known when it does that. Does not wait.
 struct link *pool_take(struct group *g, struct peer *p, bool careful);
 uint64_t pool_idle_ms(struct link *l); // how long a link just taken had been idle
+bool pool_seen_closing(const struct peer *p); // it was seen to close idle links at some age, not long ago
 void pool_peer_closed(struct peer *p, uint64_t idle_ms); // that a peer closed a link that had been idle for so long
 // Takes over a link that is idle and clean; `requests` were served on it, it was made at `since_ms`. Closes it when the
 // group keeps none, the limits are reached, or more than `keepalive` are idle (then the oldest goes).
