@@ -41,7 +41,7 @@ kept = Table('''
     location /header/ { keepalive_timeout 30s 20s; return 200 x; }
     location /none/ { keepalive_timeout 0; return 200 x; }
     location /two/ { keepalive_requests 2; return 200 x; }
-    location /time/ { keepalive_time 0; return 200 x; }
+    location /time/ { keepalive_time 1h; return 200 x; }
     location /nochunk/ { chunked_transfer_encoding off; proxy_http_version 1.1; proxy_pass http://@backend@; }
     location /pages { return 404; }
     location /500 { return 500; }

@@ -120,6 +120,7 @@ static struct parts_body *wrap(struct req *r, unsigned count, struct file_ref *w
     struct parts_body *b = arena_new(&r->arena, struct parts_body);
     body_init(&b->body, &parts_ops, 0);
     b->body.in_memory = r->out_body->in_memory;
+    b->body.ranges = whole != NULL;
     b->inner = r->out_body;
     b->whole = whole;
     b->count = count;
