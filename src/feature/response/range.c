@@ -170,7 +170,7 @@ static void many_parts(struct req *r, const struct range *ranges, unsigned count
 
 // --- the hook ------------------------------------------------------------------------------------------------------------
 
-static void unsatisfiable(struct req *r, uint64_t size) {
+void range_refuse(struct req *r, uint64_t size) {
     answer_instead(r, 416);
     head_set(&r->out, FIELD_CONTENT_RANGE, arena_printf(&r->arena, "bytes */%llu", (unsigned long long)size));
 }
@@ -205,7 +205,7 @@ static enum step cut(struct req *r, const void *conf) {
     case RANGE_WHOLE:
         return STEP_NEXT;
     case RANGE_UNSATISFIABLE:
-        unsatisfiable(r, size);
+        range_refuse(r, size);
         return STEP_NEXT;
     case RANGE_SOME:
         break;
