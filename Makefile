@@ -13,6 +13,7 @@ help:
 	@echo "make check     all tests (installs what they need)"
 	@echo "make bench     side by side with nginx and HAProxy; writes docs/benchmarks.md"
 	@echo "make fuzz      fuzzers; FUZZ_SECONDS=600 for longer"
+	@echo "make manual    docs/directives.md anew, after a change of a directive or variable"
 	@echo "make install   into DESTDIR; clean: remove all builds"
 	@echo "make deb       a Debian package, in build-deb/"
 
@@ -39,6 +40,9 @@ fuzz:
 deb:
 	@tools/setup build
 	@tools/make-deb
+
+manual: all
+	@$(BUILD)/weir manual > docs/directives.md
 
 install: all
 	@meson install -C $(BUILD) --no-rebuild

@@ -2,6 +2,7 @@
 // thread runs no loop: it reads configurations, so that no request waits for that. Not here: taking them (worker_reload.c).
 #include "app/worker_private.h"
 #include "app/crash.h"
+#include "app/environment.h"
 #include "app/messages.h"
 #include "app/pid_file.h"
 #include "app/privileges.h"
@@ -52,6 +53,7 @@ void worker_raise_limits(const struct main_conf *m) {
 
 static bool become(const struct worker_opts *o) {
     const struct main_conf *m = main_conf(o->conf);
+    environment_apply(m);
     worker_raise_limits(m);
     if (m->worker_priority != 0 && setpriority(PRIO_PROCESS, 0, (int)m->worker_priority) != 0)
         log_msg(LOG_WARN, errno, "setpriority(%d) failed", (int)m->worker_priority);

@@ -2,6 +2,7 @@
 
 #define FEATURES(X)                                                                                                    \
     X(main)                                                                                                            \
+    X(load_module)                                                                                                     \
     X(events)                                                                                                          \
     X(http)                                                                                                            \
     X(server)                                                                                                          \
@@ -61,6 +62,7 @@
     X(autoindex)                                                                                                       \
     X(disable_symlinks)                                                                                                \
     X(open_file_cache)                                                                                                 \
+    X(media)                                                                                                           \
     X(static)                                                                                                          \
     X(slice)                                                                                                           \
     X(not_modified)                                                                                                    \

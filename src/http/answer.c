@@ -63,6 +63,14 @@ enum step answer_goto(struct req *r, struct str uri, struct str args) {
     return STEP_DONE;
 }
 
+void answer_instead(struct req *r, unsigned status) {
+    drop_answer(r);
+    head_clear(&r->out);
+    r->location = STR_NONE;
+    r->error_status = 0;
+    answer_status(r, status);
+}
+
 enum step answer_close(struct req *r, unsigned status) {
     drop_answer(r);
     r->outcome = OUTCOME_CLOSE;
@@ -159,6 +167,12 @@ static bool has_page(unsigned status) {
            (status >= 494 && status <= 497) || (status >= 500 && status <= 507 && status != 506);
 }
 
+// Old browsers and Chrome show pages of their own in place of short ones (msie_padding).
+static bool wants_padding(struct req *r) {
+    struct str agent = head_value(&r->in, FIELD_USER_AGENT);
+    return req_core(r)->msie_padding && (req_is_msie(r) || str_find(agent, STR("Chrome/")) >= 0);
+}
+
 struct str answer_page(struct req *r, unsigned status) {
     if (!has_page(status))
         return STR_NONE;
@@ -178,6 +192,8 @@ struct str answer_page(struct req *r, unsigned status) {
     if (own)
         sbuf_printf(&b, "<center>%s</center>\r\n", title + 4);
     sbuf_printf(&b, "<hr><center>" STR_FMT "</center>\r\n</body>\r\n</html>\r\n", STR_ARG(answer_server(r)));
+    for (int i = 0; i < 6 && status >= 400 && wants_padding(r); i++)
+        sbuf_lit(&b, "<!-- a padding to disable MSIE and Chrome friendly error page -->\r\n");
     return sbuf_view(&b);
 }
 
@@ -188,8 +204,25 @@ struct str answer_server(struct req *r) {
     return core->server_tokens == CORE_OFF ? STR("weir") : STR("weir/" WEIR_VERSION);
 }
 
+// A redirect that an old browser follows with its fragment (msie_refresh).
+static bool refresh(struct req *r, unsigned status) {
+    if (!req_core(r)->msie_refresh || (status != 301 && status != 302) || !req_is_msie(r))
+        return false;
+    struct str to = r->location.n != 0 ? r->location : head_value(&r->out, FIELD_LOCATION);
+    struct str parts[3] = {STR("<html><head><meta http-equiv=\"Refresh\" content=\"0; URL="), uri_escape(to, URI_ESCAPE_REFRESH, &r->arena),
+                           STR("\"></head><body></body></html>\r\n")};
+    r->location = STR_NONE;
+    head_drop(&r->out, FIELD_LOCATION);
+    head_set(&r->out, FIELD_CONTENT_TYPE, STR("text/html"));
+    struct str page = arena_join(&r->arena, parts, 3);
+    answer_ready(r, 200, body_of_text(&r->arena, page), (int64_t)page.n);
+    return true;
+}
+
 // The body of an answer that no error_page makes.
 static void built_in(struct req *r, unsigned status) {
+    if (UNLIKELY(req_core(r)->msie_refresh) && refresh(r, status))
+        return;
     head_drop(&r->out, FIELD_CONTENT_TYPE);
     struct str page = answer_page(r, status);
     unsigned kept = r->error_status;

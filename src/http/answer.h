@@ -14,6 +14,9 @@ enum step answer_redirect(struct req *r, unsigned status, struct str location);
 enum step answer_goto(struct req *r, struct str uri, struct str args);
 // Closes the connection without an answer; the status is for the log (444, 499).
 enum step answer_close(struct req *r, unsigned status);
+// From a response hook: the answer is dropped with its fields, and this error takes its place. error_page applies, and the
+// hooks run anew for what answers then.
+void answer_instead(struct req *r, unsigned status);
 
 // For run.c: turns OUTCOME_STATUS into an answer or an internal redirect (error_page).
 void answer_resolve_status(struct req *r);

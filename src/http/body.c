@@ -95,6 +95,7 @@ static const struct body_ops file_ops = {"file", read_file, NULL, free_file};
 struct body *body_of_file(struct arena *a, struct file_ref *f, off_t off, uint64_t n) {
     struct file_body *b = arena_new(a, struct file_body);
     body_init(&b->body, &file_ops, (int64_t)n);
+    b->body.ranges = true;
     b->file = f;
     b->at = off;
     return &b->body;

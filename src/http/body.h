@@ -35,6 +35,7 @@ struct body {
     uint32_t magic;
     bool flush;      // every piece must go out as it comes (event streams, unbuffered)
     bool in_memory;  // never waits and never fails
+    bool ranges;     // gives ranges of files only: a large piece costs no memory
     const struct body_ops *ops;
     int64_t length;  // bytes still to come when known, else -1; for content-length and `proxy_max...` decisions
     struct head *trailers; // valid after the end; NULL: none

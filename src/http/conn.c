@@ -221,7 +221,7 @@ static bool greet(struct conn *c) {
 static uint64_t grace_of(const struct conn *c) {
     if (c->requests == 0)
         return FIRST_REQUEST_MS;
-    uint64_t until = c->idle_ms + c->keepalive_min_ms, now = loop_now(link_loop(c->link));
+    uint64_t until = c->idle_ms + MIN(c->keepalive_min_ms, c->keepalive_ms), now = loop_now(link_loop(c->link));
     return until > now ? until - now : 0;
 }
 

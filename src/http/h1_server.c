@@ -221,6 +221,11 @@ static enum after hand_over(struct req *r, struct block *head) {
     return AFTER_TAKEN;
 }
 
+// What reset_timedout_connection speaks of: a client that timed out, and 444.
+static bool to_be_reset(const struct req *r, int err) {
+    return err == -ETIMEDOUT || (r->outcome == OUTCOME_CLOSE && (r->out.status == 408 || r->out.status == 444));
+}
+
 // One request on the connection.
 static enum after serve_one(struct conn *c, struct loop *l) {
     struct req *r = req_new(l, c, c->conf, c->vhosts->fallback, &h1_codec);
@@ -249,9 +254,9 @@ static enum after serve_one(struct conn *c, struct loop *l) {
     if (run_taken_over(r, err))
         return hand_over(r, in.block);
     after = end_request(r, err);
-    if (after != AFTER_NEXT && (err == -ETIMEDOUT && req_core(r)->reset_timedout_connection))
-        link_reset_on_free(c->link);
 out:
+    if (UNLIKELY(req_core(r)->reset_timedout_connection) && after == AFTER_CLOSE && to_be_reset(r, err))
+        link_reset_on_free(c->link);
     c->keepalive_ms = req_core(r)->keepalive_timeout;
     c->keepalive_min_ms = req_core(r)->keepalive_min_timeout;
     c->linger_total_ms = req_core(r)->lingering_time;

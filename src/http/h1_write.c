@@ -9,7 +9,7 @@
 #include "wire/chunked.h"
 #include "wire/http1.h"
 
-enum { ROOM_FIRST = 64 << 10, ROOM_MAX = 256 << 10, ROOM_SLOW = 32 << 10, HEAD_ROOM = 2032, INLINE_MAX = 4 << 10,
+enum { ROOM_FIRST = 64 << 10, ROOM_MAX = 256 << 10, ROOM_SLOW = 32 << 10, ROOM_FILE = 1 << 20, HEAD_ROOM = 2032, INLINE_MAX = 4 << 10,
        SPLICE_MAX = 1 << 20 };
 
 enum framing { FRAME_NONE, FRAME_LENGTH, FRAME_CHUNKED, FRAME_CLOSE };
@@ -137,11 +137,20 @@ struct pump {
     bool ended;
 };
 
+// How much the body is asked for. Of a file as much as one sendfile sends, however slow the client is.
+static size_t room_of(const struct pump *p) {
+    const struct body *b = p->r->out_body;
+    if (!b->ranges)
+        return p->room;
+    uint64_t chunk = req_core(p->r)->sendfile_max_chunk;
+    return chunk == 0 ? ROOM_FILE : (size_t)MIN(chunk, (uint64_t)ROOM_FILE);
+}
+
 // Pulls one piece and frames it into p->out. >0 bytes, 0 at the end, or the error.
 static ssize_t pull(struct pump *p, enum body_wait wait) {
     struct req *r = p->r;
     if (p->framing != FRAME_CHUNKED) {
-        ssize_t n = body_read(r->out_body, &p->out, p->room, wait);
+        ssize_t n = body_read(r->out_body, &p->out, room_of(p), wait);
         if (n == 0 && p->framing == FRAME_LENGTH && p->body < (uint64_t)r->out_length)
             return -EPIPE; // whoever promised the length did not keep it
         p->ended = n == 0;
@@ -153,7 +162,7 @@ static ssize_t pull(struct pump *p, enum body_wait wait) {
     }
     struct chain piece;
     chain_init(&piece, p->out.pool);
-    ssize_t n = body_read(r->out_body, &piece, p->room, wait);
+    ssize_t n = body_read(r->out_body, &piece, room_of(p), wait);
     if (n > 0) {
         char line[CHUNKED_HEAD_MAX];
         size_t len = chunked_put_head(line, (uint64_t)n);

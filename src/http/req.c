@@ -5,6 +5,8 @@
 #include "http/subrequest.h"
 #include "http/tape.h"
 #include "http/vhost.h"
+#include <fcntl.h>
+#include <unistd.h>
 #include <stdlib.h>
 
 static void details(const struct log_context *c, struct sbuf *line) {
@@ -124,6 +126,11 @@ void *req_ctx_make(struct req *r, const struct feature *f, size_t size) {
     return state;
 }
 
+bool req_is_msie(const struct req *r) {
+    struct str agent = head_value(&r->in, FIELD_USER_AGENT);
+    return str_find(agent, STR("MSIE ")) >= 0 && str_find(agent, STR("Opera")) < 0;
+}
+
 void req_set_uri(struct req *r, struct str uri, struct str args) {
     r->uri = uri;
     r->args = args;
@@ -182,6 +189,30 @@ unsigned req_body_error_status(struct req *r, ssize_t err) {
     }
 }
 
+static void remove_body_file(void *name) { unlink(name); }
+
+// client_body_in_file_only: the file gets a name, for whoever reads it; "clean" takes it away with the request.
+static void name_body_file(struct req *r, const struct http_core *core) {
+    static unsigned serial;
+    struct file_ref *f = tape_file(r->body_tape);
+    if (f == NULL)
+        return;
+    struct str fd = arena_printf(&r->arena, "/proc/self/fd/%d", f->fd), name;
+    int err;
+    do {
+        unsigned n = __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED);
+        name = arena_printf(&r->arena, STR_FMT "/%010u", STR_ARG(core->client_body_temp_path), n);
+        err = linkat(AT_FDCWD, arena_dup(&r->arena, fd).p, AT_FDCWD, arena_dup(&r->arena, name).p, AT_SYMLINK_FOLLOW) != 0 ? errno : 0;
+    } while (err == EEXIST);
+    if (err != 0) {
+        log_msg(LOG_CRIT, err, "link() \"" STR_FMT "\" failed", STR_ARG(name));
+        return;
+    }
+    r->body_file = arena_dup(&r->arena, name);
+    if (core->client_body_in_file_only == BODY_FILE_CLEAN)
+        arena_cleanup(&r->arena, remove_body_file, (void *)(uintptr_t)r->body_file.p);
+}
+
 unsigned req_buffer_body(struct req *r) {
     if (r->body == NULL || r->body_tape != NULL)
         return 0;
@@ -207,6 +238,8 @@ unsigned req_buffer_body(struct req *r) {
         return req_body_error_status(r, err);
     }
     r->body_tape = t;
+    if (core->client_body_in_file_only != CORE_OFF)
+        name_body_file(r, core);
     return 0;
 }
 

@@ -53,6 +53,7 @@ struct req {
     int64_t content_length;    // -1: not given
     bool chunked_in;
     struct tape *body_tape;    // buffered body; see req_buffer_body
+    struct str body_file;      // its name, with client_body_in_file_only; NUL-terminated
     uint64_t head_bytes;       // for $request_length
     uint64_t body_bytes_in;
 
@@ -84,6 +85,7 @@ struct req {
     int64_t out_length;         // -1: unknown
     struct head *out_trailers;
     int64_t last_modified;      // unix s of the answer, -1
+    bool conditions_judged;     // by a back end: If-Match and so on were for it
     bool built_in_page;         // out_body is a page that this server made of a status
     struct str location;        // of a redirect, a path that the codec makes absolute (answer_absolute); else in `out`
     bool head_only;             // HEAD, or a status without body
@@ -153,6 +155,7 @@ static inline const struct log *scope_error_log(const struct scope *s) {
 }
 static inline const void *req_conf(const struct req *r, const struct feature *f) { return scope_conf(r->scope, f); }
 
+bool req_is_msie(const struct req *r); // Internet Explorer, by its User-Agent
 void req_set_uri(struct req *r, struct str uri, struct str args); // normalised already
 struct str req_exten(const struct req *r);                        // of r->uri
 static inline struct str req_eval(struct req *r, const struct tmpl *t) { return tmpl_eval(t, &r->eval); }

@@ -192,7 +192,7 @@ static void run_response_hooks(struct req *r) {
     const struct plan *p = r->scope->plan;
     if (p == NULL)
         return;
-    for (unsigned i = 0; i < p->stage[STAGE_RESPONSE].count; i++)
+    for (unsigned i = 0; i < p->stage[STAGE_RESPONSE].count && r->outcome == OUTCOME_ANSWER; i++)
         p->stage[STAGE_RESPONSE].at[i].fn(r, p->stage[STAGE_RESPONSE].at[i].conf);
 }
 
@@ -215,11 +215,13 @@ void run_request(struct req *r) {
             goto outcome;
         follow(r);
     }
-    if (r->outcome == OUTCOME_ANSWER) {
-        if (!r->content_only)
-            run_response_hooks(r);
-        answer_finish(r);
-    }
+    if (r->outcome != OUTCOME_ANSWER)
+        return;
+    if (!r->content_only)
+        run_response_hooks(r);
+    if (r->outcome != OUTCOME_ANSWER) // a hook refused: 412, 416
+        goto outcome;
+    answer_finish(r);
 }
 
 // The body failed before anything of the answer was sent: the client gets an error instead.

@@ -3,6 +3,7 @@
 Allowed differences, all of them:
 
     Date                    must be a date of RFC 9110 in GMT; its value differs
+    multipart boundaries    written @boundary@
     Expires                 near to Date is written as its distance from it
     Server                  must be there; its value differs, and so do the error pages made by the server, which end with
                             it: their length is counted without it
@@ -99,6 +100,9 @@ def response_lines(r, mask):
     body, saved = r.body if plain is None else plain, 0
     page = _PAGE.search(body) if r.status >= 300 else None
     server = (r.all('Server') or [''])[0]
+    boundary = re.search(r'multipart/byteranges; boundary=(\d{20})\Z', (r.all('Content-Type') or [''])[0])
+    if boundary:
+        body = body.replace(boundary[1].encode(), b'@boundary@')
     if page:
         saved = len(page[1])
         body = body[:page.start(1)] + b'@server@' + body[page.end(1):]
@@ -107,6 +111,8 @@ def response_lines(r, mask):
     for name, value in r.headers:
         if name == 'Date' and _DATE.match(value):
             value = '@date@'
+        elif name == 'Content-Type' and boundary:
+            value = value.replace(boundary[1], '@boundary@')
         elif name == 'Expires' and _DATE.match(value):
             value = _distance(value, (r.all('Date') or [value])[0])
         elif name == 'Server' and value:

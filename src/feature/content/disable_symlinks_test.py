@@ -36,6 +36,9 @@ table = Table('''
     location /index/ { alias @root@/; disable_symlinks on; index link/in/f.txt; }
     location /index2/ { alias @root@/; disable_symlinks on; index up.txt; }
     location /index3/ { alias @root@/; disable_symlinks on; index real/in/f.txt; }
+    location /try1/ { alias @root@/; disable_symlinks on; try_files /link/in/f.txt =404; }
+    location /try2/ { root @root@; disable_symlinks on; try_files /up.txt /real/in/f.txt =404; }
+    location /if/ { root @root@; disable_symlinks on; set $p @root@/$arg_f; if (-f $p) { return 200 file; } return 200 none; }
     location /cached/ { alias @root@/; disable_symlinks on; open_file_cache max=10; open_file_cache_errors on; }
     location /cachedoff/ { alias @root@/; open_file_cache max=10; open_file_cache_errors on; }
 ''', setup=links, http='types { text/plain txt; }')
@@ -60,7 +63,9 @@ for where, statuses in STATUSES.items():
         table.case(f'/{where}{path}', get(f'/{where}{path}'), int(status))
         if 'cached' in where:
             table.case(f'again /{where}{path}', get(f'/{where}{path}'), int(status))
-for where, status in (('index', 404), ('index2', 403), ('index3', 200)):
+for name in ('up.txt', 'real/in/f.txt', 'link/in/f.txt', 'real/in/lf.txt'):
+    table.case(f'if -f {name}', get(f'/if/?f={name}'))
+for where, status in (('try1', 404), ('try2', 200), ('index', 404), ('index2', 403), ('index3', 200)):
     table.case(f'/{where}/', get(f'/{where}/'), status)
 test_links = table.tests()
 

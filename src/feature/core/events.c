@@ -34,7 +34,7 @@ static const struct conf_row rows[] = {
              "Accepted for nginx's sake; connections go to the loop with the fewest."),
     ROW_MSEC("accept_mutex_delay", IN_EVENTS, S, accept_mutex_delay, "500ms", 0, 0, "Accepted for nginx's sake."),
     ROW_NOOP("worker_aio_requests", IN_EVENTS, 1, 1, "Accepted for nginx's sake."),
-    ROW_NOOP("debug_connection", IN_EVENTS, 1, 1, "Accepted for nginx's sake."),
+    ROW_NOOP("debug_connection", IN_EVENTS, 1, 1, "Accepted for nginx's sake: weir writes no debug lines for single clients."),
 };
 
 struct feature feature_events = {

@@ -105,12 +105,6 @@ static bool set_rlimit_core(struct conf_cx *cx, const struct conf_row *row, void
     return true;
 }
 
-// Modules that nginx ships apart and that weir has built in would be named here; others are refused with a sentence.
-static bool set_load_module(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
-    conf_warn(cx, node, "\"" STR_FMT "\" is not loaded: weir has its modules built in", STR_ARG(node->args[1]));
-    return true;
-}
-
 static const struct conf_word debug_points[] = {{"stop", 1}, {"abort", 2}, {NULL}};
 
 static bool set_debug_points(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
@@ -119,6 +113,14 @@ static bool set_debug_points(struct conf_cx *cx, const struct conf_row *row, voi
             return true;
     }
     return conf_err(cx, node, "invalid value \"" STR_FMT "\"", STR_ARG(node->args[1]));
+}
+
+static bool check_masks(struct conf_cx *cx, struct scope *s, void *conf) {
+    const struct main_conf *m = conf;
+    if (m->cpu_masks.count > 1 && m->worker_processes != WORKERS_AUTO && (int64_t)m->cpu_masks.count != m->worker_processes)
+        conf_warn(cx, NULL, "the number of \"worker_processes\" is not equal to the number of \"worker_cpu_affinity\" masks, "
+                            "using last mask for remaining worker processes");
+    return true;
 }
 
 #define S struct main_conf
@@ -146,8 +148,6 @@ static const struct conf_row rows[] = {
              "How long a graceful stop waits for the connections that are still busy."),
     ROW_FNS("env", IN_MAIN, 1, 1, ROW_LISTED, set_env, NULL, "name[=value]",
             "A variable of the environment that the worker keeps or gets."),
-    ROW_FNS("load_module", IN_MAIN, 1, 1, ROW_REPEAT, set_load_module, NULL, "file",
-            "Accepted for nginx's sake with a warning; weir has its modules built in."),
     {"debug_points", IN_MAIN, 1, 1, 0, 0, set_debug_points, NULL, 0, NULL, 0, 0, debug_points,
      "Accepted for nginx's sake.", "stop | abort"},
     ROW_NOOP("thread_pool", IN_MAIN, 2, 3, "weir has its own helpers for files."),
@@ -155,4 +155,4 @@ static const struct conf_row rows[] = {
 };
 
 struct feature feature_main = {
-    .name = "main", .rows = rows, .nrows = ARRAY_LEN(rows), .conf_size = sizeof(struct main_conf)};
+    .name = "main", .rows = rows, .nrows = ARRAY_LEN(rows), .conf_size = sizeof(struct main_conf), .finish = check_masks};

@@ -152,6 +152,7 @@ enum step gateway_answer(struct req *r, const struct gateway_rewrite *rw, struct
     copy_head(r, rw, x);
     int64_t length = x->body_length;
     struct body *b = make_body(r, x);
+    r->conditions_judged = true;
     answer_ready(r, x->head.status, b, length);
     if (b == NULL) // HEAD: the length of what a GET would bring
         r->out_length = r->method == METHOD_HEAD || length >= 0 ? length : status_has_no_body(x->head.status) ? -1 : 0;

@@ -116,7 +116,9 @@ void log_escape(struct sbuf *line, struct str value, enum log_escape how) {
 // --- one line ------------------------------------------------------------------------------------------------------------
 
 static void put_status(struct sbuf *line, const struct req *r) {
-    unsigned status = r->outcome == OUTCOME_STATUS ? r->outcome_status : r->out.status;
+    unsigned status = r->error_status != 0            ? r->error_status
+                      : r->outcome == OUTCOME_STATUS ? r->outcome_status
+                                                     : r->out.status;
     char text[3] = {(char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10), (char)('0' + status % 10)};
     sbuf_put(line, text, sizeof(text));
 }

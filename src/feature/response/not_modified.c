@@ -5,10 +5,10 @@
 #include "wire/conditional.h"
 
 // The answer goes; what describes the representation stays for 304.
-static void no_body(struct req *r, unsigned status) {
+static void not_modified(struct req *r) {
     body_free(r->out_body);
     r->out_body = NULL;
-    r->out.status = status;
+    r->out.status = 304;
     r->out.reason = STR_NONE;
     r->out_length = -1;
     head_drop(&r->out, FIELD_CONTENT_TYPE);
@@ -21,7 +21,7 @@ static enum step check(struct req *r, const void *conf) {
     const struct head *in = &r->in;
     bool any = head_has(in, FIELD_IF_NONE_MATCH) || head_has(in, FIELD_IF_MODIFIED_SINCE) ||
                head_has(in, FIELD_IF_MATCH) || head_has(in, FIELD_IF_UNMODIFIED_SINCE);
-    if (!any || r->out.status != 200 || r != r->main || r->in_error_page)
+    if (!any || r->out.status != 200 || r != r->main || r->conditions_judged)
         return STEP_NEXT;
     if (r->last_modified < 0 && !head_has(&r->out, FIELD_ETAG))
         return STEP_NEXT; // nothing to compare with
@@ -30,18 +30,11 @@ static enum step check(struct req *r, const void *conf) {
     switch (conditional_check(in, head_value(&r->out, FIELD_ETAG), r->last_modified, how[req_core(r)->if_modified_since],
                               (int64_t)(loop_wall_ms(r->loop) / 1000))) {
     case CONDITIONAL_NOT_MODIFIED:
-        no_body(r, 304);
+        not_modified(r);
         break;
-    case CONDITIONAL_FAILED: {
-        no_body(r, 412);
-        head_drop(&r->out, FIELD_ETAG);
-        head_drop(&r->out, FIELD_LAST_MODIFIED);
-        struct str page = answer_page(r, 412);
-        head_set(&r->out, FIELD_CONTENT_TYPE, STR("text/html"));
-        r->out_body = body_of_text(&r->arena, page);
-        r->out_length = (int64_t)page.n;
+    case CONDITIONAL_FAILED:
+        answer_instead(r, 412);
         break;
-    }
     case CONDITIONAL_GO_ON:
         break;
     }

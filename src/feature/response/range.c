@@ -120,6 +120,7 @@ static struct parts_body *wrap(struct req *r, unsigned count, struct file_ref *w
     struct parts_body *b = arena_new(&r->arena, struct parts_body);
     body_init(&b->body, &parts_ops, 0);
     b->body.in_memory = r->out_body->in_memory;
+    b->body.ranges = whole != NULL;
     b->inner = r->out_body;
     b->whole = whole;
     b->count = count;
@@ -170,16 +171,7 @@ static void many_parts(struct req *r, const struct range *ranges, unsigned count
 // --- the hook ------------------------------------------------------------------------------------------------------------
 
 void range_refuse(struct req *r, uint64_t size) {
-    body_free(r->out_body);
-    struct str page = answer_page(r, 416);
-    r->out_body = body_of_text(&r->arena, page);
-    r->out_length = (int64_t)page.n;
-    r->out.status = 416;
-    head_drop(&r->out, FIELD_LAST_MODIFIED);
-    head_drop(&r->out, FIELD_ETAG);
-    head_drop(&r->out, FIELD_CONTENT_LENGTH);
-    head_drop(&r->out, FIELD_ACCEPT_RANGES);
-    head_set(&r->out, FIELD_CONTENT_TYPE, STR("text/html"));
+    answer_instead(r, 416);
     head_set(&r->out, FIELD_CONTENT_RANGE, arena_printf(&r->arena, "bytes */%llu", (unsigned long long)size));
 }
 

@@ -212,6 +212,7 @@ static enum step begin(struct req *r, const void *conf) {
     struct slice_body *s = ctx->body = wrap(r, size);
     r->out.status = 200;
     r->out.reason = STR_NONE;
+    r->conditions_judged = false; // the back end was asked for a part, not about the whole
     head_drop(&r->out, FIELD_CONTENT_RANGE);
     head_drop(&r->out, FIELD_CONTENT_LENGTH);
     head_drop(&r->out, FIELD_ACCEPT_RANGES);

@@ -2,7 +2,7 @@
 // its own, which takes the place of the outer one when the condition holds. Of several that hold, the last one's settings are
 // in force.
 #include "feature/route/script.h"
-#include "io/file.h"
+#include "feature/content/files.h"
 #include <unistd.h>
 
 enum test { TEST_TRUE, TEST_EQUAL, TEST_REGEX, TEST_FILE, TEST_DIR, TEST_ANY, TEST_EXECUTABLE };
@@ -20,23 +20,24 @@ struct condition {
 // --- running ---------------------------------------------------------------------------------------------------------------
 
 static bool test_path(struct script_run *run, const struct condition *c, struct str path) {
-    struct file_info info;
+    struct found_file found;
+    const struct file_info *info = &found.info;
     struct str z = arena_dup(&run->r->arena, path);
     if (memchr(z.p, '\0', z.n) != NULL)
         return false;
-    int err = file_stat(z.p, &info);
+    int err = file_look(run->r, z, &found);
     if (err != 0) {
         if (err != -ENOENT && err != -ENOTDIR && err != -ENAMETOOLONG)
-            log_msg(LOG_CRIT, -err, "stat() \"" STR_FMT "\" failed", STR_ARG(path));
+            log_msg(LOG_CRIT, -err, "%s \"" STR_FMT "\" failed", found.call, STR_ARG(path));
         return false;
     }
     switch (c->test) {
     case TEST_FILE:
-        return info.is_file;
+        return info->is_file;
     case TEST_DIR:
-        return info.is_dir;
+        return info->is_dir;
     case TEST_EXECUTABLE:
-        return info.is_exec;
+        return info->is_exec;
     default:
         return true;
     }

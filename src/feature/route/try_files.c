@@ -1,5 +1,5 @@
 // try_files file ... uri; try_files file ... =code: the first file that exists answers.
-#include "http/answer.h"
+#include "feature/content/files.h"
 #include "http/plan.h"
 #include "http/route.h"
 #include "io/file.h"
@@ -20,8 +20,8 @@ struct try_files_conf {
 static bool is_file(struct req *r, struct str root, struct str name, bool dir) {
     struct str parts[2] = {root, name};
     struct str path = arena_dup(&r->arena, arena_join(&r->arena, parts, 2));
-    struct file_info info;
-    return memchr(path.p, '\0', path.n) == NULL && file_stat(path.p, &info) == 0 && info.is_dir == dir;
+    struct found_file found;
+    return memchr(path.p, '\0', path.n) == NULL && file_look(r, path, &found) == 0 && found.info.is_dir == dir;
 }
 
 // With alias, the location's own part of the URI stands for the alias: a name made of variables may begin with it.

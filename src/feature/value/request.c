@@ -122,6 +122,8 @@ static bool get_request_body(struct eval *e, const struct var *v, struct str *ou
 
 static bool get_request_body_file(struct eval *e, const struct var *v, struct str *out) {
     struct req *r = req_of(e)->main;
+    if (r->body_file.n != 0)
+        return found(out, r->body_file);
     struct file_ref *f = r->body_tape != NULL ? tape_file(r->body_tape) : NULL;
     if (f == NULL)
         return false;
