@@ -28,6 +28,7 @@
     X(hash)                                                                                                            \
     X(random)                                                                                                          \
     X(exchange)                                                                                                        \
+    X(early_hints)                                                                                                     \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
     X(gateway_fastcgi)                                                                                                 \

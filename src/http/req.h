@@ -82,6 +82,7 @@ struct req {
     int64_t out_length;         // -1: unknown
     struct head *out_trailers;
     int64_t last_modified;      // unix s of the answer, -1
+    bool judged;                // a back end answers: it has seen the request's conditions itself (If-None-Match...)
     struct str location;        // of a redirect, a path that the codec makes absolute (answer_absolute); else in `out`
     bool head_only;             // HEAD, or a status without body
     bool head_sent, keepalive, chunked_out;

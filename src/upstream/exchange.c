@@ -320,7 +320,7 @@ static unsigned run_tries(struct exchange *x) {
             return t.status;
         }
         a->status = t.status;
-        release(x, t.why & (NEXT_403 | NEXT_404) ? PEER_NEUTRAL : PEER_FAILED);
+        release(x, t.why & (NEXT_403 | NEXT_404 | NEXT_DENIED) ? PEER_NEUTRAL : PEER_FAILED);
         x->tries_left--;
         if (x->tries_left <= 0 || !wants_next(x, t.why))
             return t.status;

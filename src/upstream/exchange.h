@@ -50,6 +50,9 @@ struct exchange {
     struct str text_body;     // sent instead of the client's body when .p is not NULL (proxy_set_body)
     bool asks_upgrade;        // this try asked the peer to switch protocols: set by put_head
     bool upgraded;            // and it did: x->head is its 101, x->early what it sent since
+    bool hide_trailers;       // those of the response are for variables only
+    // An interim answer of the peer (103) has come: x->head, until this returns. NULL: nobody cares. May wait.
+    void (*interim)(struct exchange *x);
     bool needs_length;        // the protocol cannot send a body of unknown length: it is buffered
 
     // The request of the current try.

@@ -50,7 +50,7 @@ static int connect_fresh(struct exchange *x) {
     struct addr_full from;
     bool ok, bound = bind_address(x, &from, &ok);
     int err = 0;
-    x->link = connect_to(&x->peer->addr, bound ? &from : NULL, x->gw->connect_timeout, &err);
+    x->link = connect_from(&x->peer->addr, bound ? &from : NULL, x->gw->bind_transparent, x->gw->connect_timeout, &err);
     if (x->link == NULL)
         return err;
     x->link_requests = 0;
@@ -164,8 +164,22 @@ static int get_link(struct exchange *x, bool fresh) {
     return 0;
 }
 
+bool conditions_hold(struct req *r, struct conf_list conditions) {
+    conf_list_each(const struct condition, c, conditions) {
+        struct str v = req_eval(r, c->value);
+        if (v.n == 0 || str_eq(v, STR("0")))
+            return false;
+    }
+    return true;
+}
+
 struct try_result exchange_try(struct exchange *x, bool fresh) {
     bool sent_before = x->bytes_sent_any;
+    if (x->gw->allow_upstream.count != 0 && !conditions_hold(x->r, x->gw->allow_upstream)) {
+        exchange_log(x, LOG_ERR, 0, connecting, arena_printf(&x->r->arena, "%s_allow_upstream", x->family).p,
+                     "access to upstream is denied");
+        return failed(NEXT_DENIED, 502);
+    }
     send_begin(x);
     int err = get_link(x, fresh);
     if (err != 0) {

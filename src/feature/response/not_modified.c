@@ -21,7 +21,7 @@ static enum step check(struct req *r, const void *conf) {
     const struct head *in = &r->in;
     bool any = head_has(in, FIELD_IF_NONE_MATCH) || head_has(in, FIELD_IF_MODIFIED_SINCE) ||
                head_has(in, FIELD_IF_MATCH) || head_has(in, FIELD_IF_UNMODIFIED_SINCE);
-    if (!any || r->out.status != 200 || r != r->main || r->in_error_page)
+    if (!any || r->out.status != 200 || r != r->main || r->in_error_page || r->judged)
         return STEP_NEXT;
     if (r->last_modified < 0 && !head_has(&r->out, FIELD_ETAG))
         return STEP_NEXT; // nothing to compare with
