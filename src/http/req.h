@@ -102,6 +102,8 @@ struct req {
     struct eval eval;           // variables
     void **ctx;                 // by feature index; NULL until asked
     struct log_context log;
+    char ended_by, ended_in;    // who ended it before its time, and in which phase; 0: nobody. $termination; see req_ended
+    const char *hint;           // for the error log: what to look at next, ", hint: ..."; NULL: none
     const char *phase;          // for the error log: " while " and this, when not NULL ("reading client request line")
     struct str asked;           // for the error log: URL of the peer being asked, ", upstream: ..."
     struct addr client_addr;    // what realip may replace: $remote_addr
@@ -132,6 +134,15 @@ void req_release(struct req *r, struct arena *keep); // for subrequest.c: all bu
 // that goes earlier. What may end with the arena uses arena_cleanup.
 void req_on_end(struct req *r, void (*fn)(void *arg), void *arg);
 void req_ends_run(struct req_end **ends); // latest first; frees them
+
+// Notes who ended the request and in which phase, for $termination; the first one who says so counts. Letters as in
+// docs/logs.md.
+static inline void req_ended(struct req *r, char who, char phase) {
+    if (r->ended_by == 0) {
+        r->ended_by = who;
+        r->ended_in = phase;
+    }
+}
 
 // A feature's own state, NULL when it has none yet.
 static inline void *req_ctx(const struct req *r, const struct feature *f) { return r->ctx ? r->ctx[f->index] : NULL; }

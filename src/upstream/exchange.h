@@ -99,6 +99,8 @@ struct exchange {
     struct attempt first;
     bool released;            // the peer was given back
     const char *phase;        // of the last line in the error log
+    const char *hint;         // of the next one: what to look at; taken by exchange_log
+    char end_who, end_phase;  // how the last failed try ended, for $termination
     bool done;
     struct link *watched;     // the client's
     struct exchange *prev;    // of the same request, before an internal redirect
