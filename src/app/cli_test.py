@@ -216,6 +216,12 @@ def test_all_errors_are_reported(place):
         assert re.search(rf'(?m)^nginx: \[emerg\] .*{re.escape(text)}.* in {re.escape(place.path)}:{line}$', r.stderr), (text, r.stderr)
 
 
+def test_error_before_http(place):
+    """What follows an error in the main block is still read."""
+    r = place.write('access_log a.log; server { listen 127.0.0.1:PORT; access_log b.log; }', main='daemon maybe;').run('-t')
+    assert r.returncode == 1 and 'invalid value "maybe"' in r.stderr
+
+
 @pytest.mark.weir_only('nginx gives no hint')
 def test_unknown_directive_hints(place):
     r = place.write('server { listen 127.0.0.1:PORT; proxy_pas http://x; }').run('-t')

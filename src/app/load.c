@@ -4,8 +4,8 @@
 #include "feature/features.h"
 #include "feature/gateway/gateway.h"
 #include "http/core.h"
-#include <fcntl.h>
-#include <glob.h>
+#include "io/broker.h"
+#include "io/log.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -15,50 +15,11 @@
 enum { CONF_FILE_MAX = 64 << 20 };
 
 static int read_file(void *arg, struct str path, struct arena *arena, struct str *text) {
-    int fd = open(arena_dup(arena, path).p, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno;
-    struct sbuf b;
-    sbuf_init_arena(&b, arena, 16 << 10, CONF_FILE_MAX);
-    int err = 0;
-    for (;;) {
-        char *to = sbuf_room(&b, 16 << 10);
-        if (to == NULL) {
-            err = EFBIG;
-            break;
-        }
-        ssize_t n = read(fd, to, 16 << 10);
-        if (n < 0)
-            err = errno;
-        if (n <= 0)
-            break;
-        b.n += (size_t)n;
-    }
-    close(fd);
-    *text = sbuf_view(&b);
-    return err;
+    return broker_read(arena_dup(arena, path).p, arena, CONF_FILE_MAX, text);
 }
 
 static int find_files(void *arg, struct str pattern, struct arena *arena, struct str **paths, size_t *count) {
-    glob_t g;
-    int res = glob(arena_dup(arena, pattern).p, GLOB_NOSORT, NULL, &g);
-    *count = 0;
-    if (res == GLOB_NOMATCH)
-        return 0;
-    if (res != 0)
-        return res == GLOB_NOSPACE ? ENOMEM : EIO;
-    struct str *all = arena_array(arena, struct str, g.gl_pathc);
-    for (size_t i = 0; i < g.gl_pathc; i++) {
-        struct str path = arena_dup(arena, str_c(g.gl_pathv[i]));
-        size_t at = i;
-        for (; at > 0 && str_cmp(all[at - 1], path) > 0; at--)
-            all[at] = all[at - 1];
-        all[at] = path;
-    }
-    *paths = all;
-    *count = g.gl_pathc;
-    globfree(&g);
-    return 0;
+    return broker_glob(arena_dup(arena, pattern).p, arena, paths, count);
 }
 
 // nginx makes the prefix and the path of the file absolute against the working directory, then against the prefix.
@@ -86,6 +47,31 @@ struct str load_conf_path(const struct options *o, struct arena *a) {
     return arena_printf(a, STR_FMT STR_FMT, STR_ARG(prefix), STR_ARG(conf));
 }
 
+void load_settle(struct options *o) {
+    static struct arena paths; // as long as the process
+    arena_init(&paths, NULL);
+    if (o->prefix.n != 0)
+        o->prefix = prefix_of(o, &paths);
+    if (o->conf.n != 0)
+        o->conf = load_conf_path(o, &paths);
+}
+
+// To the error log: of a running weir nobody sees the terminal. The first error also to `why`.
+static void log_errors(const struct conf_errors *errors, bool warnings, struct sbuf *why) {
+    struct sbuf line;
+    sbuf_init_heap(&line, 64 << 10);
+    for (const struct conf_error *e = errors->head; e != NULL; e = e->next) {
+        if (e->warning && !warnings)
+            continue;
+        line.n = 0;
+        conf_error_print(e, &line);
+        log_msg(e->warning ? LOG_WARN : LOG_EMERG, 0, STR_FMT, STR_ARG(sbuf_view(&line)));
+        if (!e->warning && why->n == 0)
+            sbuf_str(why, sbuf_view(&line));
+    }
+    sbuf_done(&line);
+}
+
 static void print_errors(const struct conf_errors *errors) {
     struct sbuf line;
     sbuf_init_heap(&line, 64 << 10);
@@ -101,21 +87,18 @@ static void print_errors(const struct conf_errors *errors) {
     sbuf_done(&line);
 }
 
-struct conf *load_conf(const struct options *o, struct str text, struct zones *zones) {
+static struct conf *load(const struct options *o, struct str text, struct zones *zones, struct arena *a,
+                         struct conf_errors *errors) {
     static bool registered;
     if (!registered)
         features_register(all_features, all_features_count);
     registered = true;
-    struct arena a;
-    arena_init(&a, NULL);
-    struct conf_errors errors;
-    conf_errors_init(&errors, &a);
     struct conf_source source = {.read = read_file, .glob = find_files};
     struct conf_load load = {
-        .path = load_conf_path(o, &a),
+        .path = load_conf_path(o, a),
         .text = text,
         .extra = o->directives,
-        .prefix = prefix_of(o, &a),
+        .prefix = prefix_of(o, a),
         .error_log = o->error_log,
         .source = &source,
         .features = all_features,
@@ -126,8 +109,26 @@ struct conf *load_conf(const struct options *o, struct str text, struct zones *z
     source.prefix = str_head(load.path, (size_t)str_rchr(load.path, '/') + 1);
     if (getrandom(&load.seed, sizeof load.seed, 0) != sizeof load.seed)
         load.seed = (uint64_t)getpid();
-    struct conf *c = conf_load(&load, &a, &errors);
+    conf_errors_init(errors, a);
+    return conf_load(&load, a, errors);
+}
+
+struct conf *load_conf(const struct options *o, struct str text, struct zones *zones) {
+    struct arena a;
+    arena_init(&a, NULL);
+    struct conf_errors errors;
+    struct conf *c = load(o, text, zones, &a, &errors);
     print_errors(&errors);
+    arena_done(&a);
+    return c;
+}
+
+struct conf *load_conf_again(const struct options *o, struct str text, struct zones *zones, bool warnings, struct sbuf *why) {
+    struct arena a;
+    arena_init(&a, NULL);
+    struct conf_errors errors;
+    struct conf *c = load(o, text, zones, &a, &errors);
+    log_errors(&errors, warnings, why);
     arena_done(&a);
     return c;
 }
@@ -151,7 +152,7 @@ static bool make_directory(struct str path, uid_t uid, gid_t gid) {
     struct stat st;
     if (mkdir(path.p, 0700) == 0) {
         if (geteuid() == 0 && chown(path.p, uid, gid) != 0) {
-            fprintf(stderr, "nginx: [emerg] chown(\"%s\", %u) failed (%d: %s)\n", path.p, uid, errno, strerror(errno));
+            log_msg(LOG_EMERG, errno, "chown(\"%s\", %u) failed", path.p, uid);
             return false;
         }
         return true;
@@ -161,7 +162,7 @@ static bool make_directory(struct str path, uid_t uid, gid_t gid) {
             return false;
         return true;
     }
-    fprintf(stderr, "nginx: [emerg] mkdir() \"%s\" failed (%d: %s)\n", path.p, errno, strerror(errno));
+    log_msg(LOG_EMERG, errno, "mkdir() \"%s\" failed", path.p);
     return false;
 }
 

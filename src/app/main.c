@@ -1,6 +1,7 @@
 // weir: from the command line to the supervisor.
 #include "app/embedded.h"
 #include "app/load.h"
+#include "app/signaller.h"
 #include "app/supervisor.h"
 #include "base/sbuf.h"
 #include "feature/features.h"
@@ -67,7 +68,7 @@ static int test(const struct options *o, struct zones *zones) {
 }
 
 // Starts on a text of the program: in a directory of its own that goes away with it.
-static int run_embedded(const struct options *o, struct zones *zones) {
+static int run_embedded(const struct options *o, char **argv, struct zones *zones) {
     char dir[] = "/tmp/weir-XXXXXX";
     if (mkdtemp(dir) == NULL || chmod(dir, 0755) != 0) {
         fprintf(stderr, "nginx: [emerg] mkdtemp() \"%s\" failed (%d: %s)\n", dir, errno, strerror(errno));
@@ -78,7 +79,7 @@ static int run_embedded(const struct options *o, struct zones *zones) {
     bool proxy = o->command == COMMAND_PROXY;
     struct str text = proxy ? embedded_proxy(&a, o->args[0], o->args[1], str_c(dir)) : embedded_default(&a, str_c(dir));
     struct conf *c = text.n != 0 ? load_conf(o, text, zones) : NULL;
-    int code = c != NULL ? supervisor_run(c, proxy ? greet_proxy : greet_default) : 1;
+    int code = c != NULL ? supervisor_run(c, o, text, argv, proxy ? greet_proxy : greet_default) : 1;
     rmdir(dir);
     arena_done(&a);
     return code;
@@ -95,17 +96,17 @@ static bool no_configuration(const struct options *o) {
     return none;
 }
 
-static int run(const struct options *o, struct zones *zones) {
+static int run(const struct options *o, char **argv, struct zones *zones) {
     if (o->test)
         return test(o, zones);
     if (o->command == COMMAND_PROXY || (o->signal.n == 0 && no_configuration(o)))
-        return run_embedded(o, zones);
+        return run_embedded(o, argv, zones);
     struct conf *c = load_conf(o, STR_NONE, zones);
     if (c == NULL)
         return 1;
     if (o->signal.n == 0)
-        return supervisor_run(c, NULL);
-    int code = supervisor_signal(c, o->signal);
+        return supervisor_run(c, o, STR_NONE, argv, NULL);
+    int code = signaller_send(c, o->signal);
     conf_unref(c);
     return code;
 }
@@ -124,7 +125,8 @@ int main(int argc, char **argv) {
     if (o.command == COMMAND_HELP || o.command == COMMAND_MANUAL)
         return help(&o);
     struct zones *zones = zones_new();
-    int code = run(&o, zones);
+    load_settle(&o);
+    int code = run(&o, argv, zones);
     zones_free(zones);
     return code;
 }

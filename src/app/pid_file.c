@@ -1,12 +1,13 @@
 #include "app/pid_file.h"
 #include "base/sbuf.h"
+#include "io/log.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 static bool failed(const char *call, const char *path) {
-    fprintf(stderr, "nginx: [emerg] %s \"%s\" failed (%d: %s)\n", call, path, errno, strerror(errno));
+    log_msg(LOG_EMERG, errno, "%s \"%s\" failed", call, path);
     return false;
 }
 

@@ -1,8 +1,10 @@
-// Who the worker is.
+// Who the worker is and what it may do. docs/operations.md says what is left to it.
 #pragma once
 #include "base/str.h"
 
-// nginx's default user "nobody" and its group. False when there is none.
-bool privileges_nobody(uid_t *uid, gid_t *gid);
-// From root to that user, for good. False: an [emerg] was logged.
+bool privileges_nobody(uid_t *uid, gid_t *gid); // who serves when a root-started weir has no `user`
+// From root to that user for good: ids, groups, and every capability. False: logged.
 bool privileges_drop(struct str user, uid_t uid, gid_t gid);
+// For any worker, before it makes threads: nothing it starts can gain privileges, and, where the kernel has Landlock, it
+// starts nothing at all, makes no devices and sends no signals to other processes.
+void privileges_confine(void);

@@ -1,237 +1,327 @@
-// The supervisor: sockets, daemon, pid file, and one worker that is replaced when it dies.
-#include "app/supervisor.h"
+// The supervisor: daemon, pid file, signals, and one worker that is replaced when it dies. Not here: configurations
+// (supervisor_reload.c), new binaries (upgrade.c), sockets (sockets.c).
 #include "app/load.h"
+#include "app/messages.h"
+#include "app/notify.h"
 #include "app/pid_file.h"
 #include "app/privileges.h"
-#include "app/worker.h"
-#include "feature/core/main.h"
+#include "app/signaller.h"
+#include "app/supervisor_private.h"
 #include "feature/log/error_log.h"
-#include "http/vhost.h"
+#include "io/channel.h"
 #include "io/log.h"
 #include <fcntl.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { BIND_TRIES = 5, BIND_WAIT_MS = 500, RESTART_MIN_MS = 20, RESTART_MAX_MS = 2000 };
+// A worker that lived for HEALTHY_MS is replaced at once; one that keeps dying after twice as long each time.
+enum { RESTART_MIN_MS = 20, RESTART_MAX_MS = 5000, HEALTHY_MS = 5000, KILL_MS = 1000 };
 
-struct supervisor {
-    struct conf *conf;
-    const struct main_conf *m;
-    struct sockets sockets;
-    struct worker_opts opts;
-    sigset_t signals, before;
-    pid_t worker;
-    uint64_t started_ms;
-    unsigned backoff_ms;
-    bool stopping;
-};
-
-static void sleep_ms(unsigned ms) {
-    struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
-    nanosleep(&t, NULL);
-}
-
-static uint64_t now_ms(void) {
+uint64_t supervisor_now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-// What the user must see before there is a log: on the terminal and in the log.
-static void say(enum log_level level, int err, struct str what) {
-    if (err != 0)
-        fprintf(stderr, "nginx: [" STR_FMT "] " STR_FMT " (%d: %s)\n", STR_ARG(log_level_name(level)), STR_ARG(what), err,
-                strerror(err));
-    else
-        fprintf(stderr, "nginx: [" STR_FMT "] " STR_FMT "\n", STR_ARG(log_level_name(level)), STR_ARG(what));
+// --- the worker ------------------------------------------------------------------------------------------------------------
+
+// In the child: what it got from its parent, ended in an order that leak checkers understand.
+NORETURN static void be_worker(struct supervisor *s, int channel) {
+    s->opts.channel = channel;
+    int code = worker_run(&s->opts);
+    for (unsigned i = 0; i < s->sockets.count; i++)
+        s->sockets.at[i].fd = -1; // the listeners closed them
+    sockets_close(&s->sockets, NULL, false, false);
+    log_set_default(NULL);
+    exit(code);
 }
 
-// --- listening sockets -----------------------------------------------------------------------------------------------
-
-// One round over the addresses that are not open yet. True when all are.
-static bool open_round(struct supervisor *s, struct http_world *w, bool report) {
-    bool all = true;
-    for (unsigned i = 0; i < w->count; i++) {
-        struct vhosts *v = w->at[i];
-        if (!vhosts_own_socket(w, v) || s->sockets.at[i].fd >= 0)
-            continue;
-        const char *what = "";
-        int fd = listen_open(&v->addr, &v->opts, &what);
-        if (fd >= 0) {
-            s->sockets.at[i] = (struct socket){.addr = v->addr, .fd = fd};
-            continue;
-        }
-        all = false;
-        char text[ADDR_TEXT_MAX + 64];
-        struct sbuf b;
-        sbuf_init_fixed(&b, text, sizeof text);
-        sbuf_printf(&b, "%s to ", what);
-        addr_put(&b, &v->addr.sa, true);
-        sbuf_lit(&b, " failed");
-        if (report)
-            say(LOG_EMERG, -fd, sbuf_view(&b));
-        if (fd != -EADDRINUSE)
-            return false;
-    }
-    return all;
-}
-
-static bool open_sockets(struct supervisor *s) {
-    struct http_world *w = http_world(s->conf);
-    if (w == NULL)
-        return true;
-    s->sockets.at = xcalloc(w->count + 1, sizeof *s->sockets.at);
-    for (unsigned i = 0; i < w->count; i++)
-        s->sockets.at[i].fd = -1;
-    bool ok = false;
-    for (int i = 0; i < BIND_TRIES && !ok; i++) {
-        if (i > 0)
-            sleep_ms(BIND_WAIT_MS);
-        ok = open_round(s, w, true);
-        if (!ok && errno != 0 && i == 0 && w->count == 0)
-            break;
-    }
-    if (!ok) {
-        say(LOG_EMERG, 0, STR("still could not bind()"));
+bool supervisor_start_worker(struct supervisor *s) {
+    int ends[2];
+    s->started_ms = supervisor_now();
+    s->restart_ms = UINT64_MAX;
+    s->opts.supervisor = getpid();
+    if (!channel_pair(ends)) {
+        log_msg(LOG_ALERT, errno, "socketpair() failed while spawning \"worker process\"");
+        s->restart_ms = s->started_ms + RESTART_MAX_MS;
         return false;
     }
-    for (unsigned i = 0; i < w->count; i++) { // close the gaps of addresses that share a socket
-        if (s->sockets.at[i].fd >= 0)
-            s->sockets.at[s->sockets.count++] = s->sockets.at[i];
-    }
-    return true;
-}
-
-static void close_sockets(struct supervisor *s, bool remove_files) {
-    for (unsigned i = 0; i < s->sockets.count; i++) {
-        struct socket *k = &s->sockets.at[i];
-        if (remove_files && k->addr.sa.sa_family == AF_UNIX && k->addr.un.sun_path[0] != '\0')
-            unlink(k->addr.un.sun_path);
-        if (k->fd >= 0)
-            close(k->fd);
-    }
-    free(s->sockets.at);
-}
-
-// --- processes -----------------------------------------------------------------------------------------------------------
-
-// Into the background. The first process ends only when the pid file is there, so that whoever started it can read it.
-static bool go_daemon(int *ready_fd) {
-    int p[2];
-    if (pipe2(p, O_CLOEXEC) != 0)
-        return false;
+    log_files_flush();
     pid_t pid = fork();
-    if (pid < 0)
-        return false;
-    if (pid > 0) {
-        close(p[1]);
-        char ok;
-        ssize_t n = read(p[0], &ok, 1);
-        _exit(n == 1 ? 0 : 1);
+    if (pid == 0) {
+        close(ends[0]);
+        be_worker(s, ends[1]);
     }
-    close(p[0]);
-    setsid();
-    umask(0);
-    *ready_fd = p[1];
+    close(ends[1]);
+    if (pid < 0) {
+        log_msg(LOG_ALERT, errno, "fork() failed while spawning \"worker process\"");
+        close(ends[0]);
+        s->restart_ms = s->started_ms + RESTART_MAX_MS;
+        return false;
+    }
+    s->worker = pid;
+    s->channel = ends[0];
+    log_msg(LOG_NOTICE, 0, "start worker process %d", (int)pid);
     return true;
 }
 
-static void leave_terminal(void) {
-    int fd = open("/dev/null", O_RDWR);
-    if (fd < 0)
-        return;
-    dup2(fd, STDIN_FILENO);
-    dup2(fd, STDOUT_FILENO);
-    dup2(fd, STDERR_FILENO);
-    if (fd > STDERR_FILENO)
-        close(fd);
+static void close_channel(struct supervisor *s) {
+    if (s->channel >= 0)
+        close(s->channel);
+    s->channel = -1;
 }
 
-static bool start_worker(struct supervisor *s) {
-    s->started_ms = now_ms();
-    s->worker = fork();
-    if (s->worker < 0) {
-        log_msg(LOG_ALERT, errno, "fork() failed while spawning the worker process");
-        s->worker = 0;
-        return false;
+static void replace_worker(struct supervisor *s, int status) {
+    if (s->stopping || s->not_accepting)
+        return;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 2) {
+        log_msg(LOG_ALERT, 0, "worker process exited with fatal code 2 and cannot be respawned");
+        s->stopping = true;
+        return;
     }
-    if (s->worker == 0) {
-        int code = worker_run(&s->opts);
-        // Its copy of what the supervisor holds.
-        for (unsigned i = 0; i < s->sockets.count; i++)
-            s->sockets.at[i].fd = -1; // closed by the listeners
-        close_sockets(s, false);
-        log_set_default(NULL);
-        conf_unref(s->conf);
-        exit(code);
-    }
-    log_msg(LOG_NOTICE, 0, "start worker process %d", (int)s->worker);
-    return true;
+    bool healthy = supervisor_now() - s->started_ms > HEALTHY_MS;
+    s->backoff_ms = healthy ? 0 : MIN(MAX(s->backoff_ms * 2, (unsigned)RESTART_MIN_MS), (unsigned)RESTART_MAX_MS);
+    s->restart_ms = supervisor_now() + (s->backoff_ms > RESTART_MIN_MS ? s->backoff_ms : 0);
 }
 
-// The worker has ended: as told, or by itself, and then a new one serves from the same sockets.
-static void reap(struct supervisor *s) {
-    int status;
-    pid_t pid = waitpid(-1, &status, WNOHANG);
-    if (pid <= 0 || pid != s->worker)
-        return;
+static void worker_ended(struct supervisor *s, int status) {
+    pid_t pid = s->worker;
     s->worker = 0;
+    s->kill_ms = UINT64_MAX;
     if (WIFSIGNALED(status))
         log_msg(LOG_ALERT, 0, "worker process %d exited on signal %d%s", (int)pid, WTERMSIG(status),
                 WCOREDUMP(status) ? " (core dumped)" : "");
     else
         log_msg(LOG_NOTICE, 0, "worker process %d exited with code %d", (int)pid, WEXITSTATUS(status));
-    if (s->stopping)
-        return;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 2) {
-        log_msg(LOG_ALERT, 0, "worker process %d exited with fatal code 2 and cannot be respawned", (int)pid);
-        s->stopping = true;
-        return;
-    }
-    s->backoff_ms = now_ms() - s->started_ms > 10000 ? RESTART_MIN_MS : MIN(MAX(s->backoff_ms, RESTART_MIN_MS) * 2, RESTART_MAX_MS);
-    sleep_ms(s->backoff_ms);
-    start_worker(s);
+    close_channel(s);
+    replace_worker(s, status);
+    if (s->next != NULL) // it was sound, and the next worker begins with it
+        supervisor_reload_end(s, true, STR_NONE);
 }
 
-static void forward(struct supervisor *s, int sig) {
+static void reap(struct supervisor *s) {
+    int status;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+        if (pid == s->worker) {
+            worker_ended(s, status);
+        } else if (pid == s->new_binary) {
+            log_msg(LOG_NOTICE, 0, "new binary process %d exited with code %d", (int)pid, WEXITSTATUS(status));
+            upgrade_ended(s, status);
+        }
+    }
+}
+
+static void listen_to_worker(struct supervisor *s) {
+    static struct channel_message m;
+    int r;
+    while ((r = channel_receive(s->channel, &m, false)) == 1) {
+        if (m.fd >= 0)
+            close(m.fd); // a worker has nothing to hand up
+        if (m.kind == SAY_ALIVE)
+            notify_alive();
+        else if ((m.kind == SAY_TAKEN || m.kind == SAY_REFUSED) && s->next != NULL)
+            supervisor_reload_end(s, m.kind == SAY_TAKEN, str_n(m.bytes, m.n));
+        if (s->channel < 0)
+            return;
+    }
+    if (r != -EAGAIN)
+        close_channel(s);
+}
+
+// --- signals ---------------------------------------------------------------------------------------------------------------
+
+static void forward(const struct supervisor *s, int sig) {
     if (s->worker > 0)
         kill(s->worker, sig);
 }
 
-static void obey(struct supervisor *s) {
-    while (s->worker > 0 || !s->stopping) {
-        int sig = sigwaitinfo(&s->signals, NULL);
-        switch (sig) {
-        case SIGCHLD:
-            reap(s);
-            break;
-        case SIGTERM:
-        case SIGINT:
-            s->stopping = true;
-            forward(s, SIGTERM);
-            break;
-        case SIGQUIT:
-            log_msg(LOG_NOTICE, 0, "signal 3 (SIGQUIT) received, shutting down");
-            s->stopping = true;
-            forward(s, SIGQUIT);
-            break;
-        case SIGUSR1:
-            log_msg(LOG_NOTICE, 0, "reopening logs");
-            log_files_reopen();
-            forward(s, SIGUSR1);
-            break;
-        case SIGHUP:
-            log_msg(LOG_ERR, 0, "a running weir cannot take a new configuration yet: stop and start it");
-            break;
-        default:
-            break;
+static bool old_binary_lives(const struct supervisor *s) { return s->old_binary != 0 && getppid() == s->old_binary; }
+
+bool supervisor_shares_sockets(const struct supervisor *s) { return s->new_binary > 0 || old_binary_lives(s); }
+
+static void terminate(struct supervisor *s) {
+    if (!s->stopping)
+        notify_stopping();
+    s->stopping = true;
+    if (s->worker > 0 && s->kill_ms == UINT64_MAX)
+        s->kill_ms = supervisor_now() + KILL_MS;
+    forward(s, SIGTERM);
+}
+
+static void quit(struct supervisor *s) {
+    if (s->stopping)
+        return;
+    s->stopping = true;
+    if (s->new_binary > 0)
+        notify_main_process(s->new_binary);
+    else
+        notify_stopping();
+    // Nobody begins a connection to sockets that nobody will serve; the worker accepts what has begun.
+    bool shared = supervisor_shares_sockets(s);
+    sockets_close(&s->sockets, NULL, !shared, !shared);
+    forward(s, SIGQUIT);
+}
+
+static void change_binary(struct supervisor *s) {
+    if (s->new_binary > 0 || old_binary_lives(s) || s->next != NULL)
+        return;
+    upgrade_start(s);
+}
+
+static void hang_up(struct supervisor *s, pid_t from) {
+    if (s->stopping)
+        return;
+    if (s->new_binary > 0) { // the way back from an upgrade: the old configuration, as it is
+        if (s->worker == 0) {
+            s->not_accepting = false;
+            log_msg(LOG_NOTICE, 0, "start worker processes");
+            supervisor_start_worker(s);
+        }
+        return;
+    }
+    supervisor_reload(s, from);
+    if (s->not_accepting && s->worker == 0)
+        supervisor_start_worker(s);
+    s->not_accepting = false;
+}
+
+static const struct {
+    int number;
+    const char *name, *what; // nginx's words
+} heard[] = {{SIGHUP, "SIGHUP", ", reconfiguring"}, {SIGUSR1, "SIGUSR1", ", reopening logs"}, {SIGUSR2, "SIGUSR2", ", changing binary"},
+             {SIGWINCH, "SIGWINCH", ", stop accepting connections"}, {SIGQUIT, "SIGQUIT", ", shutting down"},
+             {SIGTERM, "SIGTERM", ", exiting"}, {SIGINT, "SIGINT", ", exiting"}, {SIGCHLD, "SIGCHLD", ""}};
+
+static void note(const struct supervisor *s, const struct signalfd_siginfo *info) {
+    const char *what = "", *name = "";
+    for (size_t i = 0; i < ARRAY_LEN(heard); i++) {
+        if (heard[i].number == (int)info->ssi_signo) {
+            name = heard[i].name;
+            what = heard[i].what;
         }
     }
+    if (info->ssi_signo == SIGUSR2 && (s->new_binary > 0 || old_binary_lives(s)))
+        what = ", ignoring";
+    char from[32] = "";
+    if (info->ssi_pid != 0)
+        snprintf(from, sizeof from, " from %d", (int)info->ssi_pid);
+    log_msg(LOG_NOTICE, 0, "signal %u (%s) received%s%s", info->ssi_signo, name, from, what);
+    if (info->ssi_signo == SIGUSR2 && what[2] == 'i')
+        log_msg(LOG_CRIT, 0, "the changing binary signal is ignored: you should shutdown or terminate before either old or new "
+                             "binary's process");
+}
+
+static void obey(struct supervisor *s, const struct signalfd_siginfo *info) {
+    if (info->ssi_signo == SIGWINCH && isatty(STDERR_FILENO))
+        return; // a window that changed its size
+    note(s, info);
+    switch (info->ssi_signo) {
+    case SIGCHLD:
+        reap(s);
+        break;
+    case SIGTERM:
+    case SIGINT:
+        terminate(s);
+        break;
+    case SIGQUIT:
+        quit(s);
+        break;
+    case SIGWINCH:
+        s->not_accepting = true;
+        forward(s, SIGQUIT);
+        break;
+    case SIGUSR1:
+        log_msg(LOG_NOTICE, 0, "reopening logs");
+        supervisor_reopen_logs(s);
+        break;
+    case SIGUSR2:
+        change_binary(s);
+        break;
+    case SIGHUP:
+        hang_up(s, (pid_t)info->ssi_pid);
+        break;
+    default:
+        break;
+    }
+}
+
+static int on_time(struct supervisor *s) {
+    uint64_t now = supervisor_now();
+    if (s->restart_ms <= now && !s->stopping)
+        supervisor_start_worker(s);
+    if (s->kill_ms <= now) {
+        s->kill_ms = UINT64_MAX;
+        forward(s, SIGKILL);
+    }
+    if (s->next != NULL && s->give_up_ms <= now) {
+        s->give_up_ms = UINT64_MAX;
+        log_msg(LOG_ALERT, 0, "the worker process %d does not answer whether it takes the new configuration", (int)s->worker);
+        signaller_answer(s->asked_by, RELOAD_FAILED, STR("the worker process does not answer yet whether it takes the new configuration"));
+    }
+    uint64_t next = MIN(s->kill_ms, s->stopping ? UINT64_MAX : s->restart_ms);
+    if (s->next != NULL)
+        next = MIN(next, s->give_up_ms);
+    return next == UINT64_MAX ? -1 : next <= now ? 0 : (int)MIN(next - now, (uint64_t)INT_MAX);
+}
+
+static void attend(struct supervisor *s, int signal_fd) {
+    while (s->worker > 0 || !s->stopping) {
+        struct pollfd p[] = {{signal_fd, POLLIN, 0}, {s->channel, POLLIN, 0}};
+        poll(p, ARRAY_LEN(p), on_time(s));
+        if (p[1].revents != 0)
+            listen_to_worker(s);
+        struct signalfd_siginfo info;
+        while (read(signal_fd, &info, sizeof info) == sizeof info)
+            obey(s, &info);
+    }
+}
+
+// --- from start to end -----------------------------------------------------------------------------------------------------
+
+// The parent waits for this byte: 0 is success.
+static bool go_daemon(int *ready_fd) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return false;
+    pid_t pid = fork();
+    if (pid < 0)
+        return false;
+    if (pid > 0) {
+        char code = 1;
+        close(ends[1]);
+        if (read(ends[0], &code, 1) != 1)
+            code = 1;
+        _exit(code);
+    }
+    close(ends[0]);
+    setsid();
+    umask(0);
+    *ready_fd = ends[1];
+    return true;
+}
+
+// Standard error is the error log then, for the words of libraries and of checks that fail.
+static void leave_terminal(const struct supervisor *s) {
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const struct log *log = error_log_main(s->conf);
+    int err = log != NULL ? log_file_dup(log->file) : -1;
+    if (fd < 0)
+        return;
+    dup2(fd, STDIN_FILENO);
+    dup2(fd, STDOUT_FILENO);
+    if (log == NULL || strcmp(log_file_path(log->file), "stderr") != 0)
+        dup2(err >= 0 ? err : fd, STDERR_FILENO);
+    close(fd);
+    if (err >= 0)
+        close(err);
 }
 
 static bool find_user(struct supervisor *s) {
@@ -241,83 +331,109 @@ static bool find_user(struct supervisor *s) {
     if (geteuid() != 0)
         return true;
     if (s->m->user.n != 0) {
-        o->user = s->m->user;
+        o->user = str_n(str_xdup(s->m->user), s->m->user.n);
         o->uid = s->m->uid;
         o->gid = s->m->gid;
         return true;
     }
     if (!privileges_nobody(&o->uid, &o->gid)) {
-        say(LOG_EMERG, 0, STR("getpwnam(\"nobody\") failed: name a user with the directive \"user\""));
+        log_msg(LOG_EMERG, 0, "getpwnam(\"nobody\") failed: name a user with the directive \"user\"");
         return false;
     }
-    o->user = STR("nobody");
+    o->user = str_n(xstrdup("nobody"), 6);
     return true;
 }
 
-static void block_signals(struct supervisor *s) {
-    static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP, SIGUSR2, SIGWINCH};
-    sigemptyset(&s->signals);
-    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-        sigaddset(&s->signals, signals[i]);
-    sigprocmask(SIG_BLOCK, &s->signals, &s->before);
+static int block_signals(struct supervisor *s) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_LEN(heard); i++)
+        sigaddset(&set, heard[i].number);
+    sigprocmask(SIG_BLOCK, &set, &s->before);
     signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static int serve(struct supervisor *s, int ready_fd, void (*ready)(void)) {
+static void introduce(void) {
+    struct utsname u;
+    struct rlimit rl;
+    log_msg(LOG_NOTICE, 0, "using the \"epoll\" event method");
+    log_msg(LOG_NOTICE, 0, "weir " WEIR_VERSION);
+    if (uname(&u) == 0)
+        log_msg(LOG_NOTICE, 0, "OS: %s %s", u.sysname, u.release);
+    if (getrlimit(RLIMIT_NOFILE, &rl) == 0)
+        log_msg(LOG_NOTICE, 0, "getrlimit(RLIMIT_NOFILE): %llu:%llu", (unsigned long long)rl.rlim_cur, (unsigned long long)rl.rlim_max);
+}
+
+static int serve(struct supervisor *s, int signal_fd, int ready_fd, void (*ready)(void)) {
+    introduce();
     if (!pid_file_write(s->m->pid.p, (int)getpid()))
         return 1;
     if (ready_fd >= 0) {
-        if (write(ready_fd, "1", 1) != 1)
+        if (write(ready_fd, "", 1) != 1)
             return 1;
         close(ready_fd);
-        leave_terminal();
+        leave_terminal(s);
     }
     if (ready != NULL)
         ready();
-    log_msg(LOG_NOTICE, 0, "weir " WEIR_VERSION);
     int code = 0;
     if (s->opts.alone) {
+        notify_ready();
         code = worker_run(&s->opts);
-        s->sockets.count = 0; // closed by the listeners
+        s->conf = NULL;
+        for (unsigned i = 0; i < s->sockets.count; i++)
+            s->sockets.at[i].fd = -1; // the listeners closed them
     } else {
         log_msg(LOG_NOTICE, 0, "start worker processes");
-        if (start_worker(s))
-            obey(s);
+        supervisor_start_worker(s);
+        notify_ready();
+        attend(s, signal_fd);
         log_msg(LOG_NOTICE, 0, "exit");
     }
-    pid_file_remove(s->m->pid.p);
     return code;
 }
 
-int supervisor_run(struct conf *c, void (*ready)(void)) {
-    struct supervisor s = {.conf = c, .m = main_conf(c)};
-    int code = 1, ready_fd = -1;
-    block_signals(&s);
-    s.opts = (struct worker_opts){.conf = c, .sockets = &s.sockets, .alone = !s.m->master_process};
-    if (!find_user(&s) || !load_make_directories(c, s.opts.uid, s.opts.gid) || !open_sockets(&s))
-        goto out;
-    if (s.m->daemon && !go_daemon(&ready_fd)) {
-        say(LOG_EMERG, errno, STR("fork() failed"));
-        goto out;
+// The pid file is the new binary's when there is one; ours is then the one beside it.
+static void remove_pid_file(const struct supervisor *s, const char *path) {
+    struct arena a;
+    arena_init(&a, NULL);
+    pid_file_remove(s->new_binary > 0 ? arena_printf(&a, "%s.oldbin", path).p : path);
+    arena_done(&a);
+}
+
+int supervisor_run(struct conf *c, const struct options *o, struct str text, char **argv, void (*ready)(void)) {
+    struct supervisor s = {.conf = c, .m = main_conf(c), .options = o, .text = text, .argv = argv, .channel = -1};
+    s.restart_ms = s.kill_ms = s.give_up_ms = UINT64_MAX;
+    int code = 1, ready_fd = -1, signal_fd = block_signals(&s);
+    upgrade_remember(argv);
+    struct sockets inherited;
+    bool upgrade = sockets_inherit(&inherited);
+    s.old_binary = upgrade ? getppid() : 0;
+    s.opts = (struct worker_opts){.options = o, .text = text, .conf = c, .sockets = &s.sockets, .alone = !s.m->master_process,
+                                  .channel = -1, .watchdog_ms = s.m->master_process ? notify_watchdog_ms() : 0};
+    struct arena a;
+    arena_init(&a, NULL);
+    struct str pid = arena_dup(&a, s.m->pid);
+    bool ok = find_user(&s) && load_make_directories(c, s.opts.uid, s.opts.gid) && sockets_open(&s.sockets, c, &inherited, NULL);
+    if (ok) {
+        sockets_close(&inherited, &s.sockets, false, false);
+        if (s.m->daemon && !upgrade && !go_daemon(&ready_fd)) {
+            log_msg(LOG_EMERG, errno, "fork() failed");
+            ok = false;
+        }
     }
-    log_set_default(error_log_main(c));
-    code = serve(&s, ready_fd, ready);
-    log_files_flush();
-    log_set_default(NULL);
-out:
-    close_sockets(&s, true);
-    conf_unref(c);
+    if (ok) {
+        log_set_default(error_log_main(c));
+        code = serve(&s, signal_fd, ready_fd, ready);
+        remove_pid_file(&s, s.conf != NULL ? s.m->pid.p : pid.p);
+        log_files_flush();
+        log_set_default(NULL);
+    }
+    sockets_close(&s.sockets, NULL, !supervisor_shares_sockets(&s), false);
+    conf_unref(s.conf);
+    free((void *)s.opts.user.p);
+    arena_done(&a);
+    close(signal_fd);
     return code;
-}
-
-int supervisor_signal(const struct conf *c, struct str name) {
-    const char *path = main_conf(c)->pid.p;
-    int pid = pid_file_read(path);
-    if (pid == 0)
-        return 1;
-    int sig = str_eq(name, STR("stop")) ? SIGTERM : str_eq(name, STR("quit")) ? SIGQUIT : str_eq(name, STR("reopen")) ? SIGUSR1 : SIGHUP;
-    if (kill(pid, sig) == 0)
-        return 0;
-    fprintf(stderr, "nginx: [alert] kill(%d, %d) failed (%d: %s)\n", pid, sig, errno, strerror(errno));
-    return 1;
 }

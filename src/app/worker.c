@@ -1,108 +1,38 @@
-// The worker process: threads with loops, privileges given up, signals waited for in the first thread.
-#include "app/worker.h"
+// The worker process: privileges given up, loops started, then signals and the supervisor's messages until the end. The first
+// thread runs no loop: it reads configurations, so that no request waits for that. Not here: taking them (worker_reload.c).
+#include "app/worker_private.h"
+#include "app/crash.h"
+#include "app/messages.h"
+#include "app/pid_file.h"
 #include "app/privileges.h"
-#include "feature/core/main.h"
 #include "feature/log/error_log.h"
-#include "http/conn.h"
+#include "io/channel.h"
 #include "io/inbox.h"
 #include "io/log.h"
-#include "io/loop.h"
-#include "upstream/group.h"
-#include <pthread.h>
-#include <sched.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
+#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { THREADS_MAX = 512, BODY_MEMORY = 64 << 20, HELPERS = 2 };
+// LISTEN_GRACE_MS: a graceful stop goes on accepting so long what began before the sockets refused.
+enum { BODY_MEMORY = 64 << 20, HELPERS = 2, LISTEN_GRACE_MS = 100 };
 
-struct worker;
-
-struct thread {
-    struct worker *worker;
-    pthread_t id;
-    unsigned index;
-    struct loop *loop;
-    bool stopping; // of its loop
-    struct message stop;
-};
-
-struct worker {
-    const struct worker_opts *o;
-    struct http_service *service;
-    struct listener **listeners;
-    unsigned nlisteners, nthreads, limit;
-    struct thread *threads;
-    struct loop **loops;
-    pthread_barrier_t ready;  // all loops are made
-    pthread_barrier_t stopped; // all loops stand still; helpers have ended
-    unsigned ended;            // atomic: threads whose loop stands still
-    unsigned deaf;             // atomic: loops that have stopped listening
-};
-
-unsigned worker_threads(const struct conf *c) {
-    int64_t n = main_conf(c)->worker_processes;
-    if (n <= 0) {
-        cpu_set_t set;
-        n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    }
-    return (unsigned)MAX((int64_t)1, MIN(n, (int64_t)THREADS_MAX));
+uint64_t worker_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-// --- a loop's thread -----------------------------------------------------------------------------------------------------
-
-// Graceful: the loop ends when its last connection and task have.
-static void see_if_done(void *arg) {
-    struct thread *t = arg;
-    if (t->stopping && list_empty(&http_loop(t->loop)->conns) && task_count(t->loop) == 0)
-        loop_stop(t->loop);
+void worker_say(const struct worker *w, uint32_t kind, struct str text) {
+    if (w->o->channel >= 0 && channel_send(w->o->channel, kind, text, -1) != 0)
+        log_msg(LOG_ALERT, errno, "the supervisor cannot be told");
 }
 
-static void stop_listening(struct message *m) {
-    struct thread *t = container_of(m, struct thread, stop);
-    for (unsigned i = 0; i < t->worker->nlisteners; i++)
-        listener_stop(t->worker->listeners[i], t->loop);
-    // When no loop listens any more, the sockets refuse: nobody may wait in a queue that is not served.
-    if (__atomic_add_fetch(&t->worker->deaf, 1, __ATOMIC_ACQ_REL) == t->worker->nthreads) {
-        for (unsigned i = 0; i < t->worker->nlisteners; i++)
-            shutdown(listener_fd(t->worker->listeners[i]), SHUT_RDWR);
-    }
-    t->stopping = true;
-    http_loop_stop(t->loop);
-}
-
-static void *run_thread(void *arg) {
-    struct thread *t = arg;
-    struct worker *w = t->worker;
-    t->loop = loop_new(t->index);
-    if (t->loop == NULL) {
-        log_msg(LOG_EMERG, errno, "event loop cannot be made");
-        _exit(2);
-    }
-    w->loops[t->index] = t->loop;
-    http_loop_start(w->service, t->loop);
-    loop_at_turn_end(t->loop, see_if_done, t);
-    pthread_barrier_wait(&w->ready);
-    for (unsigned i = 0; i < w->nlisteners; i++)
-        listener_start(w->listeners[i], t->loop, w->loops, w->nthreads, w->limit);
-    loop_run(t->loop);
-    __atomic_add_fetch(&w->ended, 1, __ATOMIC_RELEASE);
-    // All loops stand still, and no helper works for one, before any of them is taken apart.
-    pthread_barrier_wait(&w->stopped);
-    pools_close();
-    http_loop_end(t->loop);
-    loop_free(t->loop);
-    return NULL;
-}
-
-// --- the process ---------------------------------------------------------------------------------------------------------
-
-static void raise_limits(const struct main_conf *m) {
+void worker_raise_limits(const struct main_conf *m) {
     struct rlimit rl;
     if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
         rlim_t want = m->worker_rlimit_nofile > 0 ? (rlim_t)m->worker_rlimit_nofile : rl.rlim_max;
@@ -117,109 +47,196 @@ static void raise_limits(const struct main_conf *m) {
         if (setrlimit(RLIMIT_CORE, &core) != 0)
             log_msg(LOG_WARN, errno, "setrlimit(RLIMIT_CORE) failed");
     }
+}
+
+static bool become(const struct worker_opts *o) {
+    const struct main_conf *m = main_conf(o->conf);
+    worker_raise_limits(m);
     if (m->worker_priority != 0 && setpriority(PRIO_PROCESS, 0, (int)m->worker_priority) != 0)
         log_msg(LOG_WARN, errno, "setpriority(%d) failed", (int)m->worker_priority);
+    if (!o->alone && geteuid() == 0 && o->user.n != 0 && !privileges_drop(o->user, o->uid, o->gid))
+        return false;
+    if (m->core_limited)
+        prctl(PR_SET_DUMPABLE, 1); // a change of user took it away
+    if (!o->alone)
+        privileges_confine();
+    if (m->working_directory.n != 0 && chdir(m->working_directory.p) != 0) {
+        log_msg(LOG_ALERT, errno, "chdir(\"%s\") failed", m->working_directory.p);
+        return false;
+    }
+    return true;
+}
+
+void worker_crash_log(const struct worker *w) {
+    const struct log *log = error_log_main(w->conf);
+    crash_log_to(log != NULL ? log->file : NULL);
 }
 
 static bool start(struct worker *w) {
     const struct worker_opts *o = w->o;
-    w->nthreads = worker_threads(o->conf);
-    w->threads = xcalloc(w->nthreads, sizeof *w->threads);
-    w->loops = xcalloc(w->nthreads, sizeof *w->loops);
-    w->listeners = xcalloc(o->sockets->count + 1, sizeof *w->listeners);
-    w->limit = (unsigned)events_conf(o->conf)->worker_connections;
-    w->service = http_service_new(conf_ref(o->conf), BODY_MEMORY);
+    w->conf = o->conf;
+    w->service = http_service_new(conf_ref(w->conf), BODY_MEMORY);
+    loops_init(&w->loops, w->service);
+    crash_install();
+    worker_crash_log(w);
+    helpers_start(HELPERS);
+    struct listeners first = {xcalloc(o->sockets->count + 1, sizeof(struct listener *)), 0};
     for (unsigned i = 0; i < o->sockets->count; i++) {
         const struct socket *s = &o->sockets->at[i];
-        w->listeners[w->nlisteners++] = listener_new(s->fd, &s->addr, conn_accept, w->service);
+        first.at[first.count++] = listener_new(s->fd, &s->addr, conn_accept, w->service);
     }
-    helpers_start(HELPERS);
-    pthread_barrier_init(&w->ready, NULL, w->nthreads + 1);
-    pthread_barrier_init(&w->stopped, NULL, w->nthreads + 1);
-    for (unsigned i = 0; i < w->nthreads; i++) {
-        struct thread *t = &w->threads[i];
-        *t = (struct thread){.worker = w, .index = i, .stop.fn = stop_listening};
-        int err = pthread_create(&t->id, NULL, run_thread, t);
-        if (err != 0) {
-            log_msg(LOG_EMERG, err, "thread cannot be made");
-            return false;
-        }
-    }
-    pthread_barrier_wait(&w->ready); // signals may be obeyed now
-    return true;
+    bool ok = loops_serve(&w->loops, w->conf, &first) || w->loops.count != 0;
+    free(first.at);
+    return ok;
 }
 
 static void finish(struct worker *w) {
     helpers_stop();
-    pthread_barrier_wait(&w->stopped);
-    for (unsigned i = 0; i < w->nthreads; i++)
-        pthread_join(w->threads[i].id, NULL);
-    for (unsigned i = 0; i < w->nlisteners; i++)
-        listener_free(w->listeners[i]);
+    loops_finish(&w->loops);
+    worker_forget_all(w);
     http_service_free(w->service);
-    pthread_barrier_destroy(&w->ready);
-    pthread_barrier_destroy(&w->stopped);
-    free(w->listeners);
-    free(w->loops);
-    free(w->threads);
-}
-
-static void stop_gracefully(struct worker *w) {
-    log_msg(LOG_NOTICE, 0, "gracefully shutting down");
-    for (unsigned i = 0; i < w->nthreads; i++)
-        inbox_post(w->loops[i], &w->threads[i].stop);
-}
-
-NORETURN static void stop_fast(void) {
+    loops_done(&w->loops);
+    crash_log_to(NULL);
+    sbuf_done(&w->told_sockets);
     log_msg(LOG_NOTICE, 0, "exiting");
+    log_msg(LOG_NOTICE, 0, "exit");
+    log_files_flush();
+    log_set_default(NULL); // it is the snapshot's
+    conf_unref(w->conf);
+}
+
+// Without a supervisor nobody else tidies up.
+static void tidy(const struct worker *w) {
+    pid_file_remove(main_conf(w->conf)->pid.p);
+    sockets_close(w->o->sockets, NULL, true, false);
+}
+
+NORETURN static void stop_fast(const struct worker *w) {
+    if (w->o->alone)
+        tidy(w);
+    log_msg(LOG_NOTICE, 0, "exiting");
+    log_msg(LOG_NOTICE, 0, "exit");
     log_files_flush();
     _exit(0);
 }
 
-// Waits for signals until the loops have ended. TERM and INT do not wait for anybody.
-static void obey_signals(struct worker *w) {
+static void stop_gracefully(struct worker *w) {
+    if (w->stopping)
+        return;
+    log_msg(LOG_NOTICE, 0, "gracefully shutting down");
+    w->stopping = true;
+    uint64_t now = worker_now(), limit = main_conf(w->conf)->worker_shutdown_timeout;
+    w->stop_listening_ms = now + LISTEN_GRACE_MS;
+    w->stop_fast_ms = limit != 0 ? now + limit : UINT64_MAX;
+    if (!w->o->alone)
+        return; // the supervisor knows whether somebody else goes on listening
+    for (unsigned i = 0; i < w->loops.listeners.count; i++)
+        listen_refuse(listener_fd(w->loops.listeners.at[i]));
+}
+
+static void obey_signal(struct worker *w, int sig) {
+    switch (sig) {
+    case SIGTERM:
+    case SIGINT:
+        stop_fast(w);
+    case SIGQUIT:
+    case SIGWINCH:
+        stop_gracefully(w);
+        break;
+    case SIGUSR1:
+        if (!w->o->alone)
+            break; // the supervisor opens them
+        log_msg(LOG_NOTICE, 0, "reopening logs");
+        log_files_reopen();
+        worker_crash_log(w);
+        break;
+    case SIGHUP:
+        if (w->o->alone && !w->stopping)
+            worker_reload_alone(w);
+        break;
+    default:
+        break;
+    }
+}
+
+// What is due; then how long until something is, in ms.
+static int on_time(struct worker *w) {
+    uint64_t now = worker_now();
+    if (now >= w->stop_listening_ms) {
+        w->stop_listening_ms = UINT64_MAX;
+        worker_finish_drop(w);
+        loops_stop(&w->loops);
+    }
+    if (now >= w->stop_fast_ms)
+        stop_fast(w);
+    if (now >= w->drop_ms)
+        worker_finish_drop(w);
+    if (now >= w->old_ms)
+        worker_look_at_old(w, now);
+    if (now >= w->alive_ms) {
+        w->alive_ms = now + w->o->watchdog_ms;
+        if (loops_alive(&w->loops))
+            worker_say(w, SAY_ALIVE, STR_NONE);
+    }
+    uint64_t next = MIN(MIN(MIN(w->stop_listening_ms, w->stop_fast_ms), MIN(w->drop_ms, w->old_ms)), w->alive_ms);
+    now = worker_now();
+    return next == UINT64_MAX ? -1 : next <= now ? 0 : (int)MIN(next - now, (uint64_t)INT_MAX);
+}
+
+static void listen_to_supervisor(struct worker *w) {
+    static struct channel_message m;
+    int r;
+    while ((r = channel_receive(w->o->channel, &m, false)) == 1)
+        worker_told(w, &m);
+    if (r == -EAGAIN)
+        return;
+    if (!w->stopping)
+        log_msg(LOG_ALERT, r < 0 ? -r : 0, "the supervisor is gone");
+    w->channel_ended = true;
+    stop_gracefully(w);
+}
+
+// Until the loops have ended.
+static void attend(struct worker *w) {
     sigset_t set;
     sigemptyset(&set);
     static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP, SIGWINCH};
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
         sigaddset(&set, signals[i]);
-    bool stopping = false;
-    uint64_t waited_ms = 0, limit_ms = main_conf(w->o->conf)->worker_shutdown_timeout;
-    while (__atomic_load_n(&w->ended, __ATOMIC_ACQUIRE) < w->nthreads) {
-        struct timespec step = {.tv_nsec = 10 * 1000 * 1000};
-        int sig = stopping ? sigtimedwait(&set, NULL, &step) : sigwaitinfo(&set, NULL);
-        waited_ms += stopping ? 10 : 0;
-        if (sig == SIGTERM || sig == SIGINT || (limit_ms != 0 && waited_ms > limit_ms))
-            stop_fast();
-        if (sig == SIGUSR1)
-            log_files_reopen();
-        if ((sig == SIGQUIT || sig == SIGWINCH) && !stopping) {
-            stopping = true;
-            stop_gracefully(w);
-        }
+    int signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    CHECK(signal_fd >= 0);
+    while (!(w->stopping && loops_ended(&w->loops))) {
+        struct pollfd p[] = {{signal_fd, POLLIN, 0},
+                             {w->loops.changed_fd, POLLIN, 0},
+                             {w->channel_ended ? -1 : w->o->channel, POLLIN, 0}};
+        poll(p, ARRAY_LEN(p), on_time(w));
+        struct signalfd_siginfo info;
+        while (read(signal_fd, &info, sizeof info) == sizeof info)
+            obey_signal(w, (int)info.ssi_signo);
+        uint64_t count;
+        if (read(w->loops.changed_fd, &count, sizeof count) == sizeof count)
+            loops_reap(&w->loops);
+        if (p[2].revents != 0)
+            listen_to_supervisor(w);
     }
+    close(signal_fd);
 }
 
 int worker_run(const struct worker_opts *o) {
-    struct worker w = {.o = o};
-    const struct main_conf *m = main_conf(o->conf);
-    raise_limits(m);
-    if (geteuid() == 0 && o->user.n != 0 && !privileges_drop(o->user, o->uid, o->gid))
-        return 2;
+    struct worker w = {.o = o, .pack_fd = -1};
+    w.stop_listening_ms = w.stop_fast_ms = w.drop_ms = w.old_ms = UINT64_MAX;
+    w.alive_ms = o->watchdog_ms != 0 ? worker_now() : UINT64_MAX;
+    sbuf_init_heap(&w.told_sockets, 64 << 20);
     if (!o->alone) {
         prctl(PR_SET_PDEATHSIG, SIGQUIT);
-        if (getppid() == 1)
+        if (getppid() != o->supervisor)
             return 0;
     }
-    if (m->working_directory.n != 0 && chdir(m->working_directory.p) != 0) {
-        log_msg(LOG_ALERT, errno, "chdir(\"%s\") failed", m->working_directory.p);
+    if (!become(o))
         return 2;
-    }
     if (!start(&w))
         return 2;
-    obey_signals(&w);
+    attend(&w);
     finish(&w);
-    log_msg(LOG_NOTICE, 0, "exiting");
-    log_files_flush();
     return 0;
 }

@@ -175,6 +175,11 @@ struct conf *conf_ref(struct conf *c) {
     return c;
 }
 
+bool conf_is_last(const struct conf *c) {
+    CHECK_OBJ(c, CONF_MAGIC);
+    return __atomic_load_n(&c->refs, __ATOMIC_ACQUIRE) == 1;
+}
+
 void conf_unref(struct conf *c) {
     if (c == NULL)
         return;

@@ -84,6 +84,7 @@ void features_register(struct feature *const *features, size_t n);
 struct conf *conf_load(const struct conf_load *load, struct arena *arena, struct conf_errors *errors);
 struct conf *conf_ref(struct conf *c);
 void conf_unref(struct conf *c); // any thread; NULL does nothing
+bool conf_is_last(const struct conf *c); // nobody but the caller has a reference, so that nobody can take one
 
 // The manual: one directive (false when unknown; then *similar is a list of near names), all of them as Markdown, names only.
 bool manual_directive(struct feature *const *features, size_t n, struct str name, struct sbuf *out);

@@ -237,7 +237,7 @@ bool conf_set_bits(struct conf_cx *cx, const struct conf_row *row, void *conf, c
         if (w == NULL)
             return bad_word(cx, row, node, node->args[i]);
         if (w->value != 0 && (bits & (unsigned)w->value) == (unsigned)w->value)
-            conf_warn(cx, node, "duplicate value \"%s\"", w->word);
+            conf_warn(cx, node, "duplicate value \"" STR_FMT "\"", STR_ARG(node->args[i]));
         bits |= (unsigned)w->value;
     }
     *(unsigned *)field(conf, row) = bits;

@@ -208,7 +208,7 @@ static const struct wording all_errors[] = {
      "unknown directive \"\r\" in F:2 [the file may have DOS line ends, or a quoted \"\" stands where "
      "a directive is expected]\n"},
     {"num 0;", "value must be between 1 and 9 in F:1\n"},
-    {"bits fast FAST;", "warning: duplicate value \"fast\" in F:1\n"},
+    {"bits fast FAST;", "warning: duplicate value \"FAST\" in F:1\n"},
     {"http { daemon on; }", "\"daemon\" directive is not allowed here in F:1 [it may stand in: main]\n"},
 };
 

@@ -9,13 +9,17 @@
     X(server_name)                                                                                                     \
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \
+    X(http2)                                                                                                           \
     X(rewrite)                                                                                                         \
     X(set)                                                                                                             \
     X(if)                                                                                                              \
     X(break)                                                                                                           \
     X(return)                                                                                                          \
+    X(realip)                                                                                                          \
     X(access)                                                                                                          \
     X(limit_except)                                                                                                    \
+    X(valid_referers)                                                                                                  \
+    X(secure_link)                                                                                                     \
     X(auth_request)                                                                                                    \
     X(try_files)                                                                                                       \
     X(mirror)                                                                                                          \
@@ -31,6 +35,7 @@
     X(early_hints)                                                                                                     \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
+    X(dav_methods)                                                                                                     \
     X(gateway_fastcgi)                                                                                                 \
     X(fastcgi)                                                                                                         \
     X(random_index)                                                                                                    \
@@ -45,6 +50,7 @@
     X(not_modified)                                                                                                    \
     X(expires)                                                                                                         \
     X(add_header)                                                                                                      \
+    X(userid)                                                                                                          \
     X(range)                                                                                                           \
     X(addition)                                                                                                        \
     X(post_action)                                                                                                     \
@@ -54,11 +60,16 @@
     X(zstd)                                                                                                            \
     X(error_log)                                                                                                       \
     X(log_format)                                                                                                      \
+    X(open_log_file_cache)                                                                                             \
     X(access_log)                                                                                                      \
+    X(map)                                                                                                             \
+    X(geo)                                                                                                             \
+    X(split_clients)                                                                                                   \
     X(request_variables)                                                                                               \
     X(response_variables)                                                                                              \
     X(upstream_variables)                                                                                              \
-    X(connection_variables)
+    X(connection_variables)                                                                                            \
+    X(proxy_protocol_variables)
 
 #define X(name) extern struct feature feature_##name;
 FEATURES(X)

@@ -5,6 +5,7 @@
 #include "wire/head.h"
 
 struct body;
+struct link;
 
 enum body_wait { BODY_WAIT, BODY_NOWAIT };
 
@@ -23,6 +24,11 @@ struct body_ops {
     // Releases what the body holds (links, files, tasks, inner bodies). Memory is the arena's. May wait, shielded, only to
     // end its own tasks. Called exactly once.
     void (*free)(struct body *b);
+    // NULL, or gives the socket that the next `*n` bytes can be taken from as they are, by splice(), and how many: NULL when
+    // that is not so now. What was taken is said with took(n): 0 ends as read does; or a negative errno of that socket. The
+    // answer is what read would say.
+    struct link *(*raw)(struct body *b, uint64_t *n, uint64_t *timeout_ms);
+    ssize_t (*took)(struct body *b, ssize_t n);
 };
 
 struct body {
@@ -44,6 +50,9 @@ static inline ssize_t body_read(struct body *b, struct chain *to, size_t room, e
 static inline void body_ahead(struct body *b) {
     if (b != NULL && b->ops->ahead != NULL)
         b->ops->ahead(b);
+}
+static inline struct link *body_raw(struct body *b, uint64_t *n, uint64_t *timeout_ms) {
+    return b->ops->raw != NULL ? b->ops->raw(b, n, timeout_ms) : NULL;
 }
 void body_free(struct body *b); // NULL does nothing
 

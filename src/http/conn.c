@@ -2,16 +2,21 @@
 #include "http/conn.h"
 #include "http/background.h"
 #include "http/h1_server.h"
+#include "http/h2_server.h"
 #include "http/tape.h"
+#include "io/inbox.h"
 #include "io/loop.h"
+#include "wire/http2.h"
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
-enum { LOOPS_MAX = 512 };
+// FIRST_REQUEST_MS: how long a loop that stops waits for the first request of a connection.
+enum { LOOPS_MAX = 512, FIRST_REQUEST_MS = 1000 };
 
 struct http_service {
-    pthread_mutex_t lock; // guards conf
-    struct conf *conf;
+    pthread_mutex_t lock; // guards conf and previous
+    struct conf *conf, *previous;
     uint32_t snapshot;    // atomic; changes with conf
     uint64_t next_number; // atomic
     struct tape_budget budget;
@@ -41,13 +46,15 @@ void http_service_free(struct http_service *s) {
     if (s == NULL)
         return;
     conf_unref(s->conf);
+    conf_unref(s->previous);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }
 
 void http_service_swap(struct http_service *s, struct conf *next) {
     pthread_mutex_lock(&s->lock);
-    struct conf *old = s->conf;
+    struct conf *old = s->previous;
+    s->previous = s->conf;
     s->conf = next;
     __atomic_add_fetch(&s->snapshot, 1, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&s->lock);
@@ -55,9 +62,24 @@ void http_service_swap(struct http_service *s, struct conf *next) {
     background_changed(&s->background, s);
 }
 
+void http_service_settle(struct http_service *s) {
+    pthread_mutex_lock(&s->lock);
+    struct conf *old = s->previous;
+    s->previous = NULL;
+    pthread_mutex_unlock(&s->lock);
+    conf_unref(old);
+}
+
 struct conf *http_service_conf(struct http_service *s) {
     pthread_mutex_lock(&s->lock);
     struct conf *c = conf_ref(s->conf);
+    pthread_mutex_unlock(&s->lock);
+    return c;
+}
+
+static struct conf *previous_conf(struct http_service *s) {
+    pthread_mutex_lock(&s->lock);
+    struct conf *c = s->previous != NULL ? conf_ref(s->previous) : NULL;
     pthread_mutex_unlock(&s->lock);
     return c;
 }
@@ -109,25 +131,85 @@ void http_service_counters(struct http_service *s, struct http_loop *sum) {
 
 struct http_service *conn_service(const struct conn *c) { return http_loop(link_loop(c->link))->service; }
 
-// Which virtual servers may answer: those of the address that the client really connected to.
-static void find_vhosts(struct conn *c) {
+// Which virtual servers may answer: those of the address that the client really connected to. NULL: none has it.
+static const struct vhosts *find_vhosts(const struct conn *c, const struct conf *conf) {
     const struct addr_full *bound = listener_addr(c->from);
-    const struct http_world *w = http_world(c->conf);
+    const struct http_world *w = http_world(conf);
+    if (w == NULL)
+        return NULL;
     struct addr_full local;
     bool wild = vhosts_need_local(w, &bound->sa) && link_local(c->link, &local);
-    c->vhosts = vhosts_at(w, &bound->sa, wild ? &local.sa : NULL);
+    return vhosts_at(w, &bound->sa, wild ? &local.sa : NULL);
 }
 
-void conn_refresh(struct conn *c) {
+// The connection's snapshot, if that has its address; else the reference goes back.
+static bool take_conf(struct conn *c, struct conf *conf) {
+    const struct vhosts *found = conf != NULL ? find_vhosts(c, conf) : NULL;
+    if (found == NULL) {
+        conf_unref(conf);
+        return false;
+    }
+    conf_unref(c->conf);
+    c->conf = conf;
+    c->vhosts = found;
+    return true;
+}
+
+bool conn_refresh(struct conn *c) {
     struct http_service *s = conn_service(c);
     uint32_t now = __atomic_load_n(&s->snapshot, __ATOMIC_ACQUIRE);
-    if (c->snapshot == now)
-        return;
-    conf_unref(c->conf);
-    c->conf = http_service_conf(s);
+    if (LIKELY(c->snapshot == now))
+        return true;
     c->snapshot = now;
-    find_vhosts(c);
+    if (take_conf(c, http_service_conf(s)))
+        return true;
+    c->last_request = true;
+    return c->conf != NULL || take_conf(c, previous_conf(s));
 }
+
+static void run_conn(void *arg);
+
+static void park(struct conn *c, uint64_t timeout_ms) {
+    struct loop *l = link_loop(c->link);
+    c->idle = true;
+    http_loop(l)->waiting++;
+    link_park(c->link, run_conn, c, "connection", loop_now(l) + timeout_ms);
+}
+
+// --- which codec speaks ------------------------------------------------------------------------------------------------
+
+enum conn_codec { CODEC_H1, CODEC_H2, CODEC_NONE /* nobody can: the connection ends */ };
+
+static bool offers_http2(const struct conn *c) {
+    const struct http2_conf *conf = scope_conf(c->vhosts->fallback->scope, &feature_http2);
+    return c->vhosts->http2 || conf->on;
+}
+
+// Prior knowledge (RFC 9113 3.3): the client begins with the preface. What was read comes again. Waits.
+static enum conn_codec look_for_preface(struct conn *c) {
+    static const char preface[] = H2_PREFACE;
+    const struct http_core *core = scope_conf(c->vhosts->fallback->scope, &feature_http_core);
+    struct loop *l = link_loop(c->link);
+    uint64_t deadline = loop_now(l) + core->client_header_timeout;
+    char seen[sizeof(preface) - 1];
+    size_t n = 0;
+    ssize_t got = 1;
+    while (n < sizeof(seen) && memcmp(seen, preface, n) == 0 && got > 0) {
+        uint64_t now = loop_now(l);
+        got = link_read_into(c->link, seen + n, sizeof(seen) - n, deadline > now ? deadline - now : 0);
+        n += got > 0 ? (size_t)got : 0;
+    }
+    struct chain again;
+    chain_init(&again, loop_blocks(l));
+    chain_add_copy(&again, str_n(seen, n));
+    link_unread(c->link, &again);
+    if (got < 0 && got != -EAGAIN)
+        return CODEC_NONE;
+    return n == sizeof(seen) && memcmp(seen, preface, n) == 0 ? CODEC_H2 : CODEC_H1;
+}
+
+// Who speaks on a connection that was just accepted. Waits.
+static enum conn_codec choose_codec(struct conn *c) { return offers_http2(c) ? look_for_preface(c) : CODEC_H1; }
 
 static void run_conn(void *arg) {
     struct conn *c = arg;
@@ -138,24 +220,41 @@ static void run_conn(void *arg) {
         h->waiting--;
     c->idle = false;
     bool readable = news & LINK_READABLE;
+    if (c->codec_state != NULL) {
+        h2_serve(c);
+        return;
+    }
+    if (!readable && (news & LINK_STOPPING) && c->requests == 0) {
+        park(c, FIRST_REQUEST_MS); // it was let in, and may be about to ask
+        return;
+    }
     if (!readable && (news & (LINK_TIMEOUT | LINK_GONE | LINK_STOPPING))) {
         conn_free(c);
         return;
     }
-    conn_refresh(c);
-    h1_serve(c);
-}
-
-void conn_idle(struct conn *c, uint64_t timeout_ms) {
-    struct loop *l = link_loop(c->link);
-    struct http_loop *h = http_loop(l);
-    if (h->stopping) {
+    (void)conn_refresh(c); // it has a snapshot: at worst its own goes on
+    if (c->vhosts->proxy_protocol && c->proxied == NULL && c->requests == 0 && !conn_read_proxy(c)) {
         conn_free(c);
         return;
     }
-    c->idle = true;
-    h->waiting++;
-    link_park(c->link, run_conn, c, "connection", loop_now(l) + timeout_ms);
+    switch (c->requests == 0 ? choose_codec(c) : CODEC_H1) {
+    case CODEC_H1:
+        h1_serve(c);
+        break;
+    case CODEC_H2:
+        h2_serve(c);
+        break;
+    case CODEC_NONE:
+        conn_free(c);
+    }
+}
+
+void conn_idle(struct conn *c, uint64_t timeout_ms) {
+    (void)conn_refresh(c);
+    if (conn_ends(c))
+        conn_free(c);
+    else
+        park(c, timeout_ms);
 }
 
 void conn_accept(struct link *link, struct listener *from, void *arg) {
@@ -165,16 +264,19 @@ void conn_accept(struct link *link, struct listener *from, void *arg) {
     struct conn *c = xcalloc(1, sizeof *c);
     c->magic = CONN_MAGIC;
     c->link = link;
-    c->from = from;
+    c->from = listener_ref(from);
     c->number = __atomic_add_fetch(&s->next_number, 1, __ATOMIC_RELAXED);
     c->start_ms = loop_now(l);
     list_push_back(&h->conns, &c->all);
     h->accepted++;
     h->handled++;
     h->active++;
-    conn_refresh(c);
+    if (!conn_refresh(c)) {
+        conn_free(c);
+        return;
+    }
     const struct http_core *core = scope_conf(c->vhosts->fallback->scope, &feature_http_core);
-    conn_idle(c, core->client_header_timeout);
+    park(c, h->stopping ? MIN(core->client_header_timeout, (uint64_t)FIRST_REQUEST_MS) : core->client_header_timeout);
 }
 
 void conn_free(struct conn *c) {
@@ -187,9 +289,13 @@ void conn_free(struct conn *c) {
     if (c->idle)
         h->waiting--;
     h->active--;
+    if (c->codec_state != NULL)
+        h2_state_free(c);
     list_remove(&c->all);
     link_free(c->link);
+    listener_unref(c->from);
     conf_unref(c->conf);
+    free(c->proxied);
     c->magic = 0;
     free(c);
 }
@@ -199,4 +305,70 @@ void http_loop_stop(struct loop *l) {
     if (loop_id(l) == 0)
         background_stop(&http_loop(l)->service->background);
     links_wake_parked(l);
+    list_each(c, &http_loop(l)->conns, struct conn, all) h2_stop(c);
+}
+
+void http_loop_retire(struct loop *l) { http_loop(l)->stopping = true; }
+
+// --- after a reload ------------------------------------------------------------------------------------------------------
+
+enum { REFRESH_BATCH = 256 };
+
+struct refresh {
+    struct message message;
+    struct loop *loop;
+};
+
+static void refresh_some(struct http_loop *h) {
+    for (unsigned i = 0; i < REFRESH_BATCH && h->to_refresh > 0; i++, h->to_refresh--) {
+        if (list_empty(&h->conns)) {
+            h->to_refresh = 0;
+            return;
+        }
+        struct conn *c = list_first(&h->conns, struct conn, all);
+        list_remove(&c->all);
+        list_push_back(&h->conns, &c->all);
+        if (!c->idle || !link_parked(c->link))
+            continue; // busy: it refreshes itself before its next request
+        (void)conn_refresh(c);
+        if (c->last_request && c->requests > 0) { // who has not asked yet may ask once
+            link_unpark(c->link);
+            conn_free(c);
+        }
+    }
+}
+
+static void on_refresh(struct message *m) {
+    struct refresh *r = container_of(m, struct refresh, message);
+    struct http_loop *h = http_loop(r->loop);
+    if (h != NULL)
+        refresh_some(h);
+    if (h != NULL && h->to_refresh > 0)
+        inbox_post(r->loop, m);
+    else
+        free(r);
+}
+
+void http_loop_refresh(struct loop *l) {
+    struct http_loop *h = http_loop(l);
+    bool running = h->to_refresh > 0;
+    h->to_refresh = (size_t)h->active;
+    if (running || h->to_refresh == 0)
+        return;
+    struct refresh *r = xcalloc(1, sizeof *r);
+    r->message.fn = on_refresh;
+    r->loop = l;
+    inbox_post(l, &r->message);
+}
+
+unsigned http_loop_close_older(struct loop *l, uint64_t generation) {
+    unsigned n = 0;
+    list_each(c, &http_loop(l)->conns, struct conn, all) {
+        if (c->conf->generation > generation)
+            continue;
+        // Its task finds the connection ended, and unwinds as if the client had gone.
+        shutdown(link_fd(c->link), SHUT_RDWR);
+        n++;
+    }
+    return n;
 }

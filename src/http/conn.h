@@ -1,8 +1,17 @@
 // A client connection: the link, what listens, and which codec speaks. Idle it is this struct and its link, nothing else.
 #pragma once
 #include "http/vhost.h"
+#include "wire/proxy_protocol.h"
 
 enum { CONN_MAGIC = 0x57434f4e };
+
+// What a PROXY header said.
+struct proxy_info {
+    struct addr source, destination; // when has_addrs
+    bool has_addrs;
+    uint16_t ntlvs;
+    char tlvs[]; // proxy_tlv
+};
 
 struct conn {
     uint32_t magic;
@@ -15,11 +24,13 @@ struct conn {
     uint64_t start_ms;
     struct list all;       // in http_loop.conns
     void *codec_state;     // of HTTP/2; NULL for HTTP/1
+    struct proxy_info *proxied; // by `listen ... proxy_protocol`; NULL: no header is expected, or none was read yet
     // Of whoever has taken the connection over (a tunnel): called by conn_free first, for a loop that ends. May be NULL.
     void (*owner_free)(void *owner);
     void *owner;
     uint32_t snapshot;     // of the service, that conf is of
     bool idle;             // parked between requests
+    bool last_request;     // its address is gone from the newest snapshot: it keeps its own, and is not kept alive
     // of the last request's location: for when its request is gone
     uint64_t keepalive_ms, linger_total_ms, linger_step_ms;
 };
@@ -37,12 +48,16 @@ struct http_loop {
     struct list conns;
     uint64_t accepted, handled, requests;
     int64_t active, waiting; // connections; of them idle between requests
-    bool stopping;
+    bool stopping;           // answers are the last of their connections
+    size_t to_refresh;       // of conns, from the front
 };
 
 struct http_service *http_service_new(struct conf *first, uint64_t body_memory); // takes over a reference
 void http_service_free(struct http_service *s);
-void http_service_swap(struct http_service *s, struct conf *next); // takes over a reference; from any thread
+// Takes over a reference; from any thread. The snapshot before stays at hand for connections whose address the next one has
+// not, until http_service_settle: when their listeners are gone.
+void http_service_swap(struct http_service *s, struct conf *next);
+void http_service_settle(struct http_service *s);
 struct conf *http_service_conf(struct http_service *s);            // counted
 struct tape_budget *http_service_budget(struct http_service *s);
 // On each loop before it accepts, and when it ends.
@@ -55,7 +70,22 @@ void http_service_counters(struct http_service *s, struct http_loop *sum);
 struct http_service *conn_service(const struct conn *c);
 // Graceful stop of the calling loop: idle connections close, others after their request.
 void http_loop_stop(struct loop *l);
+// The calling loop is not needed any more while others go on: the next answer of each connection is its last, and idle ones
+// may still ask until their keepalive_timeout.
+void http_loop_retire(struct loop *l);
+// After http_service_swap, on each loop: idle connections take the current snapshot, or close when it has not their address.
+// Some in this turn, the rest in the next ones, so that nobody waits for long.
+void http_loop_refresh(struct loop *l);
+// Ends the connections of the calling loop that hold this snapshot or an older one (worker_shutdown_timeout). Their count.
+unsigned http_loop_close_older(struct loop *l, uint64_t generation);
 void conn_free(struct conn *c); // link and all
+// conn_proxy.c: reads the PROXY header, with which the connection begins, into c->proxied. False: there is none; that is
+// logged, and the caller ends the connection. Waits.
+bool conn_read_proxy(struct conn *c);
+// For codecs: the answer that is about to begin is the connection's last (graceful stop, address gone).
+static inline bool conn_ends(const struct conn *c) { return c->last_request || http_loop(link_loop(c->link))->stopping; }
 // For codecs: the connection has nothing to do and is parked (or closed, when the loop stops). c may be gone afterwards.
 void conn_idle(struct conn *c, uint64_t timeout_ms);
-void conn_refresh(struct conn *c); // takes the current snapshot: between requests
+// Takes the current snapshot: between requests. False: there is no snapshot with its address (only of a connection that was
+// just accepted): it can only be closed.
+bool conn_refresh(struct conn *c);

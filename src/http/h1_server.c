@@ -122,7 +122,7 @@ static bool msie6(struct str agent) {
 static bool may_keep(struct req *r) {
     const struct http_core *core = req_core(r);
     struct str connection = head_join(&r->in, FIELD_CONNECTION, &r->arena);
-    if (http_loop(r->loop)->stopping || r->in.version < 10)
+    if (conn_ends(r->conn) || r->in.version < 10)
         return false;
     if (list_has_token(connection, STR("close")))
         return false;
@@ -286,7 +286,7 @@ void h1_serve(struct conn *c) {
             conn_idle(c, c->keepalive_ms);
             return;
         }
-        conn_refresh(c);
+        (void)conn_refresh(c);
     }
 }
 
@@ -312,4 +312,13 @@ static int interim(struct req *r, unsigned status, const struct head *fields) {
     return n < 0 ? (int)n : 0;
 }
 
-const struct codec h1_codec = {"HTTP/1.1", interim, h1_send, true};
+static bool watch(struct req *r, struct task *t) {
+    if (t != NULL && link_watcher(r->conn->link) != NULL)
+        return false;
+    link_watch(r->conn->link, t);
+    return true;
+}
+
+static bool gone(const struct req *r) { return link_gone(r->conn->link); }
+
+const struct codec h1_codec = {"HTTP/1.1", interim, h1_send, true, watch, gone};

@@ -5,10 +5,12 @@
 #include "http/conn.h"
 #include "http/vhost.h"
 #include "io/loop.h"
+#include "io/splice.h"
 #include "wire/chunked.h"
 #include "wire/http1.h"
 
-enum { ROOM_FIRST = 64 << 10, ROOM_MAX = 256 << 10, ROOM_SLOW = 32 << 10, HEAD_ROOM = 2032, INLINE_MAX = 4 << 10 };
+enum { ROOM_FIRST = 64 << 10, ROOM_MAX = 256 << 10, ROOM_SLOW = 32 << 10, HEAD_ROOM = 2032, INLINE_MAX = 4 << 10,
+       SPLICE_MAX = 1 << 20 };
 
 enum framing { FRAME_NONE, FRAME_LENGTH, FRAME_CHUNKED, FRAME_CLOSE };
 
@@ -230,10 +232,71 @@ static int client_failed(struct req *r, ssize_t err) {
     return (int)err;
 }
 
+// One fill of the conduit and its way to the client. 1: the body goes on; 0: the client was slow, or the sockets cannot: on by
+// reading; or the error, logged.
+static int splice_once(struct pump *p, struct conduit *c, struct link *from, uint64_t left, uint64_t read_timeout) {
+    struct req *r = p->r;
+    uint64_t timeout = req_core(r)->send_timeout;
+    ssize_t n;
+    while ((n = conduit_fill(c, from, (size_t)MIN(left, (uint64_t)SPLICE_MAX))) == -EAGAIN) {
+        int ready = link_wait(from, LINK_WAIT_READ, read_timeout);
+        if (ready < 0) {
+            n = ready;
+            break;
+        }
+    }
+    if (n == -EOPNOTSUPP)
+        return 0;
+    n = r->out_body->ops->took(r->out_body, n);
+    if (n < 0)
+        return body_failed(p, n);
+    p->ended = n == 0;
+    p->body += (uint64_t)n;
+    bool slow = false;
+    while (conduit_held(c) != 0) {
+        ssize_t out = conduit_drain(c, p->link);
+        if (out == -EAGAIN)
+            out = link_wait(p->link, LINK_WAIT_WRITE, slow ? timeout : MIN(timeout, (uint64_t)SLOW_MS));
+        if (out == -ETIMEDOUT && !slow) {
+            slow = true;
+            body_ahead(r->out_body);
+        } else if (out < 0) {
+            return client_failed(r, out);
+        }
+    }
+    if (slow)
+        p->room = ROOM_SLOW;
+    return !slow;
+}
+
+// As much of a large body as nothing looks into goes from socket to socket inside the kernel. 0, or the error.
+static int splice_body(struct pump *p) {
+    uint64_t left, timeout;
+    struct link *from = body_raw(p->r->out_body, &left, &timeout);
+    struct conduit *c = from != NULL ? conduit_get(from, p->link) : NULL;
+    if (c == NULL)
+        return 0;
+    int go;
+    do
+        go = splice_once(p, c, from, left, timeout);
+    while (go > 0 && !p->ended && (from = body_raw(p->r->out_body, &left, &timeout)) != NULL);
+    conduit_put(c);
+    return MIN(go, 0);
+}
+
 // Rest of the body, after the first piece went out with the head.
 static int pump_body(struct pump *p) {
     uint64_t timeout = req_core(p->r)->send_timeout;
+    bool framed = p->framing == FRAME_CHUNKED;
     while (!p->ended) {
+        if (!framed && p->room == ROOM_MAX) { // it kept up so far
+            int err = splice_body(p);
+            if (err != 0)
+                return err;
+            p->room = MIN(p->room, (size_t)ROOM_MAX / 2); // not again before the next piece
+            if (p->ended)
+                break;
+        }
         ssize_t n = pull(p, BODY_WAIT);
         if (n < 0)
             return body_failed(p, n);
@@ -299,6 +362,8 @@ int h1_send(struct req *r) {
     struct pump p = {.r = r, .link = r->conn->link, .room = ROOM_FIRST};
     chain_init(&p.out, loop_blocks(r->loop));
     uint64_t before = link_bytes_out(p.link);
+    if (conn_ends(r->conn))
+        r->keepalive = false;
     p.framing = choose_framing(r);
     if (p.framing == FRAME_CLOSE && !r->head_only)
         r->keepalive = false;

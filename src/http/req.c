@@ -4,7 +4,6 @@
 #include "http/conn.h"
 #include "http/subrequest.h"
 #include "http/tape.h"
-#include "http/h1_server.h"
 #include "http/vhost.h"
 #include <stdlib.h>
 
@@ -91,13 +90,10 @@ void req_release(struct req *r, struct arena *keep) {
 }
 
 bool req_watch_client(struct req *r) {
-    if (r->conn == NULL || r->codec != &h1_codec || link_watcher(r->conn->link) != NULL)
-        return false;
-    link_watch(r->conn->link, task_self());
-    return true;
+    return r->conn != NULL && r->codec->watch(r, task_self());
 }
 
-void req_unwatch_client(struct req *r) { link_watch(r->conn->link, NULL); }
+void req_unwatch_client(struct req *r) { (void)r->codec->watch(r, NULL); }
 
 void req_on_end(struct req *r, void (*fn)(void *arg), void *arg) {
     struct req_end *e = xmalloc(sizeof(*e));
@@ -136,11 +132,15 @@ void req_set_uri(struct req *r, struct str uri, struct str args) {
     r->uri_below_alias = false;
 }
 
+// Of the client's own URI as it was parsed; else nginx looks no further than the third byte, and not at a dot that begins a
+// segment.
 struct str req_exten(const struct req *r) {
-    for (size_t i = r->uri.n; i-- > 0;) {
+    if (r->uri.p == r->target.path.p && r->uri.n == r->target.path.n)
+        return r->target.exten.p != NULL ? r->target.exten : STR("");
+    for (size_t i = r->uri.n; i-- > 2;) {
         if (r->uri.p[i] == '/')
             break;
-        if (r->uri.p[i] == '.')
+        if (r->uri.p[i] == '.' && r->uri.p[i - 1] != '/')
             return str_from(r->uri, i + 1);
     }
     return STR("");
@@ -226,7 +226,7 @@ bool req_document_root(struct req *r, struct str *root) {
 
 bool req_map_path(struct req *r, struct str *path) {
     struct str root;
-    if (!req_document_root(r, &root) || r->uri.n == 0 || memchr(r->uri.p, '\0', r->uri.n) != NULL)
+    if (!req_document_root(r, &root) || (r->uri.n == 0 ? !r->uri_below_alias : memchr(r->uri.p, '\0', r->uri.n) != NULL))
         return false;
     struct str rest = r->uri;
     if (req_core(r)->is_alias) {

@@ -119,6 +119,10 @@ struct codec {
     // body that fails before head_sent leaves the link as it was: another answer may be sent. Waits.
     int (*send)(struct req *r);
     bool upgrades; // a connection can become a tunnel (req.take_over)
+    // A client that goes away (its connection, or its stream of HTTP/2) cancels that task; false: somebody watches already. NULL
+    // ends it. Not for requests without a connection.
+    bool (*watch)(struct req *r, struct task *t);
+    bool (*gone)(const struct req *r); // the client has gone away, as far as is known
 };
 
 // Allocated in its own arena. `conf` must outlive it. Scope and server are those of `fallback` until vhost_find chose.

@@ -1,5 +1,5 @@
 """Which location answers: the kinds of location, their order, nesting, and names by error_page."""
-from weirtest import Table, get
+from weirtest import ANY, Table, get
 
 kinds = Table('''
     location / { return 200 "root $uri"; }
@@ -71,3 +71,22 @@ for target in ('/a/', '/a/z', '/a/b/', '/a/b/z', '/a/b/z.x', '/a/b/exact.x', '/a
 nested.case('nothing', get('/z'), 404)
 test_nested = nested.tests()
 
+
+# As many servers and locations as a large site has: each request finds its own, and what is not there is not found.
+def _large():
+    yield 'server { listen 127.0.0.1:@port@ default_server; return 404; }'
+    for s in range(1000):
+        yield (f'server {{ listen 127.0.0.1:@port@; server_name s{s}.test *.w{s}.test t{s}.*; ' +
+               ' '.join(f'location {"= " if i == 9 else ""}/app/{(s * 7 + i * 31) % 97}/part{i} {{ return 200 "{s} {i}"; }}' for i in range(10)) + ' }')
+
+
+large = Table('\n'.join(_large()), http='server_names_hash_max_size 65536; server_names_hash_bucket_size 128;')
+for n in range(120):
+    s, i = n * 331 % 1000, n * 7 % 10
+    host = (f's{s}.test', f'x.y.w{s}.test', f't{s}.org')[n % 3]
+    large.case(f'{host} {i}', get(f'/app/{(s * 7 + i * 31) % 97}/part{i}', host=host))
+    large.case(f'{host} {i} and more', get(f'/app/{(s * 7 + i * 31) % 97}/part{i}/x', host=host), 404 if i == 9 else 200)
+    large.case(f'{host} {i} elsewhere', get(f'/app/{(s * 7 + i * 31 + 1) % 97}/part{i}', host=host), ANY)
+for host in ('s1000.test', 'w5.test', 's5', 'x.s5.test', 't5'):
+    large.case(f'no server {host}', get('/app/0/part0', host=host), 404)
+test_large = large.tests()

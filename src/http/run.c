@@ -231,4 +231,7 @@ int run_and_send(struct req *r) {
     return err;
 }
 
-void run_log(struct req *r) { run_stage(r, r->scope, STAGE_LOG); }
+void run_log(struct req *r) {
+    r->phase = "logging request";
+    run_stage(r, r->scope, STAGE_LOG);
+}

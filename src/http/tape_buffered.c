@@ -76,7 +76,21 @@ static void free_buffered(struct body *body) {
     body_free(b->source);
 }
 
-static const struct body_ops buffered_ops = {"buffered", read_buffered, ahead_buffered, free_buffered};
+// While the reader keeps up nothing of it is here.
+static struct link *raw_buffered(struct body *body, uint64_t *n, uint64_t *timeout_ms) {
+    struct buffered *b = container_of(body, struct buffered, body);
+    return b->tape == NULL && !b->ended ? body_raw(b->source, n, timeout_ms) : NULL;
+}
+
+static ssize_t took_buffered(struct body *body, ssize_t n) {
+    struct buffered *b = container_of(body, struct buffered, body);
+    ssize_t r = b->source->ops->took(b->source, n);
+    body->length = b->source->length;
+    b->ended = r == 0;
+    return r;
+}
+
+static const struct body_ops buffered_ops = {"buffered", read_buffered, ahead_buffered, free_buffered, raw_buffered, took_buffered};
 
 struct body *tape_buffered(struct body *source, const struct tape_limits *lim, struct arena *a) {
     CHECK_OBJ(source, BODY_MAGIC);

@@ -1,5 +1,6 @@
 // Which server answers. One table per listening address: names as written, wildcards in front and behind, expressions.
 #include "http/vhost.h"
+#include "base/host_map.h"
 #include "http/regex.h"
 
 struct regex_name {
@@ -8,9 +9,7 @@ struct regex_name {
 };
 
 struct vhost_tables {
-    struct map exact; // "example.com"
-    struct map head;  // ".example.com", of *.example.com
-    struct map tail;  // "www.example.", of www.example.*
+    struct host_map names;
     struct regex_name *regexes;
     unsigned nregexes, cap;
 };
@@ -19,12 +18,7 @@ struct http_world *http_world(const struct conf *c) { return c->world; }
 
 // --- building ------------------------------------------------------------------------------------------------------------
 
-static void free_tables(void *arg) {
-    struct vhost_tables *t = arg;
-    map_done(&t->exact);
-    map_done(&t->head);
-    map_done(&t->tail);
-}
+static void free_tables(void *arg) { host_map_done(&((struct vhost_tables *)arg)->names); }
 
 static struct vhosts *vhosts_of(const struct http_world *w, const struct sockaddr *sa) {
     for (unsigned i = 0; i < w->count; i++) {
@@ -45,9 +39,7 @@ static struct vhosts *add_vhosts(struct conf_cx *cx, struct http_world *w, const
     v->addr = l->addr;
     v->opts = l->opts;
     v->tables = arena_new(cx->arena, struct vhost_tables);
-    map_init(&v->tables->exact, false, cx->conf->seed);
-    map_init(&v->tables->head, false, cx->conf->seed);
-    map_init(&v->tables->tail, false, cx->conf->seed);
+    host_map_init(&v->tables->names, false, cx->conf->seed);
     arena_cleanup(cx->arena, free_tables, v->tables);
     w->at[w->count++] = v;
     return v;
@@ -111,14 +103,6 @@ static void add_regex(struct conf_cx *cx, struct vhost_tables *t, struct regex *
 }
 
 // The first server with a name keeps it.
-static bool put_name(struct map *m, struct str key, struct server *s) {
-    if (map_get(m, key) != NULL)
-        return false;
-    map_put(m, key, s);
-    return true;
-}
-
-// Names that begin or end with an asterisk, or begin with a dot; nginx's checks of the rest.
 static bool add_name(struct conf_cx *cx, struct vhosts *v, const struct server_name *name, struct server *s) {
     struct vhost_tables *t = v->tables;
     struct str n = name->text;
@@ -126,25 +110,11 @@ static bool add_name(struct conf_cx *cx, struct vhosts *v, const struct server_n
         add_regex(cx, t, name->regex, s);
         return true;
     }
-    bool fresh;
-    bool dots = false;
-    for (size_t i = 0; i + 1 < n.n; i++)
-        dots |= n.p[i] == '.' && n.p[i + 1] == '.';
-    bool head = str_starts(n, STR("*.")), tail = str_ends(n, STR(".*")), dot = n.n > 1 && n.p[0] == '.';
-    struct str middle = head ? str_from(n, 2) : tail ? str_head(n, n.n - 2) : n;
     // nginx looks at the names of an address only when there is something to choose.
-    if (v->nservers > 1 && (dots || str_chr(middle, '*') >= 0 || ((head || tail) && middle.n == 0)))
+    if (v->nservers > 1 && !host_map_valid(n))
         return conf_err(cx, NULL, "invalid server name or wildcard \"" STR_FMT "\" on " STR_FMT, STR_ARG(n),
                         STR_ARG(addr_text(cx, &v->addr)));
-    if (head)
-        fresh = put_name(&t->head, str_from(n, 1), s);
-    else if (tail)
-        fresh = put_name(&t->tail, str_head(n, n.n - 1), s);
-    else if (dot)
-        fresh = put_name(&t->exact, str_from(n, 1), s) && put_name(&t->head, n, s);
-    else
-        fresh = put_name(&t->exact, n, s);
-    if (!fresh)
+    if (!host_map_add(&t->names, n, s) && v->nservers > 1)
         conf_warn(cx, NULL, "conflicting server name \"" STR_FMT "\" on " STR_FMT ", ignored", STR_ARG(n),
                   STR_ARG(addr_text(cx, &v->addr)));
     return true;
@@ -171,36 +141,9 @@ bool vhosts_build(struct conf_cx *cx, struct http_world *w) {
 
 // --- searching -----------------------------------------------------------------------------------------------------------
 
-// "a.b.example.com": ".b.example.com", ".example.com", ".com": the longest first.
-static struct server *find_head(const struct vhost_tables *t, struct str host) {
-    for (size_t i = 1; t->head.count != 0 && i < host.n; i++) {
-        if (host.p[i] != '.')
-            continue;
-        struct server *s = map_get(&t->head, str_from(host, i));
-        if (s != NULL)
-            return s;
-    }
-    return NULL;
-}
-
-static struct server *find_tail(const struct vhost_tables *t, struct str host) {
-    for (size_t i = host.n; t->tail.count != 0 && i-- > 1;) {
-        if (host.p[i] != '.' || i + 1 == host.n)
-            continue;
-        struct server *s = map_get(&t->tail, str_head(host, i + 1));
-        if (s != NULL)
-            return s;
-    }
-    return NULL;
-}
-
 struct server *vhost_find(const struct vhosts *v, struct str host, struct req *r) {
     const struct vhost_tables *t = v->tables;
-    struct server *s = t->exact.count != 0 ? map_get(&t->exact, host) : NULL;
-    if (s == NULL && host.n != 0)
-        s = find_head(t, host);
-    if (s == NULL && host.n != 0)
-        s = find_tail(t, host);
+    struct server *s = host_map_find(&t->names, host);
     for (unsigned i = 0; s == NULL && host.n != 0 && i < t->nregexes; i++) {
         if (regex_match_req(t->regexes[i].regex, host, r))
             s = t->regexes[i].server;

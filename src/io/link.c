@@ -218,7 +218,7 @@ static int wait_until(struct link *l, int what, uint64_t deadline) {
         r = task_park(deadline);
         held = (what & LINK_WAIT_READ) && link_ready_to_read(l) ? LINK_WAIT_READ : 0;
         held |= (what & LINK_WAIT_WRITE) && l->writable ? LINK_WAIT_WRITE : 0;
-    } while (r == 0 && held == 0);
+    } while (r == 0 && held == 0 && (what & LINK_WAIT_WAKE) == 0);
     if (what & LINK_WAIT_READ)
         l->reader = NULL;
     if (what & LINK_WAIT_WRITE)

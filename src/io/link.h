@@ -56,8 +56,8 @@ ssize_t link_write(struct link *l, struct chain *from, uint64_t timeout_ms);
 ssize_t link_try_write(struct link *l, struct chain *from, bool more);
 
 // Waits until the link is readable (data, end or error) and/or writable, as asked by LINK_WAIT_* bits: those that hold,
-// or -ETIMEDOUT, -ECANCELED.
-enum { LINK_WAIT_READ = 1, LINK_WAIT_WRITE = 2 };
+// or -ETIMEDOUT, -ECANCELED. With LINK_WAIT_WAKE also until task_wake: 0 then, when nothing else holds.
+enum { LINK_WAIT_READ = 1, LINK_WAIT_WRITE = 2, LINK_WAIT_WAKE = 4 };
 int link_wait(struct link *l, int what, uint64_t timeout_ms);
 // The same for several links at once: waits until one of them is what it is wanted for. The index of the first one, or
 // -ETIMEDOUT, -ECANCELED. A link stands in the list once; what 0 wants nothing of it.

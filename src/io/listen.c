@@ -2,13 +2,15 @@
 #include "io/listen.h"
 #include "io/link_private.h"
 #include "io/log.h"
+#include <linux/filter.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 // A shortage is logged when it begins, and again when it begins after so long without one.
-enum { ACCEPT_BATCH = 64, PAUSE_MS = 500, QUIET_MS = 60000 };
+enum { ACCEPT_BATCH = 64, DRAIN_BATCHES = 1024, PAUSE_MS = 500, QUIET_MS = 60000 };
 
 // --- opening -------------------------------------------------------------------------------------------------------------
 
@@ -93,6 +95,29 @@ int listen_open(const struct addr_full *a, const struct listen_opts *o, const ch
     return err;
 }
 
+void listen_adjust(int fd, const struct addr_full *a, const struct listen_opts *o) {
+    const char *what;
+    int err = set_options(fd, a, o, &what); // those that a bound socket may not change stay
+    (void)err;
+    listen(fd, o->backlog);
+}
+
+void listen_refuse(int fd) {
+    // Classic BPF over the TCP header: byte 13 holds the flags; SYN (2) without ACK (16) begins a connection.
+    static struct sock_filter code[] = {
+        {BPF_LD | BPF_B | BPF_ABS, 0, 0, 13},
+        {BPF_ALU | BPF_AND | BPF_K, 0, 0, 0x12},
+        {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0x02},
+        {BPF_RET | BPF_K, 0, 0, 0},
+        {BPF_RET | BPF_K, 0, 0, UINT32_MAX},
+    };
+    struct sock_fprog program = {ARRAY_LEN(code), code};
+    int family = AF_UNSPEC;
+    socklen_t n = sizeof(family);
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &n) == 0 && family != AF_UNIX)
+        setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
 // --- the listener ----------------------------------------------------------------------------------------------------------
 
 #define LISTENER_MAGIC 0x6c697374u
@@ -113,7 +138,7 @@ struct listen_source {
 struct listener {
     uint32_t magic;
     int fd;
-    _Atomic unsigned refs; // its maker's, and one for each connection on its way to another loop
+    _Atomic unsigned refs; // its maker's, those of users, and one for each connection on its way to another loop
     accept_fn *fn;
     void *arg;
     struct addr_full bound;
@@ -138,7 +163,12 @@ struct listener *listener_new(int fd, const struct addr_full *bound, accept_fn *
     return n;
 }
 
-static void listener_unref(struct listener *n) {
+struct listener *listener_ref(struct listener *n) {
+    atomic_fetch_add(&n->refs, 1);
+    return n;
+}
+
+void listener_unref(struct listener *n) {
     if (atomic_fetch_sub(&n->refs, 1) == 1) {
         n->magic = 0;
         free(n);
@@ -237,9 +267,8 @@ static void give(struct listen_source *s, struct loop *to, int fd, const struct 
     }
     h->message.fn = on_handover;
     h->fd = fd;
-    h->from = s->listener;
+    h->from = listener_ref(s->listener);
     h->remote = *remote;
-    atomic_fetch_add(&s->listener->refs, 1);
     inbox_post(to, &h->message);
 }
 
@@ -315,11 +344,29 @@ void listener_start(struct listener *n, struct loop *l, struct loop **loops, uns
     watch(s);
 }
 
-void listener_stop(struct listener *n, struct loop *l) {
+void listeners_share(struct loop *l, struct loop **loops, unsigned count, unsigned limit) {
+    CHECK(l == loop_this);
+    list_each(s, &l->listeners, struct listen_source, node) {
+        s->loops = loops;
+        s->count = count;
+        s->limit = limit;
+    }
+}
+
+// All that waits; several loops may be at it. Bounded, for a socket to which connections can still come.
+static void drain_queue(struct listen_source *s) {
+    struct pollfd p = {.fd = s->listener->fd, .events = POLLIN};
+    for (int batches = 0; batches < DRAIN_BATCHES && s->watched && poll(&p, 1, 0) > 0 && (p.revents & POLLIN); batches++)
+        listener_event(s);
+}
+
+void listener_stop(struct listener *n, struct loop *l, bool drain) {
     CHECK(l == loop_this);
     list_each_safe(s, &l->listeners, struct listen_source, node) {
         if (s->listener != n)
             continue;
+        if (drain)
+            drain_queue(s);
         unwatch(s);
         timer_remove(&s->again);
         list_remove(&s->node);

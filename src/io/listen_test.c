@@ -167,7 +167,7 @@ static void echo_over(const char *text) {
     run_all(l);
     EXPECT_INT(loop_stats(l)->accepted, 200);
     EXPECT_INT(atomic_load(&l->connections), 0);
-    listener_stop(listener, l);
+    listener_stop(listener, l, false);
     loop_free(l);
     listener_free(listener);
 }
@@ -204,7 +204,7 @@ TEST(limit_pauses_accepting) {
     listener_start(listener, l, &l, 1, 2);
     EXPECT(task_new(ask_two_at_the_limit, NULL, "ask") != NULL);
     run_all(l);
-    listener_stop(listener, l);
+    listener_stop(listener, l, false);
     loop_free(l);
     listener_free(listener);
 }
@@ -246,7 +246,7 @@ TEST(out_of_descriptors_pauses_and_recovers) {
     listener_start(listener, l, &l, 1, 1000);
     EXPECT(task_new(ask_without_descriptors, NULL, "ask") != NULL);
     run_all(l);
-    listener_stop(listener, l);
+    listener_stop(listener, l, false);
     loop_free(l);
     listener_free(listener);
 }
@@ -258,7 +258,7 @@ static void never(void *arg) { EXPECT(!"a freed link starts a task"); }
 
 static void accept_and_kill(struct link *l, struct listener *from, void *arg) {
     accepted++;
-    listener_stop(from, link_loop(l));
+    listener_stop(from, link_loop(l), false);
     for (int i = 0; i < 4; i++) {
         link_free(victims[i]);
         victims[i] = NULL;
@@ -286,7 +286,7 @@ TEST(links_freed_within_a_batch) {
     EXPECT_INT(accepted, 1);
     loop_turn(l, 0);
     EXPECT_INT(loop_stats(l)->tasks_started, 0);
-    listener_stop(listener, l); // harmless
+    listener_stop(listener, l, false); // harmless
     loop_free(l);
     listener_free(listener);
     close(c);
@@ -319,7 +319,7 @@ static void *loop_main(void *arg) {
     listener_start(listener, loops[id], loops, LOOPS, 1000);
     pthread_barrier_wait(&barrier);
     loop_run(loops[id]);
-    listener_stop(listener, loops[id]);
+    listener_stop(listener, loops[id], false);
     while (task_count(loops[id]) > 0 || any_parked(loops[id]))
         loop_turn(loops[id], 10);
     pthread_barrier_wait(&barrier);

@@ -2,16 +2,29 @@
 #pragma once
 #include "base/sbuf.h"
 #include "io/loop.h"
+#include "wire/addr.h"
 
 // --- the writer: files by name, shared by everybody who names the same path ------------------------------------------
 
-struct log_file; // one open target: a file, FIFO or terminal by its path, or "stderr". USR1 opens it anew.
+// One open target: a file, FIFO or terminal by its path; "stderr"; "memory:BYTES", a ring for debuggers; or a name that
+// log_syslog_name made. USR1 opens it anew.
+struct log_file;
 // Opened (append, 0644; a FIFO without waiting for its reader) or found. NULL with *err = -errno. From any thread. The
 // process must ignore SIGPIPE.
 struct log_file *log_file_open(const char *path, int *err);
 // A descriptor (taken over) handed over by the supervisor for a path that the worker may not open itself. When the path is
 // open already, the descriptor takes the place of its old one: so the supervisor reopens. log_files_reopen leaves it alone.
 struct log_file *log_file_adopt(const char *path, int fd);
+// What is written from now on is compressed by zlib at that level (1..9); a write makes a gzip member. For files that nobody has
+// written to yet; further calls do nothing.
+void log_file_set_gzip(struct log_file *f, int level);
+// Opens one path anew, like log_files_reopen. On a loop it opens the file at once: for paths that are local files.
+void log_file_reopen(struct log_file *f);
+// A copy of the descriptor that is written to now, close-on-exec, the caller's: for handing it to another process, and for
+// last words. -1 for "stderr".
+int log_file_dup(struct log_file *f) MUST_USE;
+// fn(arg, file) for all files that are open, from any thread; fn may not open or close any.
+void log_files_each(void (*fn)(void *arg, struct log_file *f), void *arg);
 struct log_file *log_file_ref(struct log_file *f);
 void log_file_unref(struct log_file *f); // what was written before still gets out
 const char *log_file_path(const struct log_file *f);
@@ -31,6 +44,15 @@ void log_files_flush(void);
 // USR1, from any thread. Each path is opened anew first and then takes the old one's place: nothing is lost, and no line is
 // in two halves. A path that cannot be opened is reported and its old descriptor stays.
 void log_files_reopen(void);
+
+// A datagram for each line to a syslog server. Numbers as in RFC 5424; severity -1: what each line of an error log says.
+struct log_syslog_opts {
+    struct addr_full server;
+    int facility, severity;
+    bool hostname;  // is part of the header
+    struct str tag; // letters, digits, '_'; up to 32
+};
+struct str log_syslog_name(struct arena *a, const struct log_syslog_opts *o); // for log_file_open; NUL-terminated
 
 // --- the error log -------------------------------------------------------------------------------------------------------
 

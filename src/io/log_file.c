@@ -15,6 +15,7 @@
 #include "io/log_private.h"
 #include "io/timer.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -84,6 +85,7 @@ struct log_file {
     struct log_target target;
     struct batch *active, **active_end;
     bool failing; // the last write failed, and that was reported
+    struct log_gzip *gzip; // NULL: lines as they are
 
     _Atomic(struct shard *) shards[LOG_LOOPS]; // each written by its loop only
 };
@@ -137,6 +139,7 @@ static void file_free(struct log_file *f) {
     if (f->have_next)
         f->ops->close(&f->next);
     f->ops->close(&f->target);
+    log_gzip_free(f->gzip);
     for (unsigned i = 0; i < LOG_LOOPS; i++) {
         struct shard *s = f->shards[i];
         if (s != NULL) {
@@ -167,6 +170,13 @@ struct log_file *log_file_open(const char *path, int *err) {
     }
     pthread_mutex_unlock(&registry.lock);
     return f;
+}
+
+void log_file_set_gzip(struct log_file *f, int level) {
+    pthread_mutex_lock(&f->io_lock);
+    if (f->gzip == NULL)
+        f->gzip = log_gzip_new(level);
+    pthread_mutex_unlock(&f->io_lock);
 }
 
 struct log_file *log_file_ref(struct log_file *f) {
@@ -245,6 +255,8 @@ static void target_swap(struct log_file *f, const struct log_target *next) {
     f->ops->close(&f->target);
     f->target = *next;
     f->failing = false;
+    if (f->gzip != NULL)
+        log_gzip_forget(f->gzip);
     struct batch *b = f->active;
     while (b != NULL && b->off > 0 && b->data[b->off - 1] != '\n')
         b->off--;
@@ -265,7 +277,7 @@ static bool file_take(struct log_file *f) {
     pthread_mutex_unlock(&f->lock);
     if (swap)
         target_swap(f, &next);
-    return f->active != NULL;
+    return f->active != NULL || (f->gzip != NULL && log_gzip_waits(f->gzip));
 }
 
 // Under io_lock. False: the target takes nothing now.
@@ -278,7 +290,8 @@ static bool file_write_out(struct log_file *f) {
             iov[count] = (struct iovec){b->data + b->off, b->n - b->off};
             total += iov[count].iov_len;
         }
-        ssize_t n = f->ops->write(&f->target, iov, count);
+        ssize_t n = f->gzip == NULL ? f->ops->write(&f->target, iov, count)
+                                    : log_gzip_write(f->gzip, f->ops, &f->target, iov, count);
         if (n == -EAGAIN)
             return false;
         if (n < 0) {
@@ -662,18 +675,38 @@ static struct log_file **registry_all(void) {
     return all;
 }
 
+void log_file_reopen(struct log_file *f) {
+    pthread_mutex_lock(&f->lock);
+    bool ours = !f->adopted;
+    pthread_mutex_unlock(&f->lock);
+    struct log_target t;
+    int rc = ours ? f->ops->open(f->path, &t) : 0;
+    if (rc != 0)
+        log_msg(LOG_EMERG, -rc, "open() \"%s\" failed", f->path);
+    else if (ours)
+        file_replace(f, &t);
+}
+
+void log_files_each(void (*fn)(void *arg, struct log_file *f), void *arg) {
+    struct log_file **all = registry_all();
+    for (struct log_file **f = all; *f != NULL; f++) {
+        fn(arg, *f);
+        log_file_unref(*f);
+    }
+    free(all);
+}
+
+int log_file_dup(struct log_file *f) {
+    pthread_mutex_lock(&f->io_lock);
+    int fd = f->target.owned ? fcntl(f->target.fd, F_DUPFD_CLOEXEC, 3) : -1;
+    pthread_mutex_unlock(&f->io_lock);
+    return fd;
+}
+
 void log_files_reopen(void) {
     struct log_file **all = registry_all();
     for (struct log_file **f = all; *f != NULL; f++) {
-        pthread_mutex_lock(&(*f)->lock);
-        bool ours = !(*f)->adopted;
-        pthread_mutex_unlock(&(*f)->lock);
-        struct log_target t;
-        int rc = ours ? (*f)->ops->open((*f)->path, &t) : 0;
-        if (rc != 0)
-            log_msg(LOG_EMERG, -rc, "open() \"%s\" failed", (*f)->path);
-        else if (ours)
-            file_replace(*f, &t);
+        log_file_reopen(*f);
         log_file_unref(*f);
     }
     free(all);

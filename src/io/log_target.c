@@ -54,7 +54,7 @@ static size_t stream_piece(const struct iovec *iov, int count, char *piece) {
     return end != NULL ? (size_t)(end - piece) + 1 : n;
 }
 
-static ssize_t fd_target_write(const struct log_target *t, const struct iovec *iov, int count) {
+static ssize_t fd_target_write(struct log_target *t, const struct iovec *iov, int count) {
     ssize_t n;
     if (!t->stream) {
         do
@@ -84,5 +84,11 @@ static void fd_target_close(struct log_target *t) {
 const struct log_ops *log_ops_for(const char *path) {
     static const struct log_ops file_ops = {file_target_open, fd_target_write, fd_target_close};
     static const struct log_ops stderr_ops = {stderr_target_open, fd_target_write, fd_target_close};
+    static const struct log_ops syslog_ops = {log_syslog_open, log_syslog_write, log_syslog_close};
+    static const struct log_ops memory_ops = {log_memory_open, log_memory_write, log_memory_close};
+    if (strncmp(path, "syslog:", 7) == 0)
+        return &syslog_ops;
+    if (strncmp(path, "memory:", 7) == 0)
+        return &memory_ops;
     return strcmp(path, "stderr") == 0 ? &stderr_ops : &file_ops;
 }

@@ -161,6 +161,7 @@ void loop_free(struct loop *l) {
     links_free_dead(l);
     listeners_free_dead(l);
     free(l->arrivals.at);
+    conduits_free(l);
     CHECK(l->tasks == 0 && list_empty(&l->links) && list_empty(&l->listeners));
     timer_remove(&l->trim_timer);
     stacks_free(l->stacks, task_forget);

@@ -104,6 +104,8 @@ struct loop {
     struct fiber fiber;
     struct list links;
     struct arrivals arrivals;
+    struct conduit *conduits; // idle ones
+    unsigned conduits_kept, conduits_used;
     struct list listeners;
     struct link *dead; // freed while dispatching
     struct list dead_listeners;
@@ -175,6 +177,7 @@ static inline void task_queue_append(struct task_queue *q, struct task_queue *fr
 void link_event(struct link *l, uint32_t events);
 void links_start_arrived(struct loop *l); // a few of them
 void links_free_dead(struct loop *l);
+void conduits_free(struct loop *l);
 struct listen_source;
 void listener_event(struct listen_source *s);
 void listeners_free_dead(struct loop *l);

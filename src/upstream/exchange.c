@@ -92,10 +92,10 @@ static void release(struct exchange *x, enum peer_result result) {
 // its own is cancelled by whoever waits for it.
 static void watch_client(struct exchange *x, bool on) {
     if (x->watched == NULL && on && x->r->conn != NULL && !x->gw->ignore_client_abort && task_self() == x->r->main->task) {
-        x->watched = x->r->conn->link;
-        link_watch(x->watched, task_self());
+        if (req_watch_client(x->r->main))
+            x->watched = x->r->main;
     } else if (x->watched != NULL && !on) {
-        link_watch(x->watched, NULL);
+        req_unwatch_client(x->watched);
         x->watched = NULL;
     }
 }

@@ -102,7 +102,7 @@ struct exchange {
     const char *hint;         // of the next one: what to look at; taken by exchange_log
     char end_who, end_phase;  // how the last failed try ended, for $termination
     bool done;
-    struct link *watched;     // the client's
+    struct req *watched;      // whose client is watched
     struct exchange *prev;    // of the same request, before an internal redirect
 };
 

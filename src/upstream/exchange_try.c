@@ -105,8 +105,8 @@ static void log_connect(struct exchange *x, int err) {
 
 static struct try_result client_left(struct exchange *x, const char *phase) {
     ends(x, 'C', phase == connecting ? 'C' : 'H');
-    const struct conn *c = x->r->conn;
-    if (c == NULL || link_gone(c->link))
+    const struct req *main = x->r->main;
+    if (main->conn == NULL || main->codec->gone(main))
         exchange_log(x, LOG_INFO, 0, phase, NULL,
                      "client prematurely closed connection, so upstream connection is closed too");
     else

@@ -98,6 +98,30 @@ static ssize_t read_close(struct body *body, struct chain *to, size_t room, enum
     return n;
 }
 
+// What the link has is the body, as long as more of it is to come than one read takes: the end is read, so that it is known
+// whether something follows.
+static struct link *raw_link(struct body *body, uint64_t *n, uint64_t *timeout_ms) {
+    struct h1_body *b = container_of(body, struct h1_body, body);
+    uint64_t left = body->length < 0 ? UINT64_MAX : (uint64_t)body->length;
+    if (b->error != 0 || b->ended || !chain_empty(&b->x->early) || left <= ROOM_MAX)
+        return NULL;
+    *n = left == UINT64_MAX ? left : left - ROOM_MIN;
+    *timeout_ms = b->x->gw->read_timeout;
+    return b->x->link;
+}
+
+static ssize_t took_raw(struct body *body, ssize_t n) {
+    struct h1_body *b = container_of(body, struct h1_body, body);
+    if (n < 0 || (n == 0 && body->length >= 0))
+        return fail(b, n == 0 ? -EPIPE : (int)n);
+    if (n == 0)
+        end(b);
+    if (body->length >= 0)
+        body->length -= n;
+    count(b, (size_t)n);
+    return n;
+}
+
 // --- chunked -----------------------------------------------------------------------------------------------------------------------
 
 // Bytes of b->raw's first piece that belong to the trailer section. 0, or -EPROTO.
@@ -184,8 +208,8 @@ static void free_body(struct body *body) {
         exchange_done(b->x, false);
 }
 
-static const struct body_ops length_ops = {"upstream length", read_length, NULL, free_body};
-static const struct body_ops close_ops = {"upstream until close", read_close, NULL, free_body};
+static const struct body_ops length_ops = {"upstream length", read_length, NULL, free_body, raw_link, took_raw};
+static const struct body_ops close_ops = {"upstream until close", read_close, NULL, free_body, raw_link, took_raw};
 static const struct body_ops chunked_ops = {"upstream chunked", read_chunked, NULL, free_body};
 
 struct body *h1_response_body(struct exchange *x) {

@@ -105,6 +105,7 @@ bool status_has_no_body(unsigned status);  // 1xx, 204, 304 (RFC 9110 6.4.1)
 struct field {
     struct str name, value; // name as written; value without surrounding white space
     uint16_t id;            // enum field_id
+    bool sensitive;         // HTTP/2: never to be put into a compression table (RFC 7541 6.2.3)
     bool dropped;           // deleted in place; walkers skip it (head_each does)
     bool passed;            // a back end's Server, Date or Last-Modified: is sent where it came, not in front
 };

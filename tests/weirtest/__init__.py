@@ -11,6 +11,7 @@ $NGINX (/usr/sbin/nginx).
     ports.py     ports that no other test process has           observe.py  what is compared, and the allowed differences
     both.py      what both servers say: -t, error log
     proc.py      process trees, memory, descriptors             guide.py    the guide's files, ports and paths mapped
+    verdicts.py  what -t says of a configuration, compared
 """
 from . import proc
 from .backend import (Backend, Close, Drip, Echo, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,
@@ -23,9 +24,10 @@ from .guide import guide
 from .server import NGINX, WEIR, Server, is_nginx, run
 from .site import Site
 from .table import ANY, Table
+from .verdicts import Verdicts
 from .wait import until
 
-__all__ = ['ANY', 'Backend', 'Client', 'Close', 'Drip', 'Echo', 'NGINX', 'Pause', 'Raw', 'ReadRequest', 'Reset', 'Response',
-           'Server', 'ShutdownWrite', 'Site', 'Stderr', 'Table', 'UntilClosed', 'WEIR', 'Wait', 'checks_of_both', 'chunked',
-           'complete', 'errors_of_both', 'exchange', 'get', 'guide', 'is_nginx', 'parse_responses', 'post', 'proc', 'record',
-           'request', 'response', 'run', 'until']
+__all__ = ['ANY', 'Backend', 'Client', 'Close', 'Drip', 'Echo', 'NGINX', 'Pause', 'Raw', 'ReadRequest', 'Reset',
+           'Response', 'Server', 'ShutdownWrite', 'Site', 'Stderr', 'Table', 'UntilClosed', 'Verdicts', 'WEIR', 'Wait',
+           'checks_of_both', 'chunked', 'complete', 'errors_of_both', 'exchange', 'get', 'guide', 'is_nginx',
+           'parse_responses', 'post', 'proc', 'record', 'request', 'response', 'run', 'until']

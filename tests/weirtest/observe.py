@@ -3,6 +3,7 @@
 Allowed differences, all of them:
 
     Date                    must be a date of RFC 9110 in GMT; its value differs
+    Expires                 near to Date is written as its distance from it
     Server                  must be there; its value differs, and so do the error pages made by the server, which end with
                             it: their length is counted without it
     own ports, directories  written @port@, @dir@, @client@ (the client's port): each server has its own
@@ -18,6 +19,7 @@ ETag, Last-Modified, the order of fields and their spelling are compared as they
 """
 import hashlib
 import re
+from email.utils import parsedate_to_datetime
 import zlib
 
 _DATE = re.compile(r'(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} '
@@ -47,7 +49,7 @@ class Mask:
         pairs = [(str(value).encode(), f'@{name}@'.encode()) for name, value in names.items()]
         if client_port:
             pairs.append((str(client_port).encode(), b'@client@'))
-        self.rules = [(re.compile(rb'(?<!\d)' + re.escape(old) + rb'(?!\d)'), new) for old, new in
+        self.rules = [(re.compile(rb'(?<![0-9A-Za-z])' + re.escape(old) + rb'(?![0-9A-Za-z])'), new) for old, new in
                       sorted(pairs, key=lambda p: -len(p[0]))]
 
     def __call__(self, data):
@@ -56,6 +58,12 @@ class Mask:
         for pattern, new in self.rules:
             data = pattern.sub(new, data)
         return data
+
+
+def _distance(value, date):
+    """"Date+3600": what a server makes of its clock; a date that is far away stays as it is."""
+    seconds = int((parsedate_to_datetime(value) - parsedate_to_datetime(date)).total_seconds())
+    return f'Date{seconds:+}' if abs(seconds) < 400 * 86400 else value
 
 
 def _page_length(r, server):
@@ -94,11 +102,13 @@ def response_lines(r, mask):
     if page:
         saved = len(page[1])
         body = body[:page.start(1)] + b'@server@' + body[page.end(1):]
-    elif r.all('Content-Length') == [str(_page_length(r, server))]:
+    elif r.status >= 300 and not body and r.all('Content-Length') == [str(_page_length(r, server))]:
         saved = len(server)    # of HEAD
     for name, value in r.headers:
         if name == 'Date' and _DATE.match(value):
             value = '@date@'
+        elif name == 'Expires' and _DATE.match(value):
+            value = _distance(value, (r.all('Date') or [value])[0])
         elif name == 'Server' and value:
             value = '@server@'
         elif name == 'Content-Length' and saved:

@@ -123,7 +123,7 @@ class _Run:
         table = self.table
         http = table.http
         if table.log is not None:
-            http += (f"\nlog_format weirtest '$remote_port {table.log}';\n"
+            http += (f"\nlog_format weirtest '$realip_remote_port {table.log}';\n"
                      'access_log @dir@/cases.log weirtest;\n')
         server = self.site.server(table.conf, binary, label, http, table.main, table.workers)
         server.alerts += table.alerts

@@ -99,8 +99,6 @@ static bool not_yet(struct conf_cx *cx, const struct conf_node *node, struct str
                          : str_eq(p, STR("quic")) ? "ngx_http_v3_module"
                                                   : "ngx_http_v2_module";
     struct str hint = STR("weir does not have it yet");
-    if (str_eq(p, STR("proxy_protocol")))
-        return conf_err_hint(cx, node, hint, "invalid parameter \"proxy_protocol\"");
     return conf_err_hint(cx, node, hint, "the \"" STR_FMT "\" parameter requires %s", STR_ARG(p), module);
 }
 
@@ -109,8 +107,16 @@ static bool take_param(struct conf_cx *cx, const struct conf_node *node, struct 
         l->default_server = true;
         return true;
     }
-    if (str_eq(p, STR("ssl")) || str_eq(p, STR("http2")) || str_eq(p, STR("quic")) || str_eq(p, STR("spdy")) ||
-        str_eq(p, STR("proxy_protocol")))
+    if (str_eq(p, STR("proxy_protocol"))) {
+        l->proxy_protocol = true;
+        return true;
+    }
+    if (str_eq(p, STR("http2"))) {
+        conf_warn(cx, node, "the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead");
+        l->http2 = true;
+        return true;
+    }
+    if (str_eq(p, STR("ssl")) || str_eq(p, STR("quic")) || str_eq(p, STR("spdy")))
         return not_yet(cx, node, p);
     if (str_starts(p, STR("accept_filter=")))
         return conf_err(cx, node, "accept filters \"" STR_FMT "\" are not supported on this platform, ignored", STR_ARG(p));
@@ -188,7 +194,7 @@ static bool set_listen(struct conf_cx *cx, const struct conf_row *row, void *con
 
 static const struct conf_row rows[] = {
     ROW_FNS("listen", IN_SERVER, 1, 0xffff, ROW_REPEAT, set_listen, NULL,
-            "address[:port] | port | unix:path [default_server] [backlog=number] [reuseport] [so_keepalive=on|off|idle:intvl:cnt] "
+            "address[:port] | port | unix:path [default_server] [proxy_protocol] [backlog=number] [reuseport] [so_keepalive=on|off|idle:intvl:cnt] "
             "[deferred] [ipv6only=on|off] [rcvbuf=size] [sndbuf=size] [fastopen=number] [bind]",
             "An address, a port or a Unix socket on which the server accepts connections."),
 };

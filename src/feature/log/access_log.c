@@ -2,22 +2,29 @@
 // io/log_file.c's.
 #include "feature/log/log_format.h"
 #include "feature/log/log_open.h"
+#include "feature/log/open_log_file_cache.h"
 #include "http/plan.h"
 
 struct feature feature_access_log;
 
-enum { LINE_FIRST = 512 }; // bytes on the stack; longer lines move to the request's arena
+enum {
+    LINE_FIRST = 512, // bytes on the stack; longer lines move to the request's arena
+    GZIP_BUFFER = 64 << 10,
+    SEVERITY_INFO = 6,
+};
 
 // A path and how it is written: one for the whole configuration, however many directives name it.
 struct access_file {
     struct str path;
     struct log_file *file;
     uint64_t buffer, flush_ms; // 0: none
+    int64_t gzip;              // level; 0: none
     struct access_file *next;
 };
 
 struct access_entry {
-    struct access_file *to;
+    struct access_file *to; // NULL: path
+    struct tmpl *path;      // with variables
     const struct log_format *format;
     struct tmpl *cond; // if=: logged unless empty or "0"; NULL: always
 };
@@ -36,6 +43,13 @@ static bool wanted(const struct access_entry *e, struct req *r) {
     return v.n != 0 && !(v.n == 1 && v.p[0] == '0');
 }
 
+static NOINLINE void write_by_path(struct req *r, const struct tmpl *path, struct str line) {
+    struct log_file *f = log_file_of_request(r, req_eval(r, path));
+    if (f != NULL)
+        log_file_write(f, line, 0, 0);
+    log_file_unref(f);
+}
+
 static enum step log_request(struct req *r, const void *conf) {
     const struct access_log_conf *c = conf;
     if (r != r->main && !req_core(r)->log_subrequest)
@@ -46,12 +60,17 @@ static enum step log_request(struct req *r, const void *conf) {
             continue;
         struct sbuf line = {.p = first, .cap = sizeof first, .max = LOG_FORMAT_LINE_MAX, .arena = &r->arena};
         log_format_write(e->format, r, &line);
-        log_file_write(e->to->file, sbuf_view(&line), e->to->buffer, e->to->flush_ms);
+        if (LIKELY(e->to != NULL))
+            log_file_write(e->to->file, sbuf_view(&line), e->to->buffer, e->to->flush_ms);
+        else
+            write_by_path(r, e->path, sbuf_view(&line));
     }
     return STEP_NEXT;
 }
 
 static struct access_file *file_of(struct conf_cx *cx, struct access_log_conf *c, struct str path) {
+    if (c->files == NULL) // after an error outside of http, nothing was finished there
+        c->files = arena_new(cx->arena, struct access_file *);
     struct access_file **at = c->files;
     for (; *at != NULL; at = &(*at)->next) {
         if (str_eq((*at)->path, path))
@@ -64,6 +83,7 @@ static struct access_file *file_of(struct conf_cx *cx, struct access_log_conf *c
 
 struct options {
     uint64_t buffer, flush_ms;
+    int64_t gzip; // level; 0: none
     struct tmpl *cond;
 };
 
@@ -82,9 +102,15 @@ static bool take_option(struct conf_cx *cx, const struct conf_node *node, struct
         o->cond = tmpl_compile(cx, str_from(word, 3), node);
         return o->cond != NULL;
     }
-    if (str_eq(word, STR("gzip")) || str_starts(word, STR("gzip=")))
-        return conf_err_hint(cx, node, STR("compress the file when it is rotated"),
-                             "parameter \"" STR_FMT "\" of \"access_log\" is not supported yet", STR_ARG(word));
+    if (str_eq(word, STR("gzip"))) {
+        o->gzip = 1;
+        return true;
+    }
+    if (str_starts(word, STR("gzip="))) {
+        struct str v = str_from(word, 5);
+        return (conf_parse_num(v, &o->gzip) && o->gzip >= 1 && o->gzip <= 9) ||
+               conf_err(cx, node, "invalid compression level \"" STR_FMT "\"", STR_ARG(v));
+    }
     return conf_err(cx, node, "invalid parameter \"" STR_FMT "\"", STR_ARG(word));
 }
 
@@ -93,6 +119,8 @@ static bool take_options(struct conf_cx *cx, const struct conf_node *node, struc
         if (!take_option(cx, node, node->args[i], o))
             return false;
     }
+    if (o->gzip != 0 && o->buffer == 0)
+        o->buffer = GZIP_BUFFER;
     if (o->flush_ms != 0 && o->buffer == 0)
         return conf_err(cx, node, "no buffer is defined for access_log \"" STR_FMT "\"", STR_ARG(node->args[1]));
     return true;
@@ -105,14 +133,38 @@ static bool set_off(struct conf_cx *cx, struct access_log_conf *c, const struct 
     return true;
 }
 
-static bool supported(struct conf_cx *cx, const struct conf_node *node, struct str path) {
-    if (str_starts(path, STR("syslog:")))
-        return conf_err_hint(cx, node, STR("log to a file, or to /dev/stdout"),
-                             "access_log \"" STR_FMT "\" is not supported yet", STR_ARG(path));
-    if (tmpl_has_var(path))
-        return conf_err_hint(cx, node, STR("log to one file and put the variables into its log_format"),
-                             "access_log \"" STR_FMT "\" with variables in its name is not supported yet", STR_ARG(path));
+// Of buffered logs to a file: all directives that name it must agree.
+static bool share_buffer(struct conf_cx *cx, const struct conf_node *node, struct access_file *file, const struct options *o) {
+    if (o->buffer == 0)
+        return true;
+    if (file->buffer != 0 && (file->buffer != o->buffer || file->flush_ms != o->flush_ms || file->gzip != o->gzip))
+        return conf_err(cx, node, "access_log \"" STR_FMT "\" already defined with conflicting parameters",
+                        STR_ARG(node->args[1]));
+    file->buffer = o->buffer;
+    file->flush_ms = o->flush_ms;
+    file->gzip = o->gzip;
     return true;
+}
+
+// Where the lines go: e->to or e->path.
+static bool take_target(struct conf_cx *cx, struct access_log_conf *c, const struct conf_node *node, const struct options *o,
+                        struct access_entry *e) {
+    struct str name = node->args[1], path = STR("stderr");
+    if (str_starts(name, STR("syslog:"))) {
+        if (!log_take_syslog(cx, node, name, SEVERITY_INFO, &path))
+            return false;
+        if (o->buffer != 0)
+            return conf_err(cx, node, "logs to syslog cannot be buffered");
+    } else if (tmpl_has_var(name)) {
+        if (o->buffer != 0)
+            return conf_err(cx, node, "buffered logs cannot have variables in name");
+        e->path = tmpl_compile(cx, name, node);
+        return e->path != NULL;
+    } else if (name.n != 0) {
+        path = conf_full_path(cx, name, false);
+    }
+    e->to = file_of(cx, c, path);
+    return share_buffer(cx, node, e->to, o);
 }
 
 static bool set_access_log(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
@@ -130,18 +182,12 @@ static bool set_access_log(struct conf_cx *cx, const struct conf_row *row, void 
     if (f == NULL)
         return conf_err(cx, node, "unknown log format \"" STR_FMT "\"", STR_ARG(format));
     struct options o = {0};
-    if (!supported(cx, node, name) || !take_options(cx, node, &o))
+    struct access_entry e = {.format = f};
+    if (!take_options(cx, node, &o) || !take_target(cx, c, node, &o, &e))
         return false;
-    struct access_file *file = file_of(cx, c, name.n != 0 ? conf_full_path(cx, name, false) : STR("stderr"));
-    if (o.buffer != 0) {
-        if (file->buffer != 0 && (file->buffer != o.buffer || file->flush_ms != o.flush_ms))
-            return conf_err(cx, node, "access_log \"" STR_FMT "\" already defined with conflicting parameters",
-                            STR_ARG(name));
-        file->buffer = o.buffer;
-        file->flush_ms = o.flush_ms;
-    }
-    struct access_entry *e = conf_list_add(cx, row, &c->logs, sizeof *e);
-    *e = (struct access_entry){file, f, o.cond};
+    e.cond = o.cond;
+    struct access_entry *to = conf_list_add(cx, row, &c->logs, sizeof *to);
+    *to = e;
     return true;
 }
 
@@ -157,6 +203,14 @@ static bool finish(struct conf_cx *cx, struct scope *s, void *conf) {
     return true;
 }
 
+static bool open_one(struct conf_cx *cx, struct access_file *f) {
+    if (!log_open(cx, f->path, &f->file))
+        return false;
+    if (f->file != NULL && f->gzip != 0)
+        log_file_set_gzip(f->file, (int)f->gzip);
+    return true;
+}
+
 static bool open_all(struct conf_cx *cx, struct scope *root) {
     struct access_log_conf *c = scope_conf(root, &feature_access_log);
     struct access_entry *dflt = c->logs.at;
@@ -169,7 +223,7 @@ static bool open_all(struct conf_cx *cx, struct scope *root) {
     }
     bool ok = true;
     for (struct access_file *f = *c->files; f != NULL; f = f->next)
-        ok &= log_open(cx, f->path, &f->file);
+        ok &= open_one(cx, f);
     return ok;
 }
 
@@ -196,7 +250,7 @@ static bool bind_access_log(struct conf_cx *cx, struct scope *s, void *conf) {
 
 static const struct conf_row rows[] = {
     ROW_FNS("access_log", IN_HTTP_ALL | IN_IF | IN_LIMIT_EXCEPT, 1, 0xffff, ROW_LISTED, set_access_log, NULL,
-            "path [format [buffer=size] [flush=time] [if=condition]] | off",
+            "path [format [buffer=size] [gzip[=level]] [flush=time] [if=condition]] | off",
             "Where a line for each request goes; logs/access.log in the format \"combined\" when nothing is said."),
 };
 

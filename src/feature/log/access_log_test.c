@@ -204,9 +204,9 @@ TEST(access_log_errors) {
     expect_error("access_log a combined flush=1s;", "no buffer is defined for access_log \"a\"" AT);
     expect_error("access_log a combined buffer=1k; access_log a combined buffer=2k;",
                  "access_log \"a\" already defined with conflicting parameters" AT);
-    expect_error("access_log a combined gzip=2;", "parameter \"gzip=2\" of \"access_log\" is not supported yet" AT);
-    expect_error("access_log syslog:server=x;", "access_log \"syslog:server=x\" is not supported yet" AT);
-    expect_error("access_log /$host;", "access_log \"/$host\" with variables in its name is not supported yet" AT);
+    expect_error("access_log a combined gzip=0;", "invalid compression level \"0\"" AT);
+    expect_error("access_log syslog:server=;", "no host in syslog server \"\"" AT);
+    expect_error("access_log /$host combined buffer=1k;", "buffered logs cannot have variables in name" AT);
 }
 
 TEST(log_format_errors) {
@@ -231,8 +231,8 @@ TEST(error_log_errors) {
     expect_error("error_log a info debug;", "duplicate log level \"debug\"" AT);
     expect_error("error_log a debug_http info;", "duplicate log level \"info\"" AT);
     expect_error("error_log a info debug_http;", "invalid log level \"debug_http\"" AT);
-    expect_error("error_log syslog:server=x;", "error_log \"syslog:server=x\" is not supported yet" AT);
-    expect_error("error_log memory:32m debug;", "error_log \"memory:32m\" is not supported yet" AT);
+    expect_error("error_log syslog:tag=x;", "no syslog server specified" AT);
+    expect_error("error_log memory:0 debug;", "invalid buffer size \"0\"" AT);
 }
 
 static unsigned lines_of(struct str text) {

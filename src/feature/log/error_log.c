@@ -3,6 +3,8 @@
 #include "feature/log/log_open.h"
 #include "http/core.h"
 
+enum { RING_MIN = 4 << 10, RING_MAX = 1 << 30 };
+
 struct target {
     struct log log;
     struct str path;
@@ -64,17 +66,28 @@ static bool take_level(struct conf_cx *cx, const struct conf_node *node, enum lo
     return true;
 }
 
+static bool take_path(struct conf_cx *cx, const struct conf_node *node, struct str name, struct str *path) {
+    if (str_starts(name, STR("syslog:")))
+        return log_take_syslog(cx, node, name, -1, path);
+    if (str_starts(name, STR("memory:"))) {
+        struct str v = str_from(name, 7);
+        uint64_t size;
+        if (!conf_parse_size(v, &size) || size == 0 || size > RING_MAX)
+            return conf_err(cx, node, "invalid buffer size \"" STR_FMT "\"", STR_ARG(v));
+        *path = arena_printf(cx->arena, "memory:%llu", (unsigned long long)MAX(size, (uint64_t)RING_MIN));
+        return true;
+    }
+    if (name.n != 0 && !str_eq(name, *path))
+        *path = conf_full_path(cx, name, false);
+    return true;
+}
+
 static bool set_error_log(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
     struct error_log_scope *c = conf;
     struct str name = node->args[1], path = STR("stderr");
     enum log_level level;
-    if (str_starts(name, STR("syslog:")) || str_starts(name, STR("memory:")))
-        return conf_err_hint(cx, node, STR("log to a file or to stderr"), "error_log \"" STR_FMT "\" is not supported yet",
-                             STR_ARG(name));
-    if (!take_level(cx, node, &level))
+    if (!take_path(cx, node, name, &path) || !take_level(cx, node, &level))
         return false;
-    if (name.n != 0 && !str_eq(name, path))
-        path = conf_full_path(cx, name, false);
     if (c->where != cx->scope) {
         c->where = cx->scope;
         c->conf.log = NULL;
@@ -114,7 +127,7 @@ const struct log *error_log_main(const struct conf *c) {
 }
 
 static const struct conf_row rows[] = {
-    ROW_FNS("error_log", IN_MAIN | IN_HTTP_ALL, 1, 0xffff, ROW_REPEAT, set_error_log, NULL, "file | stderr [level]",
+    ROW_FNS("error_log", IN_MAIN | IN_HTTP_ALL, 1, 0xffff, ROW_REPEAT, set_error_log, NULL, "file | stderr | syslog:server=address[,parameter=value] | memory:size [level]",
             "Where messages of this level (error) and worse go; several lines for several places."),
 };
 

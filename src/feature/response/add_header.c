@@ -5,6 +5,8 @@
 #include "base/date.h"
 #include "io/loop.h"
 
+struct feature feature_add_header;
+
 struct added {
     struct str name;
     enum field_id id;
@@ -12,8 +14,11 @@ struct added {
     bool always;
 };
 
+enum inherit { INHERIT_OFF, INHERIT_ON, INHERIT_MERGE };
+
 struct add_header_conf {
     struct conf_list headers, trailers; // struct added
+    int inherit, inherit_trailers;
 };
 
 bool status_is_decorated(unsigned status) {
@@ -55,7 +60,7 @@ static void add(struct req *r, const struct added *a, struct str value) {
     default:
         break;
     }
-    if (value.n == 0)
+    if (value.n == 0 || a->name.n == 0)
         return;
     // Of these the codec writes one line of its own; a second one is as the user wants it.
     bool again = a->id == FIELD_CONTENT_TYPE || a->id == FIELD_SERVER || a->id == FIELD_DATE;
@@ -147,22 +152,74 @@ static bool set_added(struct conf_cx *cx, const struct conf_row *row, void *conf
     return a->value != NULL;
 }
 
+// --- inheritance ---------------------------------------------------------------------------------------------------------
+
+static const struct conf_list *list_of(const struct add_header_conf *c, bool trailers) {
+    return trailers ? &c->trailers : &c->headers;
+}
+static int rule_of(const struct add_header_conf *c, bool trailers) { return trailers ? c->inherit_trailers : c->inherit; }
+
+// What holds in a block: nothing, where it says nothing of its own and "off" is in force.
+static struct conf_list in_force(const struct scope *s, bool trailers) {
+    const struct add_header_conf *c = scope_conf(s, &feature_add_header);
+    bool shared = s->outer != NULL && scope_conf(s->outer, &feature_add_header) == c;
+    return shared && rule_of(c, trailers) == INHERIT_OFF ? (struct conf_list){0} : *list_of(c, trailers);
+}
+
+static void inherit(struct conf_cx *cx, struct scope *s, struct add_header_conf *c, bool trailers) {
+    struct conf_list *list = trailers ? &c->trailers : &c->headers;
+    struct conf_list before = in_force(s->outer, trailers);
+    bool own = list->at != list_of(scope_conf(s->outer, &feature_add_header), trailers)->at;
+    int rule = rule_of(c, trailers);
+    if (!own)
+        *list = rule == INHERIT_OFF ? (struct conf_list){0} : before;
+    else if (rule == INHERIT_MERGE && before.count != 0) {
+        struct added *all = arena_array(cx->arena, struct added, list->count + before.count);
+        memcpy(all, list->at, list->count * sizeof *all);
+        memcpy(all + list->count, before.at, before.count * sizeof *all);
+        *list = (struct conf_list){all, list->count + before.count};
+    }
+}
+
+static bool finish_added(struct conf_cx *cx, struct scope *s, void *conf) {
+    if (s->outer != NULL) {
+        inherit(cx, s, conf, false);
+        inherit(cx, s, conf, true);
+    }
+    return true;
+}
+
 static bool bind_added(struct conf_cx *cx, struct scope *s, void *conf) {
     const struct add_header_conf *c = conf;
+    struct conf_list headers = in_force(s, false), trailers = in_force(s, true);
+    if (headers.count != c->headers.count || trailers.count != c->trailers.count) { // "off", inherited
+        struct add_header_conf *less = arena_new(cx->arena, struct add_header_conf);
+        *less = (struct add_header_conf){.headers = headers, .trailers = trailers};
+        c = less;
+    }
     if (c->headers.count != 0 || c->trailers.count != 0)
         plan_add(cx, s, STAGE_RESPONSE, RESPONSE_HEADERS, add_all, c, "add_header");
     return true;
 }
+
+static const struct conf_word inherit_words[] = {
+    {"off", INHERIT_OFF}, {"on", INHERIT_ON}, {"merge", INHERIT_MERGE}, {NULL}};
 
 static const struct conf_row rows[] = {
     ROW_FNS("add_header", IN_HTTP_ALL | IN_IF, 2, 3, ROW_LISTED, set_added, NULL, "name value [always]",
             "Adds a header field to answers with a status of 200, 201, 204, 206, 301, 302, 303, 304, 307 or 308, or to all."),
     ROW_FNS("add_trailer", IN_HTTP_ALL | IN_IF, 2, 3, ROW_LISTED, set_added, NULL, "name value [always]",
             "Adds a field behind the body of answers with such a status, or of all."),
+    ROW_ENUM("add_header_inherit", IN_HTTP_ALL | IN_IF, struct add_header_conf, inherit, "on", inherit_words,
+             "Whether add_header of outer blocks holds where a block has none of its own (on), never (off), or together with "
+             "its own (merge)."),
+    ROW_ENUM("add_trailer_inherit", IN_HTTP_ALL | IN_IF, struct add_header_conf, inherit_trailers, "on", inherit_words,
+             "The same for add_trailer."),
 };
 
 struct feature feature_add_header = {.name = "add_header",
                                      .rows = rows,
                                      .nrows = ARRAY_LEN(rows),
                                      .conf_size = sizeof(struct add_header_conf),
+                                     .finish = finish_added,
                                      .bind = bind_added};

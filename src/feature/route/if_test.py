@@ -87,7 +87,7 @@ settings = Table('''
     location /alias/ { alias @root@/one/files/; if ($arg_a) { add_header X-A a; } }
     location /try/ { root @root@/one; try_files $uri /fallback; if ($arg_a) { set $x 1; } }
     location = /fallback { return 200 fallback; }
-    location /expires/ { expires 1h; root @root@/one; if ($arg_a) { expires -1; } }
+    location /expires/ { expires max; root @root@/one; if ($arg_a) { expires epoch; } }
     location /nested/ { if ($arg_a) { add_header X-A a; } location /nested/in/ { if ($arg_b) { add_header X-B b; } return 200 in; }
         return 200 out; }
     location ~ ^/regex/(.*)$ { if ($arg_a ~ (.)) { set $y $1; } return 200 "[$1] [$y]"; }

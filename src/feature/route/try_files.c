@@ -17,40 +17,29 @@ struct try_files_conf {
     const struct scope *where; // not for inner locations
 };
 
-// The file's name by root or alias. With alias, the location's own part of the URI does not count; *stripped says whether
-// the name had it.
-static bool path_of(struct req *r, struct str name, struct str *path, bool *stripped) {
-    const struct http_core *core = req_core(r);
-    struct str root;
-    if (!req_document_root(r, &root))
-        return false;
-    *stripped = false;
-    if (core->is_alias && core->alias_skip != UINT64_MAX) {
-        struct str own = str_head(r->uri, core->alias_skip);
-        if (str_starts(name, own)) {
-            name = str_from(name, own.n);
-            *stripped = true;
-        }
-    } else if (!core->is_alias && root.n != 0 && root.p[root.n - 1] == '/') {
-        root.n--;
-    }
+static bool is_file(struct req *r, struct str root, struct str name, bool dir) {
     struct str parts[2] = {root, name};
-    *path = arena_dup(&r->arena, arena_join(&r->arena, parts, 2));
-    return memchr(path->p, '\0', path->n) == NULL;
+    struct str path = arena_dup(&r->arena, arena_join(&r->arena, parts, 2));
+    struct file_info info;
+    return memchr(path.p, '\0', path.n) == NULL && file_stat(path.p, &info) == 0 && info.is_dir == dir;
 }
 
+// With alias, the location's own part of the URI stands for the alias: a name made of variables may begin with it.
 static bool exists(struct req *r, const struct candidate *c, struct str *uri) {
-    struct str path, name = req_eval(r, c->name);
-    struct file_info info;
-    bool stripped;
-    if (!path_of(r, name, &path, &stripped) || file_stat(path.p, &info) != 0 || info.is_dir != c->dir)
-        return false;
     const struct http_core *core = req_core(r);
-    *uri = name;
-    if (core->is_alias && core->alias_skip != UINT64_MAX && !stripped) {
-        struct str parts[2] = {str_head(r->uri, core->alias_skip), name};
-        *uri = arena_join(&r->arena, parts, 2);
-    }
+    struct str root, name = req_eval(r, c->name), own = STR("");
+    if (!req_document_root(r, &root))
+        return false;
+    if (core->is_alias && core->alias_skip != UINT64_MAX)
+        own = str_head(r->uri, core->alias_skip);
+    if (!c->name->constant && str_starts(name, own))
+        name = str_from(name, own.n);
+    if (!core->is_alias && root.n != 0 && root.p[root.n - 1] == '/')
+        root.n--;
+    if (!is_file(r, root, name, c->dir))
+        return false;
+    struct str parts[2] = {own, name};
+    *uri = arena_join(&r->arena, parts, 2);
     return true;
 }
 
@@ -59,7 +48,7 @@ static enum step goto_last(struct req *r, struct str uri) {
         return answer_status(r, 500);
     ssize_t q = uri.p[0] != '@' ? str_chr(uri, '?') : -1;
     if (q < 0)
-        return answer_goto(r, uri, r->args);
+        return answer_goto(r, uri, uri.p[0] == '@' ? r->args : STR_NONE);
     return answer_goto(r, str_head(uri, (size_t)q), str_from(uri, (size_t)q + 1));
 }
 
@@ -69,9 +58,11 @@ static enum step try_all(struct req *r, const void *conf) {
         struct str uri;
         if (!exists(r, &t->files[i], &uri))
             continue;
-        if (!str_eq(uri, r->uri))
-            req_set_uri(r, uri, r->args);
-        r->uri_below_alias = req_core(r)->is_alias && req_core(r)->alias_skip == UINT64_MAX;
+        // What the client wrote still goes to a back end (nginx): only files follow the new URI.
+        bool regex_alias = req_core(r)->is_alias && req_core(r)->alias_skip == UINT64_MAX;
+        if (!regex_alias || !t->files[i].dir)
+            r->uri = uri;
+        r->uri_below_alias = regex_alias && !t->files[i].dir;
         return STEP_NEXT;
     }
     return t->last != NULL ? goto_last(r, req_eval(r, t->last)) : answer_status(r, t->code);

@@ -26,9 +26,10 @@ static bool get_binary_remote_addr(struct eval *e, const struct var *v, struct s
 }
 static bool get_remote_port(struct eval *e, const struct var *v, struct str *out) {
     struct req *r = req_of(e);
-    if (r->client_addr.sa.sa_family == AF_UNIX)
+    unsigned port = addr_port(&r->client_addr.sa);
+    if (port == 0) // of a Unix socket, or not told by a trusted proxy
         return found(out, STR(""));
-    return number(e, addr_port(&r->client_addr.sa), out);
+    return number(e, port, out);
 }
 
 static bool local_addr(struct req *r, struct addr_full *a) { return r->conn != NULL && link_local(r->conn->link, a); }
@@ -126,15 +127,9 @@ static bool get_hostname(struct eval *e, const struct var *v, struct str *out) {
 static bool get_pid(struct eval *e, const struct var *v, struct str *out) { return number(e, (uint64_t)getpid(), out); }
 static bool get_version(struct eval *e, const struct var *v, struct str *out) { return found(out, STR("1.31.5")); }
 
-// There is no PROXY protocol on any connection yet.
-static bool get_nothing(struct eval *e, const struct var *v, struct str *out) { return false; }
 static bool get_limit_rate(struct eval *e, const struct var *v, struct str *out) { return found(out, STR("0")); }
 
 static const struct var_def variables[] = {
-    {"proxy_protocol_addr", false, VAR_CHEAP, get_nothing, NULL, 0, "The client's address by the PROXY protocol."},
-    {"proxy_protocol_port", false, VAR_CHEAP, get_nothing, NULL, 0, "The client's port by the PROXY protocol."},
-    {"proxy_protocol_server_addr", false, VAR_CHEAP, get_nothing, NULL, 0, "The server's address by the PROXY protocol."},
-    {"proxy_protocol_server_port", false, VAR_CHEAP, get_nothing, NULL, 0, "The server's port by the PROXY protocol."},
     {"limit_rate", false, VAR_CHEAP, get_limit_rate, NULL, 0, "The limit of the answer's rate, 0: none."},
     {"remote_addr", false, VAR_CHEAP, get_remote_addr, NULL, 0, "The client's address."},
     {"binary_remote_addr", false, VAR_CHEAP, get_binary_remote_addr, NULL, 0, "The client's address, 4 or 16 bytes."},

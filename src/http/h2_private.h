@@ -1,0 +1,74 @@
+// What the files of the HTTP/2 server share: h2_server.c reads and writes the connection, h2_request.c makes and ends requests,
+// h2_body.c is the body of a request, h2_write.c sends answers.
+#pragma once
+#include "http/h2_server.h"
+#include "wire/http2_head.h"
+
+enum {
+    H2_CONN_MAGIC = 0x57483243,
+    H2_OUT_HIGH = 128 << 10, // bytes on the way to the link: above that nothing more is framed
+    H2_ROOM = 64 << 10,      // of one pull
+    H2_URGENCIES = 8,
+};
+
+struct h2_conn {
+    uint32_t magic;
+    uint32_t running;        // requests whose tasks have not ended
+    struct conn *conn;
+    struct task *task;       // serves the connection; NULL while it is parked
+    struct h2_session session;
+    struct chain out;        // to the link: frames
+    struct list requests;    // struct h2_request
+    struct list ready[H2_URGENCIES]; // those that wait to send, by urgency; see h2_schedule
+    uint8_t ready_set;       // a bit per list that is not empty
+    bool over;               // nothing more is read
+    bool lost;               // the link is gone: nothing is written either
+    bool kicked;             // the task was woken and has not run yet
+    bool closing;            // GOAWAY was sent: ends with the last request
+    bool seen_settings;
+    uint64_t sent_ms;        // when the link took something last
+};
+
+// One stream and its request. Lives in the request's arena.
+struct h2_request {
+    struct h2_stream stream;
+    struct h2_conn *h;
+    struct req *r;
+    struct conf *conf;       // counted: a reload may come while it runs
+    struct list all;
+    unsigned refused;        // status of a request that its head condemns; 0: none
+    bool malformed;          // RFC 9113 8.1.1: the stream is reset when it is answered
+    int error;               // the client has reset it or is gone: negative errno
+    struct task *watcher;    // to be cancelled then
+    struct str connect_protocol; // of an extended CONNECT (RFC 8441)
+    // the request's body
+    struct chain in;
+    struct task *in_waiter;
+    bool in_ended;
+    struct head *in_trailers;
+    // the answer
+    struct chain pending;    // pulled from the body, not framed yet
+    struct list ready;       // in h->ready, when it waits for its turn
+    struct task *out_waiter; // parked until `pending` is framed, or there is room
+    bool out_last;           // pending is the end of the body, without trailers
+};
+
+// h2_server.c
+void h2_kick(struct h2_conn *h); // there is something to write, or to look at: wakes the connection's task
+void h2_fail_request(struct h2_request *q, int err); // wakes and cancels what waits for the client
+
+// h2_request.c. A new stream: reads the block, makes the request and starts its task. False: the connection must end (*ev says
+// why).
+bool h2_request_begin(struct h2_conn *h, struct h2_event *ev);
+bool h2_request_trailers(struct h2_conn *h, struct h2_event *ev);
+
+// h2_body.c
+struct body *h2_request_body(struct h2_request *q, bool expects);
+void h2_body_input(struct h2_request *q, struct block *b, const char *p, size_t n, bool last); // a piece has come; b may be NULL
+
+// h2_write.c
+int h2_send(struct req *r);
+int h2_interim(struct req *r, unsigned status, const struct head *fields);
+void h2_schedule(struct h2_conn *h); // frames what waits, by urgency, while there is room
+void h2_window_opened(struct h2_conn *h, struct h2_stream *st); // NULL: of the connection
+void h2_leave(struct h2_request *q); // waits for no turn any more

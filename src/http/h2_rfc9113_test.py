@@ -1,0 +1,821 @@
+"""What RFC 9113 says that an endpoint MUST do, one by one, with raw frames. Each case sends something and says what must come of
+it: an answer, a stream error, a connection error (a code, or several that the RFC allows)."""
+import struct
+
+import pytest
+
+from weirtest import response
+from weirtest.h2 import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, H2, HAS_PRIORITY, HEADERS, PADDED, PING, PREFACE,
+                         PRIORITY, PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, settings)
+
+pytestmark = pytest.mark.weir_only('nginx 1.22 fails 45 of these 123')
+
+CONF = '''
+server {
+listen 127.0.0.1:@port@ http2;
+location / { return 200 "ok"; }
+location /body { client_max_body_size 10m; proxy_pass http://@backend@; }
+location /big { root @root@; }
+}
+'''
+U32 = struct.Struct('>I').pack
+
+
+@pytest.fixture(scope='module')
+def place():
+    from weirtest.site import Site
+    place = Site()
+    place.file('big/file', b'x' * 200000)
+    place.backend(answer=backend)
+    server = place.server(CONF)
+    yield server
+    place.close()
+
+
+CASES = []
+
+
+def case(section, **how):
+    """Marks a test of a MUST. It gets a connection whose SETTINGS were exchanged."""
+    def mark(fn):
+        CASES.append(pytest.param(fn, how, id=f'{section} {fn.__name__}'))
+        return fn
+    return mark
+
+
+def connection_error(c, *codes):
+    end = c.wait_closed()
+    assert end in codes, f'{end}, wanted {codes}: {c.frames}'
+
+
+def stream_error(c, stream, *codes):
+    """RST_STREAM with one of the codes; or, as any stream error may be (5.4.2), a connection error."""
+    a = c.wait(stream)
+    while a.reset is None and c.read() is not None:
+        pass
+    got = a.reset or (c.goaway and c.goaway.code)
+    assert got in codes, f'{got}, wanted {codes}: {c.frames}'
+
+
+def alive(c):
+    assert c.ping(), f'the connection ended: {c.frames}'
+    assert c.ask('/').status == 200
+
+
+# --- 3.4 preface
+
+@case('3.4')
+def the_server_sends_settings_first(c):
+    assert c.frames[0].kind == SETTINGS and not c.frames[0].flags & ACK
+
+
+@case('3.4', hello=None)
+def a_wrong_preface_is_no_http2(c):
+    c.send(b'PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n' + settings())
+    c.socket.settimeout(5)
+    data = c.socket.recv(1000)
+    assert data == b'' or data.startswith(b'HTTP/1.1 4') or data.startswith(b'HTTP/1.1 5')
+
+
+@case('3.4', hello=None)
+def settings_must_follow_the_preface(c):
+    c.send(PREFACE + frame(PING, 0, 0, bytes(8)))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('3.4', hello=None)
+def the_preface_may_come_in_pieces(c):
+    for byte in PREFACE + settings():
+        c.send(bytes([byte]))
+    alive(c)
+
+
+# --- 4.1 frames
+
+@case('4.1')
+def unknown_types_are_ignored(c):
+    c.send(frame(0x20, 0xff, 0, b'junk') + frame(0xfe, 0, 1, b'') + frame(0xff, 0, 0x7fffffff, bytes(100)))
+    alive(c)
+
+
+@case('4.1')
+def undefined_flags_are_ignored(c):
+    c.send(frame(PING, 0xfe, 0, bytes(8)))
+    alive(c)
+
+
+@case('4.1')
+def the_reserved_bit_is_ignored(c):
+    f = bytearray(frame(HEADERS, END_HEADERS | END_STREAM, 1, c.block(c.fields())))
+    f[5] |= 0x80
+    c.send(bytes(f))
+    c.next = 3
+    assert c.wait(1).status == 200
+
+
+# --- 4.2 sizes
+
+@case('4.2')
+def a_frame_of_the_maximal_size_is_taken(c):
+    s = c.request('/body', 'POST', end=False)
+    c.send(frame(DATA, END_STREAM, s, bytes(16384)))
+    assert c.wait(s).status == 200
+
+
+@case('4.2')
+def a_larger_data_frame(c):
+    s = c.request('/body', 'POST', end=False)
+    c.send(frame(DATA, END_STREAM, s, bytes(16385)))
+    stream_error(c, s, 'FRAME_SIZE_ERROR')
+
+
+@case('4.2')
+def a_larger_headers_frame(c):
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, bytes(16385)))
+    connection_error(c, 'FRAME_SIZE_ERROR')
+
+
+@case('4.2')
+def a_larger_frame_of_an_unknown_type(c):
+    c.send(frame(0x30, 0, 0, bytes(16385)))
+    connection_error(c, 'FRAME_SIZE_ERROR')
+
+
+@case('4.2')
+def frames_are_as_large_as_the_client_takes(c):
+    a = c.ask('/big/file')
+    assert len(a.body) == 200000 and max(a.pieces) <= 16384
+    c.send(settings(frame=50000))
+    assert c.ping()
+    a = c.ask('/big/file')
+    assert len(a.body) == 200000 and max(a.pieces) <= 50000
+
+
+# --- 4.3 compression
+
+@case('4.3')
+def a_block_that_does_not_decode(c):
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, b'\x00\x85\xf2\xb2\x4a\x84\xff\x84\x49\x50\x9f\xff'))
+    connection_error(c, 'COMPRESSION_ERROR')
+
+
+@case('4.3')
+def an_index_that_is_not_there(c):
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, b'\xff\xff\x03'))
+    connection_error(c, 'COMPRESSION_ERROR')
+
+
+@case('4.3')
+def the_table_stays_in_step_over_refused_streams(c):
+    c.head([*c.fields(), ('connection', 'close'), ('x-first', 'value one')])
+    alive(c)
+    assert c.ask('/', 'GET', ('x-first', 'value one')).status == 200
+
+
+@case('4.3.1')
+def a_table_larger_than_allowed(c):
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, b'\x3f\xe1\xff\x03' + c.block(c.fields())))
+    connection_error(c, 'COMPRESSION_ERROR')
+
+
+@case('4.3.1')
+def a_size_update_behind_fields(c):
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, c.block(c.fields()) + b'\x20'))
+    connection_error(c, 'COMPRESSION_ERROR')
+
+
+@case('4.3.1')
+def our_table_follows_the_clients_settings(c):
+    c.send(settings(table=0))
+    c.decoder.max_allowed_table_size = 0
+    assert c.ping()
+    for _ in range(3):
+        assert c.ask('/').status == 200
+
+
+# --- 5.1 states
+
+@case('5.1 idle')
+def data_on_an_idle_stream(c):
+    c.send(frame(DATA, END_STREAM, 1, b'x'))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('5.1 idle')
+def rst_stream_on_an_idle_stream(c):
+    c.reset(1)
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('5.1 idle')
+def window_update_on_an_idle_stream(c):
+    c.window(1, 100)
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('5.1 idle')
+def continuation_on_an_idle_stream(c):
+    c.send(frame(CONTINUATION, END_HEADERS, 1, c.block(c.fields())))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('5.1 idle')
+def priority_on_an_idle_stream_is_allowed(c):
+    c.send(frame(PRIORITY, 0, 1, U32(0) + b'\x10'))
+    alive(c)
+
+
+@case('5.1 half-closed')
+def data_on_a_half_closed_stream(c):
+    s = c.request('/big/file')
+    c.send(frame(DATA, END_STREAM, s, b'x'))
+    stream_error(c, s, 'STREAM_CLOSED')
+
+
+@case('5.1 half-closed')
+def headers_on_a_half_closed_stream(c):
+    c.windows = False
+    s = c.request('/big/file')
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM, s, c.block(c.fields())))
+    stream_error(c, s, 'STREAM_CLOSED')
+
+
+@case('5.1 half-closed')
+def continuation_on_a_half_closed_stream(c):
+    c.windows = False
+    s = c.request('/big/file')
+    c.send(frame(CONTINUATION, END_HEADERS, s, c.block(c.fields())))
+    connection_error(c, 'PROTOCOL_ERROR', 'STREAM_CLOSED')
+
+
+@case('5.1 closed')
+def data_on_a_closed_stream(c):
+    s = c.request('/')
+    c.wait(s)
+    c.send(frame(DATA, END_STREAM, s, b'x'))
+    f = c.until(lambda f: f.kind in (RST_STREAM, GOAWAY))
+    assert f is not None and f.code == 'STREAM_CLOSED'
+
+
+@case('5.1 closed')
+def headers_on_a_closed_stream(c):
+    s = c.request('/')
+    c.wait(s)
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM, s, c.block(c.fields())))
+    connection_error(c, 'STREAM_CLOSED')
+
+
+@case('5.1 closed')
+def data_behind_the_clients_own_reset(c):
+    s = c.request('/body', 'POST', end=False)
+    c.reset(s)
+    c.send(frame(DATA, END_STREAM, s, b'x'))
+    f = c.until(lambda f: f.kind in (RST_STREAM, GOAWAY))
+    assert f is not None and f.code == 'STREAM_CLOSED'
+
+
+@case('5.1 closed')
+def headers_behind_the_clients_own_reset(c):
+    s = c.request('/body', 'POST', end=False)
+    c.reset(s)
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM, s, c.block(c.fields())))
+    connection_error(c, 'STREAM_CLOSED', 'PROTOCOL_ERROR')
+
+
+@case('5.1 closed')
+def window_update_and_reset_on_a_closed_stream_are_ignored(c):
+    s = c.request('/')
+    c.wait(s)
+    c.window(s, 10)
+    c.reset(s)
+    c.send(frame(PRIORITY, 0, s, U32(0) + b'\x10'))
+    alive(c)
+
+
+@case('5.1 closed')
+def what_comes_on_a_stream_that_we_reset_is_ignored(c):
+    s = c.request('/body', 'POST', ('content-length', '1'), end=False)
+    c.send(frame(DATA, 0, s, b'too long'))
+    stream_error(c, s, 'PROTOCOL_ERROR')
+    c.send(frame(DATA, END_STREAM, s, b'x') + frame(WINDOW_UPDATE, 0, s, U32(1)))
+    alive(c)
+
+
+@case('5.1.1')
+def even_stream_identifiers(c):
+    c.head(c.fields(), stream=2)
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('5.1.1')
+def a_lower_stream_identifier(c):
+    c.head(c.fields(), stream=5)
+    c.head(c.fields(), stream=3)
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('5.1.1')
+def stream_zero(c):
+    c.head(c.fields(), stream=0)
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('5.1.2')
+def more_streams_than_allowed_are_refused(c):
+    streams = [c.request('/body', 'POST', end=False) for _ in range(130)]
+    for s in streams[128:]:
+        assert c.wait(s).reset in ('REFUSED_STREAM', 'PROTOCOL_ERROR')
+    for s in streams[:128]:
+        c.body(s, b'x')
+    for s in streams[:128]:
+        assert c.wait(s).status == 200
+
+
+# --- 5.2 flow control
+
+@case('5.2.1', window=10)
+def the_servers_data_waits_for_the_streams_window(c):
+    s = c.request('/big/file')
+    c.until(lambda f: f.kind == DATA)
+    assert c.ping()
+    assert len(c.answer(s).body) == 10
+    c.window(s, 5)
+    c.until(lambda f: f.kind == DATA)
+    assert c.ping()
+    assert len(c.answer(s).body) == 15
+
+
+@case('5.2.1', window=1000000)
+def the_servers_data_waits_for_the_connections_window(c):
+    s = c.request('/big/file')
+    while len(c.answer(s).body) < 65535:
+        c.read()
+    assert c.ping()
+    assert len(c.answer(s).body) == 65535
+    c.window(0, 200000)
+    assert c.wait(s).ended and len(c.answer(s).body) == 200000
+
+
+@case('5.3')
+def a_stream_that_depends_on_itself(c):
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM | HAS_PRIORITY, 1, U32(1) + b'\x00' + c.block(c.fields())))
+    stream_error(c, 1, 'PROTOCOL_ERROR')
+
+
+@case('5.3')
+def priority_for_a_stream_that_depends_on_itself(c):
+    s = c.request('/body', 'POST', end=False)
+    c.send(frame(PRIORITY, 0, s, U32(s) + b'\x00'))
+    stream_error(c, s, 'PROTOCOL_ERROR')
+
+
+@case('5.4.1')
+def goaway_comes_before_the_connection_closes(c):
+    s = c.request('/')
+    c.wait(s)
+    c.send(frame(PING, 0, 1, bytes(8)))
+    connection_error(c, 'PROTOCOL_ERROR')
+    assert c.goaway.last == s
+
+
+@case('5.5')
+def unknown_frames_inside_a_header_block(c):
+    block = c.block(c.fields())
+    c.send(frame(HEADERS, END_STREAM, 1, block[:3]) + frame(0x20, 0, 0, b'') + frame(CONTINUATION, END_HEADERS, 1, block[3:]))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+# --- 6.1 DATA
+
+@case('6.1')
+def data_on_stream_zero(c):
+    c.send(frame(DATA, 0, 0, b'x'))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.1')
+def data_with_too_much_padding(c):
+    s = c.request('/body', 'POST', end=False)
+    c.send(frame(DATA, END_STREAM | PADDED, s, b'\x06abcde'))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.1')
+def padding_is_taken_out(c):
+    s = c.request('/body', 'POST', end=False)
+    c.send(frame(DATA, PADDED, s, b'\x05hello' + bytes(5)) + frame(DATA, END_STREAM | PADDED, s, b'\xff' + bytes(255)))
+    assert c.wait(s).body == b'5'
+
+
+# --- 6.2 HEADERS
+
+@case('6.2')
+def headers_without_end_are_not_followed_by_others(c):
+    block = c.block(c.fields())
+    c.send(frame(HEADERS, 0, 1, block) + frame(PRIORITY, 0, 1, U32(0) + b'\x10'))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.2')
+def headers_without_end_are_not_followed_by_another_stream(c):
+    block = c.block(c.fields())
+    c.send(frame(HEADERS, END_STREAM, 1, block) + frame(HEADERS, END_STREAM | END_HEADERS, 3, block))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.2')
+def headers_with_too_much_padding(c):
+    block = c.block(c.fields())
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM | PADDED, 1, bytes([len(block) + 1]) + block))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.2')
+def headers_with_padding_and_priority(c):
+    block = c.block(c.fields())
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM | PADDED | HAS_PRIORITY, 1, b'\x03' + U32(0) + b'\x01' + block + bytes(3)))
+    assert c.wait(1).status == 200
+
+
+# --- 6.3 PRIORITY
+
+@case('6.3')
+def priority_on_stream_zero(c):
+    c.send(frame(PRIORITY, 0, 0, U32(1) + b'\x10'))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.3')
+def priority_of_another_length(c):
+    s = c.request('/body', 'POST', end=False)
+    c.send(frame(PRIORITY, 0, s, U32(0)))
+    stream_error(c, s, 'FRAME_SIZE_ERROR')
+
+
+# --- 6.4 RST_STREAM
+
+@case('6.4')
+def rst_stream_on_stream_zero(c):
+    c.reset(0)
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.4')
+def rst_stream_of_another_length(c):
+    s = c.request('/body', 'POST', end=False)
+    c.send(frame(RST_STREAM, 0, s, bytes(3)))
+    connection_error(c, 'FRAME_SIZE_ERROR')
+
+
+@case('6.4')
+def nothing_is_sent_after_a_reset(c):
+    c.windows = False
+    s = c.request('/big/file')
+    c.until(lambda f: f.kind == DATA)
+    c.reset(s)
+    assert c.ping()
+    seen = len(c.answer(s).body)
+    c.window(0, 200000)
+    assert c.ping()
+    assert len(c.answer(s).body) == seen
+
+
+# --- 6.5 SETTINGS
+
+@case('6.5')
+def settings_on_a_stream(c):
+    c.send(frame(SETTINGS, 0, 1, b''))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.5')
+def settings_ack_with_a_payload(c):
+    c.send(frame(SETTINGS, ACK, 0, bytes(6)))
+    connection_error(c, 'FRAME_SIZE_ERROR')
+
+
+@case('6.5')
+def settings_of_another_length(c):
+    c.send(frame(SETTINGS, 0, 0, bytes(5)))
+    connection_error(c, 'FRAME_SIZE_ERROR')
+
+
+@case('6.5.2')
+def enable_push_of_two(c):
+    c.send(settings(push=2))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.5.2')
+def an_initial_window_above_the_maximum(c):
+    c.send(settings(window=1 << 31))
+    connection_error(c, 'FLOW_CONTROL_ERROR')
+
+
+@case('6.5.2')
+def a_frame_size_below_the_minimum(c):
+    c.send(settings(frame=16383))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.5.2')
+def a_frame_size_above_the_maximum(c):
+    c.send(settings(frame=1 << 24))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.5.2')
+def unknown_settings_are_ignored(c):
+    c.send(frame(SETTINGS, 0, 0, struct.pack('>HI', 0xff, 1)))
+    alive(c)
+
+
+@case('6.5.2')
+def the_last_of_equal_settings_counts(c):
+    c.send(frame(SETTINGS, 0, 0, struct.pack('>HIHI', 4, 1 << 20, 4, 7)))
+    c.windows = False
+    assert c.ping()
+    s = c.request('/big/file')
+    c.until(lambda f: f.kind == DATA)
+    assert c.ping()
+    assert len(c.answer(s).body) == 7
+
+
+@case('6.5.3')
+def settings_are_acknowledged(c):
+    c.send(settings(window=100000))
+    assert c.until(lambda f: f.kind == SETTINGS and f.flags & ACK) is not None
+
+
+# --- 6.6 PUSH_PROMISE
+
+@case('6.6')
+def push_promise_from_a_client(c):
+    c.send(frame(PUSH_PROMISE, END_HEADERS, 1, U32(2) + c.block(c.fields())))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+# --- 6.7 PING
+
+@case('6.7')
+def ping_is_answered_with_its_payload(c):
+    c.send(frame(PING, 0, 0, b'12345678'))
+    assert c.until(lambda f: f.kind == PING and f.flags == ACK).payload == b'12345678'
+
+
+@case('6.7')
+def a_ping_with_ack_is_not_answered(c):
+    c.send(frame(PING, ACK, 0, b'12345678'))
+    assert c.ping()
+    assert not any(f.kind == PING and f.payload == b'12345678' for f in c.frames)
+
+
+@case('6.7')
+def ping_on_a_stream(c):
+    c.send(frame(PING, 0, 1, bytes(8)))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.7')
+def ping_of_another_length(c):
+    c.send(frame(PING, 0, 0, bytes(6)))
+    connection_error(c, 'FRAME_SIZE_ERROR')
+
+
+# --- 6.8 GOAWAY
+
+@case('6.8')
+def goaway_on_a_stream(c):
+    c.send(frame(GOAWAY, 0, 1, bytes(8)))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.8')
+def a_goaway_of_the_client_lets_streams_end(c):
+    s = c.request('/body', 'POST', end=False)
+    c.send(frame(GOAWAY, 0, 0, bytes(8)))
+    c.body(s, b'abc')
+    assert c.wait(s).body == b'3'
+
+
+# --- 6.9 WINDOW_UPDATE
+
+@case('6.9')
+def a_window_update_of_zero_on_the_connection(c):
+    c.window(0, 0)
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.9')
+def a_window_update_of_zero_on_a_stream(c):
+    s = c.request('/body', 'POST', end=False)
+    c.window(s, 0)
+    stream_error(c, s, 'PROTOCOL_ERROR')
+
+
+@case('6.9')
+def a_window_update_of_another_length(c):
+    c.send(frame(WINDOW_UPDATE, 0, 0, bytes(3)))
+    connection_error(c, 'FRAME_SIZE_ERROR')
+
+
+@case('6.9.1')
+def a_window_of_the_connection_above_the_maximum(c):
+    c.window(0, 0x7fffffff)
+    connection_error(c, 'FLOW_CONTROL_ERROR')
+
+
+@case('6.9.1')
+def a_window_of_a_stream_above_the_maximum(c):
+    s = c.request('/body', 'POST', end=False)
+    c.window(s, 0x7fffffff)
+    stream_error(c, s, 'FLOW_CONTROL_ERROR')
+
+
+@case('6.9.2', window=0)
+def a_window_may_become_negative(c):
+    c.send(settings(window=3))
+    assert c.ping()
+    s = c.request('/')
+    c.send(settings(window=1))
+    c.until(lambda f: f.kind == HEADERS)
+    assert c.ping()
+    c.send(settings(window=65535))
+    assert c.wait(s).body == b'ok'
+
+
+@case('6.9.2')
+def initial_windows_apply_to_open_streams(c):
+    c.windows = False
+    c.send(settings(window=0))
+    assert c.ping()
+    s = c.request('/')
+    assert c.ping()
+    assert c.answer(s).body == b''
+    c.send(settings(window=1))
+    c.until(lambda f: f.kind == DATA)
+    assert c.ping()
+    assert c.answer(s).body == b'o'
+    c.send(settings(window=2))
+    assert c.wait(s).body == b'ok'
+
+
+@case('6.9.2')
+def an_initial_window_that_makes_another_too_large(c):
+    s = c.request('/body', 'POST', end=False)
+    c.window(s, 0x7fffffff - 65535)
+    assert c.ping()
+    c.send(settings(window=65536))
+    connection_error(c, 'FLOW_CONTROL_ERROR')
+
+
+# --- 6.10 CONTINUATION
+
+@case('6.10')
+def continuations(c):
+    block = c.block([*c.fields(), ('x-long', 'y' * 100)])
+    c.send(frame(HEADERS, END_STREAM, 1, block[:1]))
+    for at in range(1, 40):
+        c.send(frame(CONTINUATION, 0, 1, block[at:at + 1]))
+    c.send(frame(CONTINUATION, END_HEADERS, 1, block[40:]))
+    assert c.wait(1).status == 200
+
+
+@case('6.10')
+def continuation_on_another_stream(c):
+    block = c.block(c.fields())
+    c.send(frame(HEADERS, END_STREAM, 1, block[:1]) + frame(CONTINUATION, END_HEADERS, 3, block[1:]))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.10')
+def continuation_behind_end_headers(c):
+    c.send(frame(HEADERS, END_HEADERS, 1, c.block(c.fields('/body', 'POST'))) + frame(CONTINUATION, END_HEADERS, 1, b''))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+@case('6.10')
+def continuation_on_stream_zero(c):
+    c.send(frame(HEADERS, END_STREAM, 1, c.block(c.fields())) + frame(CONTINUATION, END_HEADERS, 0, b''))
+    connection_error(c, 'PROTOCOL_ERROR')
+
+
+# --- 8.1 messages
+
+@case('8.1')
+def trailers_without_end_of_stream(c):
+    s = c.request('/body', 'POST', end=False)
+    c.body(s, b'x', end=False)
+    c.send(frame(HEADERS, END_HEADERS, s, c.block([('x-trailer', 'y')])))
+    stream_error(c, s, 'PROTOCOL_ERROR')
+
+
+@case('8.1')
+def trailers_end_a_request(c):
+    s = c.request('/body', 'POST', end=False)
+    c.body(s, b'xyz', end=False)
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM, s, c.block([('x-trailer', 'y')])))
+    assert c.wait(s).body == b'3'
+
+
+def malformed(fields):
+    def fn(c):
+        s = c.head(fields(c))
+        stream_error(c, s, 'PROTOCOL_ERROR')
+        alive(c)
+    return fn
+
+
+for name, section, fields in [
+        ('upper case', '8.2.1', lambda c: [*c.fields(), ('X-Upper', 'x')]),
+        ('space in a name', '8.2.1', lambda c: [*c.fields(), ('x y', 'x')]),
+        ('colon in a name', '8.2.1', lambda c: [*c.fields(), ('x:y', 'x')]),
+        ('control byte in a name', '8.2.1', lambda c: [*c.fields(), ('x\x01', 'x')]),
+        ('LF in a value', '8.2.1', lambda c: [*c.fields(), ('x', 'a\nb')]),
+        ('CR in a value', '8.2.1', lambda c: [*c.fields(), ('x', 'a\rb')]),
+        ('NUL in a value', '8.2.1', lambda c: [*c.fields(), ('x', 'a\0b')]),
+        ('white space before a value', '8.2.1', lambda c: [*c.fields(), ('x', ' a')]),
+        ('white space behind a value', '8.2.1', lambda c: [*c.fields(), ('x', 'a\t')]),
+        ('connection', '8.2.2', lambda c: [*c.fields(), ('connection', 'keep-alive')]),
+        ('proxy-connection', '8.2.2', lambda c: [*c.fields(), ('proxy-connection', 'keep-alive')]),
+        ('keep-alive', '8.2.2', lambda c: [*c.fields(), ('keep-alive', '5')]),
+        ('transfer-encoding', '8.2.2', lambda c: [*c.fields(), ('transfer-encoding', 'chunked')]),
+        ('upgrade', '8.2.2', lambda c: [*c.fields(), ('upgrade', 'h2c')]),
+        ('te', '8.2.2', lambda c: [*c.fields(), ('te', 'trailers, deflate')]),
+        ('unknown pseudo-field', '8.3', lambda c: [(':test', 'x'), *c.fields()]),
+        ('a pseudo-field of responses', '8.3', lambda c: [*c.fields(), (':status', '200')]),
+        ('pseudo-field behind others', '8.3', lambda c: [c.fields()[0], ('x', 'y'), *c.fields()[1:]]),
+        ('duplicate :method', '8.3.1', lambda c: [(':method', 'GET'), *c.fields()]),
+        ('duplicate :path', '8.3.1', lambda c: [(':path', '/'), *c.fields()]),
+        ('duplicate :scheme', '8.3.1', lambda c: [(':scheme', 'http'), *c.fields()]),
+        ('duplicate :authority', '8.3.1', lambda c: [(':authority', 'localhost'), *c.fields()]),
+        ('no :method', '8.3.1', lambda c: c.fields()[1:]),
+        ('no :scheme', '8.3.1', lambda c: [f for f in c.fields() if f[0] != ':scheme']),
+        ('no :path', '8.3.1', lambda c: [f for f in c.fields() if f[0] != ':path']),
+        ('empty :path', '8.3.1', lambda c: [(n, '' if n == ':path' else v) for n, v in c.fields()]),
+        ('relative :path', '8.3.1', lambda c: [(n, 'x' if n == ':path' else v) for n, v in c.fields()]),
+        ('host that differs', '8.3.1', lambda c: [*c.fields(), ('host', 'other.test')]),
+        ('content-length without a body', '8.1.1', lambda c: [*c.fields('/body', 'POST'), ('content-length', '1')]),
+        ('CONNECT with a path', '8.5', lambda c: [(':method', 'CONNECT'), (':path', '/'), (':authority', 'a:1')]),
+        ('CONNECT without an authority', '8.5', lambda c: [(':method', 'CONNECT')]),
+]:
+    CASES.append(pytest.param(malformed(fields), {}, id=f'{section} {name}'))
+
+
+@case('8.1.1')
+def a_pseudo_field_in_trailers(c):
+    s = c.request('/body', 'POST', end=False)
+    c.body(s, b'x', end=False)
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM, s, c.block([(':method', 'GET')])))
+    stream_error(c, s, 'PROTOCOL_ERROR')
+
+
+@case('8.1.1')
+def a_body_shorter_than_its_length(c):
+    s = c.request('/body', 'POST', ('content-length', '5'), end=False)
+    c.body(s, b'abc')
+    stream_error(c, s, 'PROTOCOL_ERROR')
+
+
+@case('8.1.1')
+def a_body_longer_than_its_length(c):
+    s = c.request('/body', 'POST', ('content-length', '2'), end=False)
+    c.body(s, b'abc')
+    stream_error(c, s, 'PROTOCOL_ERROR')
+
+
+@case('8.1.1')
+def several_frames_longer_than_their_length(c):
+    s = c.request('/body', 'POST', ('content-length', '4'), end=False)
+    c.send(frame(DATA, 0, s, b'abc') + frame(DATA, END_STREAM, s, b'def'))
+    stream_error(c, s, 'PROTOCOL_ERROR')
+
+
+@case('8.2.3')
+def cookies_in_pieces_are_one_cookie(c):
+    assert c.ask('/body', 'GET', ('cookie', 'a=1'), ('x', 'y'), ('cookie', 'b=2')).header('x-cookie') == 'a=1; b=2'
+
+
+@case('8.3.1')
+def an_equal_host_is_no_contradiction(c):
+    assert c.ask('/', 'GET', ('host', 'localhost')).status == 200
+
+
+@case('8.4')
+def no_push(c):
+    c.ask('/')
+    assert not any(f.kind == PUSH_PROMISE for f in c.frames)
+
+
+def backend(r):
+    fields = [f'X-Cookie: {r.header("Cookie")}'] if r.header('Cookie') else []
+    return response(str(len(r.body)).encode(), *fields)
+
+
+@pytest.mark.parametrize('fn, how', CASES)
+def test_must(place, fn, how, request):
+    hello = how.get('hello', b'')
+    with H2(place.port, hello=hello, timeout=5, window=how.get('window')) as c:
+        if hello is not None:
+            assert c.until(lambda f: f.kind == SETTINGS and f.flags & ACK) is not None
+        fn(c)
