@@ -63,11 +63,11 @@ static int finish(struct link *l, uint64_t deadline) {
 }
 
 struct link *connect_to(const struct addr_full *to, const struct addr_full *bind_to, uint64_t timeout_ms, int *err) {
-    return connect_from(to, bind_to, false, timeout_ms, err);
+    return connect_bound(to, bind_to, false, timeout_ms, err);
 }
 
-struct link *connect_from(const struct addr_full *to, const struct addr_full *bind_to, bool transparent, uint64_t timeout_ms,
-                          int *err) {
+struct link *connect_bound(const struct addr_full *to, const struct addr_full *bind_to, bool transparent, uint64_t timeout_ms,
+                           int *err) {
     struct loop *loop = loop_this;
     CHECK(task_self() != NULL);
     uint64_t deadline = timeout_ms < UINT64_MAX - loop->now ? loop->now + timeout_ms : UINT64_MAX;

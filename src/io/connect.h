@@ -7,5 +7,5 @@
 struct link *connect_to(const struct addr_full *to, const struct addr_full *bind_to, uint64_t timeout_ms, int *err);
 // The same; `transparent`: bind_to may be an address of another machine (IP_TRANSPARENT, which needs CAP_NET_RAW or
 // CAP_NET_ADMIN): proxy_bind ... transparent.
-struct link *connect_from(const struct addr_full *to, const struct addr_full *bind_to, bool transparent, uint64_t timeout_ms,
-                          int *err);
+struct link *connect_bound(const struct addr_full *to, const struct addr_full *bind_to, bool transparent, uint64_t timeout_ms,
+                           int *err);

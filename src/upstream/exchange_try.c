@@ -50,7 +50,7 @@ static int connect_fresh(struct exchange *x) {
     struct addr_full from;
     bool ok, bound = bind_address(x, &from, &ok);
     int err = 0;
-    x->link = connect_from(&x->peer->addr, bound ? &from : NULL, x->gw->bind_transparent, x->gw->connect_timeout, &err);
+    x->link = connect_bound(&x->peer->addr, bound ? &from : NULL, x->gw->bind_transparent, x->gw->connect_timeout, &err);
     if (x->link == NULL)
         return err;
     x->link_requests = 0;
