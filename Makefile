@@ -2,7 +2,7 @@
 BUILD ?= build
 ARGS ?=
 
-.PHONY: all setup-build run check bench fuzz install clean help
+.PHONY: all setup-build run check bench fuzz install deb clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) weir
@@ -14,6 +14,7 @@ help:
 	@echo "make bench     side by side with nginx and HAProxy; writes docs/benchmarks.md"
 	@echo "make fuzz      fuzzers; FUZZ_SECONDS=600 for longer"
 	@echo "make install   into DESTDIR; clean: remove all builds"
+	@echo "make deb       a Debian package, in build-deb/"
 
 $(BUILD)/build.ninja: $(shell tools/sources src; tools/sources test; tools/sources fuzz) meson.build
 	@tools/setup build
@@ -34,6 +35,10 @@ bench: all
 fuzz:
 	@tools/setup fuzz
 	@tools/fuzz $(or $(FUZZ_SECONDS),60)
+
+deb:
+	@tools/setup build
+	@tools/make-deb
 
 install: all
 	@meson install -C $(BUILD) --no-rebuild

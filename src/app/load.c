@@ -1,6 +1,6 @@
 // Loading: the world's side of conf/ (files, globs), messages on the terminal, directories for temp files.
 #include "app/load.h"
-#include "app/paths.h"
+#include "conf/paths.h"
 #include "feature/features.h"
 #include "feature/gateway/gateway.h"
 #include "http/core.h"
@@ -56,7 +56,8 @@ void load_settle(struct options *o) {
         o->conf = load_conf_path(o, &paths);
 }
 
-// To the error log: of a running weir nobody sees the terminal. The first error also to `why`.
+// To the error log: of a running weir nobody sees the terminal. The first error also to `why`, which may be
+// NULL.
 static void log_errors(const struct conf_errors *errors, bool warnings, struct sbuf *why) {
     struct sbuf line;
     sbuf_init_heap(&line, 64 << 10);
@@ -66,7 +67,7 @@ static void log_errors(const struct conf_errors *errors, bool warnings, struct s
         line.n = 0;
         conf_error_print(e, &line);
         log_msg(e->warning ? LOG_WARN : LOG_EMERG, 0, STR_FMT, STR_ARG(sbuf_view(&line)));
-        if (!e->warning && why->n == 0)
+        if (!e->warning && why != NULL && why->n == 0)
             sbuf_str(why, sbuf_view(&line));
     }
     sbuf_done(&line);
@@ -118,7 +119,10 @@ struct conf *load_conf(const struct options *o, struct str text, struct zones *z
     arena_init(&a, NULL);
     struct conf_errors errors;
     struct conf *c = load(o, text, zones, &a, &errors);
-    print_errors(&errors);
+    if (log_has_default())
+        log_errors(&errors, true, NULL);
+    else
+        print_errors(&errors);
     arena_done(&a);
     return c;
 }

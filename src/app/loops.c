@@ -340,16 +340,18 @@ bool loops_alive(struct loops *l) {
 
 // --- ending --------------------------------------------------------------------------------------------------------------
 
+static void wind_down(struct loop_thread *t, void *arg) { http_loop_retire(t->loop); }
+void loops_wind_down(struct loops *l) { everywhere(l, wind_down, NULL); }
+
 static void stop(struct loop_thread *t, void *arg) {
-    const struct listeners *all = arg;
-    stop_listeners(t, (void *)all);
     t->stopping = true;
     http_loop_stop(t->loop);
 }
 
 void loops_stop(struct loops *l) {
     l->stopping = true;
-    everywhere(l, stop, &l->listeners);
+    everywhere(l, stop_listeners, &l->listeners); // what one accepts last may be given to another: none may end before that
+    everywhere(l, stop, NULL);
     for (unsigned i = 0; i < l->listeners.count; i++)
         listener_free(l->listeners.at[i]);
     l->listeners.count = 0;

@@ -45,6 +45,8 @@ void loops_refresh(struct loops *l);
 unsigned loops_close_older(struct loops *l, uint64_t generation);
 // Joins retired loops that have ended.
 void loops_reap(struct loops *l);
+// Before loops_stop: from now on answers are the last of their connections.
+void loops_wind_down(struct loops *l);
 // Graceful: nothing is accepted any more, idle connections close, each loop ends with its last connection.
 void loops_stop(struct loops *l);
 bool loops_ended(struct loops *l);

@@ -2,9 +2,11 @@
 #include "app/embedded.h"
 #include "app/load.h"
 #include "app/signaller.h"
+#include "app/sockets.h"
 #include "app/supervisor.h"
 #include "base/sbuf.h"
 #include "feature/features.h"
+#include "io/log.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -96,11 +98,22 @@ static bool no_configuration(const struct options *o) {
     return none;
 }
 
+// A new binary has no terminal: its standard error is the error log of the old one.
+static void speak_as_log(void) {
+    static struct log log = {.level = LOG_NOTICE};
+    int err;
+    log.file = log_file_open("stderr", &err);
+    if (log.file != NULL)
+        log_set_default(&log);
+}
+
 static int run(const struct options *o, char **argv, struct zones *zones) {
     if (o->test)
         return test(o, zones);
     if (o->command == COMMAND_PROXY || (o->signal.n == 0 && no_configuration(o)))
         return run_embedded(o, argv, zones);
+    if (o->signal.n == 0 && sockets_inherited())
+        speak_as_log();
     struct conf *c = load_conf(o, STR_NONE, zones);
     if (c == NULL)
         return 1;

@@ -1,6 +1,6 @@
 // The command line. nginx's options keep their letters, their words and their stream (stderr).
 #include "app/options.h"
-#include "app/paths.h"
+#include "conf/paths.h"
 #include <openssl/crypto.h>
 #include <stdio.h>
 
@@ -140,7 +140,7 @@ void options_version(bool with_configure) {
     fputs("built by gcc " __VERSION__ "\n", stderr);
 #endif
     fprintf(stderr, "built with %s\n", OpenSSL_version(OPENSSL_VERSION));
-    fputs("configure arguments: --prefix=" WEIR_PREFIX " --conf-path=" WEIR_PREFIX WEIR_CONF
-          " --error-log-path=" WEIR_PREFIX WEIR_ERROR_LOG " --with-threads --with-pcre --with-pcre-jit\n",
+    fputs("configure arguments: --prefix=" WEIR_PREFIX " --conf-path=" WEIR_CONF " --error-log-path=" WEIR_ERROR_LOG
+          " --http-log-path=" WEIR_ACCESS_LOG " --pid-path=" WEIR_PID " --with-threads --with-pcre --with-pcre-jit\n",
           stderr);
 }

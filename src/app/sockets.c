@@ -161,6 +161,8 @@ static bool inherit_listed(struct sockets *s, const char *list) {
     return true;
 }
 
+bool sockets_inherited(void) { return getenv("NGINX") != NULL; }
+
 bool sockets_inherit(struct sockets *s) {
     *s = (struct sockets){0};
     const char *list = getenv("NGINX"), *count = getenv("LISTEN_FDS"), *whose = getenv("LISTEN_PID");

@@ -25,5 +25,6 @@ const struct socket *sockets_find(const struct sockets *s, const struct sockaddr
 void sockets_undo(struct sockets *s);
 // From the environment: NGINX="3;4;" or LISTEN_FDS. Takes the variables out of it. Returns whether it was an upgrade.
 bool sockets_inherit(struct sockets *s);
+bool sockets_inherited(void); // whether there is an upgrade's variable, before it is taken
 // The value of NGINX for a new binary, malloc'd; the descriptors are made to survive an exec in the calling process.
 char *sockets_bequeath(const struct sockets *s);

@@ -102,12 +102,13 @@ void supervisor_reload(struct supervisor *s, pid_t asked_by) {
     int pack = -1;
     if (!prepare(s, &pack, &why)) {
         answer(s, false, sbuf_view(&why));
-    } else if (s->worker == 0) {
+    } else if (s->worker == 0 || s->not_accepting) {
         supervisor_reload_end(s, true, STR_NONE); // the next worker begins with it
     } else {
         s->give_up_ms = supervisor_now() + TAKE_MS;
         int err = tell_all(s, pack);
-        if (err != 0) {
+        // A worker that is dying takes nothing: when it is dead the next one begins with the new configuration.
+        if (err != 0 && err != -EPIPE && err != -ECONNRESET) {
             log_msg(LOG_ALERT, -err, "the worker process %d cannot be told of the new configuration", (int)s->worker);
             supervisor_reload_end(s, false, STR("the worker process cannot be told of the new configuration"));
         }

@@ -128,6 +128,7 @@ static void stop_gracefully(struct worker *w) {
     uint64_t now = worker_now(), limit = main_conf(w->conf)->worker_shutdown_timeout;
     w->stop_listening_ms = now + LISTEN_GRACE_MS;
     w->stop_fast_ms = limit != 0 ? now + limit : UINT64_MAX;
+    loops_wind_down(&w->loops);
     if (!w->o->alone)
         return; // the supervisor knows whether somebody else goes on listening
     for (unsigned i = 0; i < w->loops.listeners.count; i++)

@@ -7,6 +7,8 @@
     X(server)                                                                                                          \
     X(listen)                                                                                                          \
     X(server_name)                                                                                                     \
+    X(ssl)                                                                                                             \
+    X(ssl_variables)                                                                                                   \
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \
     X(http2)                                                                                                           \
@@ -16,7 +18,10 @@
     X(break)                                                                                                           \
     X(return)                                                                                                          \
     X(realip)                                                                                                          \
+    X(limit_req)                                                                                                       \
+    X(limit_conn)                                                                                                      \
     X(access)                                                                                                          \
+    X(auth_basic)                                                                                                      \
     X(limit_except)                                                                                                    \
     X(valid_referers)                                                                                                  \
     X(secure_link)                                                                                                     \
@@ -31,13 +36,20 @@
     X(ip_hash)                                                                                                         \
     X(hash)                                                                                                            \
     X(random)                                                                                                          \
+    X(sticky)                                                                                                          \
+    X(upstream_queue)                                                                                                  \
     X(exchange)                                                                                                        \
     X(early_hints)                                                                                                     \
+    X(exchange_order)                                                                                                  \
+    X(match)                                                                                                           \
+    X(health_check)                                                                                                    \
     X(gateway_proxy)                                                                                                   \
     X(proxy)                                                                                                           \
     X(dav_methods)                                                                                                     \
     X(gateway_fastcgi)                                                                                                 \
     X(fastcgi)                                                                                                         \
+    X(empty_gif)                                                                                                       \
+    X(stub_status)                                                                                                     \
     X(random_index)                                                                                                    \
     X(index)                                                                                                           \
     X(zstd_static)                                                                                                     \
@@ -52,12 +64,15 @@
     X(add_header)                                                                                                      \
     X(userid)                                                                                                          \
     X(range)                                                                                                           \
+    X(sub_filter)                                                                                                      \
+    X(charset)                                                                                                         \
     X(addition)                                                                                                        \
     X(post_action)                                                                                                     \
     X(gunzip)                                                                                                          \
     X(gzip)                                                                                                            \
     X(brotli)                                                                                                          \
     X(zstd)                                                                                                            \
+    X(limit_rate)                                                                                                      \
     X(error_log)                                                                                                       \
     X(log_format)                                                                                                      \
     X(open_log_file_cache)                                                                                             \

@@ -178,15 +178,13 @@ static void park(struct conn *c, uint64_t timeout_ms) {
 
 // --- which codec speaks ------------------------------------------------------------------------------------------------
 
-enum conn_codec { CODEC_H1, CODEC_H2, CODEC_NONE /* nobody can: the connection ends */ };
-
-static bool offers_http2(const struct conn *c) {
-    const struct http2_conf *conf = scope_conf(c->vhosts->fallback->scope, &feature_http2);
+bool conn_offers_http2(const struct conn *c, const struct server *s) {
+    const struct http2_conf *conf = scope_conf(s->scope, &feature_http2);
     return c->vhosts->http2 || conf->on;
 }
 
 // Prior knowledge (RFC 9113 3.3): the client begins with the preface. What was read comes again. Waits.
-static enum conn_codec look_for_preface(struct conn *c) {
+static bool look_for_preface(struct conn *c) {
     static const char preface[] = H2_PREFACE;
     const struct http_core *core = scope_conf(c->vhosts->fallback->scope, &feature_http_core);
     struct loop *l = link_loop(c->link);
@@ -203,13 +201,20 @@ static enum conn_codec look_for_preface(struct conn *c) {
     chain_init(&again, loop_blocks(l));
     chain_add_copy(&again, str_n(seen, n));
     link_unread(c->link, &again);
-    if (got < 0 && got != -EAGAIN)
-        return CODEC_NONE;
-    return n == sizeof(seen) && memcmp(seen, preface, n) == 0 ? CODEC_H2 : CODEC_H1;
+    if (n == sizeof(seen) && memcmp(seen, preface, n) == 0)
+        c->serve = h2_serve;
+    return got >= 0 || got == -EAGAIN;
 }
 
-// Who speaks on a connection that was just accepted. Waits.
-static enum conn_codec choose_codec(struct conn *c) { return offers_http2(c) ? look_for_preface(c) : CODEC_H1; }
+// What comes before the first request: PROXY header, TLS handshake, and who speaks then. False: the connection has failed.
+// Waits.
+static bool greet(struct conn *c) {
+    if (c->vhosts->proxy_protocol && c->proxied == NULL && !conn_read_proxy(c))
+        return false;
+    if (c->vhosts->ssl)
+        return c->secured || conn_secure(c);
+    return !conn_offers_http2(c, c->vhosts->fallback) || look_for_preface(c);
+}
 
 static void run_conn(void *arg) {
     struct conn *c = arg;
@@ -221,7 +226,7 @@ static void run_conn(void *arg) {
     c->idle = false;
     bool readable = news & LINK_READABLE;
     if (c->codec_state != NULL) {
-        h2_serve(c);
+        c->serve(c);
         return;
     }
     if (!readable && (news & LINK_STOPPING) && c->requests == 0) {
@@ -233,20 +238,10 @@ static void run_conn(void *arg) {
         return;
     }
     (void)conn_refresh(c); // it has a snapshot: at worst its own goes on
-    if (c->vhosts->proxy_protocol && c->proxied == NULL && c->requests == 0 && !conn_read_proxy(c)) {
+    if (c->requests == 0 && c->codec_state == NULL && !greet(c))
         conn_free(c);
-        return;
-    }
-    switch (c->requests == 0 ? choose_codec(c) : CODEC_H1) {
-    case CODEC_H1:
-        h1_serve(c);
-        break;
-    case CODEC_H2:
-        h2_serve(c);
-        break;
-    case CODEC_NONE:
-        conn_free(c);
-    }
+    else
+        c->serve(c);
 }
 
 void conn_idle(struct conn *c, uint64_t timeout_ms) {
@@ -265,6 +260,7 @@ void conn_accept(struct link *link, struct listener *from, void *arg) {
     c->magic = CONN_MAGIC;
     c->link = link;
     c->from = listener_ref(from);
+    c->serve = h1_serve;
     c->number = __atomic_add_fetch(&s->next_number, 1, __ATOMIC_RELAXED);
     c->start_ms = loop_now(l);
     list_push_back(&h->conns, &c->all);
@@ -296,6 +292,7 @@ void conn_free(struct conn *c) {
     listener_unref(c->from);
     conf_unref(c->conf);
     free(c->proxied);
+    conf_unref(c->early_conf);
     c->magic = 0;
     free(c);
 }

@@ -12,6 +12,10 @@ struct proxy_info {
     uint16_t ntlvs;
     char tlvs[]; // proxy_tlv
 };
+struct conn;
+struct client_hello;
+// Serves requests on a connection from its first readable moment until it is idle (parked again) or closed and freed. Waits.
+typedef void serve_fn(struct conn *c);
 
 struct conn {
     uint32_t magic;
@@ -31,6 +35,11 @@ struct conn {
     uint32_t snapshot;     // of the service, that conf is of
     bool idle;             // parked between requests
     bool last_request;     // its address is gone from the newest snapshot: it keeps its own, and is not kept alive
+    bool secured;          // on a TLS port: the handshake is over, or the client speaks plainly
+    uint64_t tls_policy;   // of the server that the handshake was made with: struct https
+    const struct client_hello *hello; // during the handshake
+    struct conf *early_conf; // that a handshake began with which early data have not let end; counted
+    serve_fn *serve;       // of the protocol that speaks: HTTP/1, or what ALPN chose
     // of the last request's location: for when its request is gone
     uint64_t keepalive_ms, linger_total_ms, linger_step_ms;
 };
@@ -84,6 +93,12 @@ void conn_free(struct conn *c); // link and all
 bool conn_read_proxy(struct conn *c);
 // For codecs: the answer that is about to begin is the connection's last (graceful stop, address gone).
 static inline bool conn_ends(const struct conn *c) { return c->last_request || http_loop(link_loop(c->link))->stopping; }
+// conn_tls.c: the TLS of a connection before its first request: reads the ClientHello, chooses the virtual server by its name,
+// makes the handshake, and chooses c->serve by ALPN. A client that does not speak TLS is left to the request, which will be
+// refused (497). False: the connection has failed, which is logged; it is the caller's to free. Waits.
+bool conn_secure(struct conn *c);
+// HTTP/2 may be spoken with that server here: by ALPN, or by prior knowledge.
+bool conn_offers_http2(const struct conn *c, const struct server *s);
 // For codecs: the connection has nothing to do and is parked (or closed, when the loop stops). c may be gone afterwards.
 void conn_idle(struct conn *c, uint64_t timeout_ms);
 // Takes the current snapshot: between requests. False: there is no snapshot with its address (only of a connection that was

@@ -53,6 +53,7 @@ struct http_core {
     uint64_t alias_skip; // bytes of the URI that alias stands for: its location's prefix; UINT64_MAX: all (regex location)
     bool internal;
     int satisfy; // all, any
+    uint64_t auth_delay; // ms, before a 401 of the access stage is answered
 };
 
 // Content types by file extension (the types block).

@@ -361,7 +361,7 @@ static int send_09(struct req *r, struct pump *p) {
 int h1_send(struct req *r) {
     struct pump p = {.r = r, .link = r->conn->link, .room = ROOM_FIRST};
     chain_init(&p.out, loop_blocks(r->loop));
-    uint64_t before = link_bytes_out(p.link);
+    uint64_t before = link_plain_out(p.link);
     if (conn_ends(r->conn))
         r->keepalive = false;
     p.framing = choose_framing(r);
@@ -379,7 +379,7 @@ int h1_send(struct req *r) {
     }
     r->completed = err == 0;
     chain_done(&p.out);
-    uint64_t sent = link_bytes_out(p.link) - before;
+    uint64_t sent = link_plain_out(p.link) - before;
     r->body_bytes_out = sent > r->head_bytes_out ? sent - r->head_bytes_out : 0;
     return err;
 }

@@ -21,17 +21,16 @@ static enum step run_stage(struct req *r, struct scope *s, enum stage stage) {
 }
 
 // nginx satisfy: all hooks must let pass, or any of them.
-static enum step run_access(struct req *r) {
-    const struct plan *p = r->scope->plan;
-    if (p == NULL || r != r->main)
-        return STEP_NEXT;
+static enum step ask_access(struct req *r, const struct plan *p) {
     bool any = req_core(r)->satisfy == SATISFY_ANY;
     unsigned refused = 0;
     for (unsigned i = 0; i < p->stage[STAGE_ACCESS].count; i++) {
         const struct hook *h = &p->stage[STAGE_ACCESS].at[i];
         enum step step = h->fn(r, h->conf);
-        if (step == STEP_ALLOW && any)
+        if (step == STEP_ALLOW && any) {
+            head_drop(&r->out, FIELD_WWW_AUTHENTICATE); // of one that refused
             return STEP_NEXT;
+        }
         if (step != STEP_DONE)
             continue;
         bool denied = r->outcome == OUTCOME_STATUS && (r->outcome_status == 401 || r->outcome_status == 403);
@@ -46,6 +45,23 @@ static enum step run_access(struct req *r) {
     if (refused == 403)
         log_msg(LOG_ERR, 0, "access forbidden by rule");
     return answer_status(r, refused);
+}
+
+static enum step run_access(struct req *r) {
+    const struct plan *p = r->scope->plan;
+    if (p == NULL || r != r->main || p->stage[STAGE_ACCESS].count == 0)
+        return STEP_NEXT;
+    enum step step = ask_access(r, p);
+    uint64_t delay = req_core(r)->auth_delay;
+    if (step != STEP_DONE || delay == 0 || r->outcome != OUTCOME_STATUS || r->outcome_status != 401)
+        return step;
+    log_msg(LOG_INFO, 0, "delaying unauthorized request");
+    bool watching = req_watch_client(r);
+    if (task_sleep_ms(delay) != 0)
+        answer_status(r, 499);
+    if (watching)
+        req_unwatch_client(r);
+    return step;
 }
 
 // keepalive_timeout, _requests and _time hold as the location says.

@@ -141,15 +141,23 @@ bool vhosts_build(struct conf_cx *cx, struct http_world *w) {
 
 // --- searching -----------------------------------------------------------------------------------------------------------
 
+static bool matches(const struct regex *re, struct str host, struct req *r) {
+    size_t ov[2 * REGEX_CAPTURES_MAX];
+    unsigned pairs;
+    return r != NULL ? regex_match_req(re, host, r) : regex_match(re, host, ov, &pairs);
+}
+
 struct server *vhost_find(const struct vhosts *v, struct str host, struct req *r) {
     const struct vhost_tables *t = v->tables;
     struct server *s = host_map_find(&t->names, host);
     for (unsigned i = 0; s == NULL && host.n != 0 && i < t->nregexes; i++) {
-        if (regex_match_req(t->regexes[i].regex, host, r))
+        if (matches(t->regexes[i].regex, host, r))
             s = t->regexes[i].server;
     }
     return s != NULL ? s : v->fallback;
 }
+
+struct server *vhost_find_name(const struct vhosts *v, struct str host) { return vhost_find(v, host, NULL); }
 
 // --- addresses -----------------------------------------------------------------------------------------------------------
 

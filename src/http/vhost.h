@@ -11,6 +11,7 @@ struct server {
     struct conf_list listens; // struct listen_conf
     const struct conf_node *node;
     struct routes *routes;    // route.h
+    struct https *https;      // https.h; NULL: it has no TLS
 };
 
 struct regex; // regex.h
@@ -54,6 +55,8 @@ struct http_world *http_world(const struct conf *c); // NULL: no http block
 bool vhosts_build(struct conf_cx *cx, struct http_world *w);
 // The server for a lower-cased host name (may be empty). Sets captures of a regex name. Never NULL.
 struct server *vhost_find(const struct vhosts *v, struct str host, struct req *r);
+// The same before there is a request (the name of a ClientHello): captures are not kept.
+struct server *vhost_find_name(const struct vhosts *v, struct str host);
 // Whether connections of a listening socket need their local address for that (a system call each).
 bool vhosts_need_local(const struct http_world *w, const struct sockaddr *bound);
 // Whether an address has a listening socket of its own: not when a wildcard address with its port takes its connections.

@@ -505,6 +505,8 @@ const struct sockaddr *link_remote(const struct link *l) { return &l->remote.sa;
 bool link_local(const struct link *l, struct addr_full *a) { return l->ops->local(l, a); }
 uint64_t link_bytes_in(const struct link *l) { return l->bytes_in; }
 uint64_t link_bytes_out(const struct link *l) { return l->bytes_out; }
+uint64_t link_plain_in(const struct link *l) { return l->ops->plain_in != NULL ? l->ops->plain_in(l) : l->bytes_in; }
+uint64_t link_plain_out(const struct link *l) { return l->ops->plain_out != NULL ? l->ops->plain_out(l) : l->bytes_out; }
 bool link_is_tls(const struct link *l) { return l->ops->tls; }
 bool link_readable(const struct link *l) { return link_ready_to_read(l); }
 bool link_gone(const struct link *l) { return l->gone; }

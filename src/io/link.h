@@ -52,7 +52,7 @@ bool link_has_unread(const struct link *l);
 // can. Waits.
 ssize_t link_write(struct link *l, struct chain *from, uint64_t timeout_ms);
 // As much as the peer takes now: bytes (0 < n <= from->bytes), or -EAGAIN, -EPIPE, -ECONNRESET... `more`: more follows soon
-// (MSG_MORE).
+// (MSG_MORE). What stays in `from` must be written next, before anything else: TLS may have sealed it already.
 ssize_t link_try_write(struct link *l, struct chain *from, bool more);
 
 // Waits until the link is readable (data, end or error) and/or writable, as asked by LINK_WAIT_* bits: those that hold,
@@ -94,6 +94,8 @@ const struct sockaddr *link_remote(const struct link *l); // of accept or connec
 bool link_local(const struct link *l, struct addr_full *a);
 uint64_t link_bytes_in(const struct link *l);  // on the wire below TLS
 uint64_t link_bytes_out(const struct link *l);
+uint64_t link_plain_in(const struct link *l);  // what was read and written by whoever uses the link; without TLS the same
+uint64_t link_plain_out(const struct link *l);
 bool link_is_tls(const struct link *l);
 size_t link_memory(const struct link *l); // user memory held now, in bytes, for tests and status
 

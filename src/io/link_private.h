@@ -11,7 +11,8 @@
 struct link_ops {
     // At most n bytes into `to`: the count, 0 at the end of the stream, -EAGAIN (readable is false now), -errno.
     ssize_t (*read)(struct link *l, char *to, size_t n);
-    // From the front of `from`, dropping what was written: the count (> 0), -EAGAIN (writable is false now), -errno.
+    // From the front of `from`, dropping what was written: the count (> 0), -EAGAIN (writable is false now), -errno. The next
+    // call begins with the bytes that were not dropped: TLS may have some of them under way.
     ssize_t (*write)(struct link *l, struct chain *from, bool more);
     void (*shutdown_write)(struct link *l);
     // Asks for certain whether the link is idle and alive, at the price of a system call.
@@ -19,6 +20,7 @@ struct link_ops {
     // Something to read is inside the link itself, whatever the kernel has (TLS). NULL: never.
     bool (*pending)(const struct link *l);
     bool (*local)(const struct link *l, struct addr_full *a);
+    uint64_t (*plain_in)(const struct link *l), (*plain_out)(const struct link *l); // NULL: bytes_in, bytes_out
     size_t (*memory)(const struct link *l); // besides what link.c counts; NULL: sizeof(struct link)
     void (*close)(struct link *l);          // ends it; the object is freed by link.c with free()
     bool tls;
@@ -52,6 +54,7 @@ struct link {
     bool write_shut : 1;
     bool arrived : 1; // in loop->arrivals
     uint8_t news;
+    struct tls *tls;     // tls_private.h; NULL: plain
     struct addr remote;
 };
 _Static_assert(sizeof(struct link) <= 184, "an idle link stays below 200 bytes with malloc's own");

@@ -41,6 +41,8 @@ void log_set_context(const struct log_context *c) { *task_log_slot() = (void *)c
 const struct log_context *log_context(void) { return *task_log_slot(); }
 void log_set_default(const struct log *log) { atomic_store_explicit(&default_log, log, memory_order_release); }
 
+bool log_has_default(void) { return atomic_load_explicit(&default_log, memory_order_acquire) != NULL; }
+
 static const struct log *log_of(const struct log_context *c) {
     return c != NULL && c->log != NULL ? c->log : atomic_load_explicit(&default_log, memory_order_acquire);
 }

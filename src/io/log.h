@@ -78,6 +78,7 @@ const struct log_context *log_context(void);
 // The log where there is no request: the worker's or supervisor's own. Any thread. `log` must outlive all that may still be
 // logging to it (a snapshot that a loop still holds).
 void log_set_default(const struct log *log);
+bool log_has_default(void);
 
 bool log_wants(enum log_level level); // for the running task, cheap
 // One line in nginx's format, byte for byte: "2026/11/23 07:00:00 [error] pid#tid: *cid message (errno: text), client: ...".

@@ -111,6 +111,8 @@ const char *resolver_error(int err) {
     }
 }
 
+int resolver_rcode(int err) { return err == -ENOENT ? 3 : err == -ETIMEDOUT ? 110 : err == -EINVAL ? 1 : 2; }
+
 void resolver_counters(struct resolver *rs, struct resolver_stats *to) {
     struct counters *c = &rs->counters;
     *to = (struct resolver_stats){c->name,     c->srv,      c->rcode[0], c->rcode[1], c->rcode[2],
@@ -338,7 +340,7 @@ static int wait_for(struct resolver *rs, struct entry *e, uint64_t timeout_ms) {
 // The lock is held.
 static void copy_answer(const struct entry *e, uint64_t now, struct arena *a, struct resolved *out) {
     const struct answer *from = e->answer;
-    *out = (struct resolved){.fresh_ms = e->until_ms > now ? e->until_ms - now : 0, .stale = e->result != 0};
+    *out = (struct resolved){.fresh_ms = e->until_ms > now ? e->until_ms - now : 0, .stale = e->result};
     out->addrs.count = from->naddrs;
     out->addrs.at = arena_array(a, struct addr_full, MAX(from->naddrs, (size_t)1));
     memcpy(out->addrs.at, from->addrs, from->naddrs * sizeof(struct addr_full));
@@ -367,7 +369,7 @@ static int resolve(struct resolver *rs, bool srv, struct str name, uint64_t time
         out->fresh_ms = FAILED_MS;
     if (err != 0 && err != -ECANCELED && err != -ENOENT && e->answer != NULL) {
         copy_answer(e, now, a, out);
-        out->stale = true;
+        out->stale = err;
         err = 0;
     } else if (err == 0) {
         copy_answer(e, now, a, out);

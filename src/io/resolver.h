@@ -28,7 +28,7 @@ struct resolved {
     struct service *services; // by priority
     size_t nservices;
     uint64_t fresh_ms;        // how long that holds from now
-    bool stale;               // the last good answer: it could not be renewed
+    int stale;                // not 0: this is the last good answer, for that reason it could not be renewed
 };
 // Memory of the answer from the arena. 0, or -ENOENT: there is no such name, or it has none of these; -ETIMEDOUT; -EIO: no
 // server could tell; -EINVAL: no name that can be asked for; -ECANCELED. Waits, at most timeout_ms.
@@ -36,6 +36,7 @@ int resolver_addresses(struct resolver *rs, struct str name, uint64_t timeout_ms
 int resolver_services(struct resolver *rs, struct str name, uint64_t timeout_ms, struct arena *a, struct resolved *out);
 // "host not found", "timed out": nginx's words for such an error.
 const char *resolver_error(int err);
+int resolver_rcode(int err); // the number that nginx's messages show with them
 
 // Counts since it was made, as nginx's API has them.
 struct resolver_stats {

@@ -48,7 +48,7 @@ struct peer *group_choose(struct group *g, struct req *r, uint64_t *tried, uint6
     CHECK_OBJ(s, GROUP_STATE_MAGIC);
     CHECK(g->npeers <= GROUP_PEERS_MAX);
     struct choice c = {.r = r, .now_ms = now_ms};
-    int bound = g->sticky != NULL ? g->sticky->find(g, r) : -1;
+    int bound = g->sticky != NULL && r != NULL ? g->sticky->find(g, r) : -1;
     if (g->balancer->begin != NULL)
         g->balancer->begin(g, &c);
     pthread_mutex_lock(&s->lock);
@@ -107,6 +107,7 @@ static void note_end(const struct group *g, struct peer_state *ps, const struct 
         return;
     add_time(&ps->header_us, end->header_ms);
     add_time(&ps->response_us, now_ms - end->start_ms);
+    ps->measured_ms = now_ms;
 }
 
 void group_release(struct group *g, struct peer *p, const struct peer_end *end, uint64_t now_ms) {

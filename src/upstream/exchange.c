@@ -9,6 +9,9 @@
 #include "upstream/queue.h"
 
 struct feature feature_exchange = {.name = "exchange"};
+struct feature feature_exchange_order = {.name = "exchange order"};
+
+void exchange_order(struct req *r, struct exchange_order *o) { req_set_ctx(r, &feature_exchange_order, o); }
 
 struct exchange *exchange_of(const struct req *r) { return req_ctx(r, &feature_exchange); }
 
@@ -59,8 +62,8 @@ const char *exchange_note(struct exchange *x, const char *directive, uint64_t va
 static void note_counters(struct exchange *x) {
     struct attempt *a = exchange_attempt(x);
     if (x->link != NULL) {
-        a->bytes_sent += link_bytes_out(x->link) - x->base_out;
-        a->bytes_received += link_bytes_in(x->link) - x->base_in;
+        a->bytes_sent += link_plain_out(x->link) - x->plain_out;
+        a->bytes_received += link_plain_in(x->link) - x->plain_in;
     }
     a->response_ms = loop_now(x->r->loop) - a->start_ms;
 }
@@ -328,7 +331,7 @@ static unsigned run_tries(struct exchange *x) {
             a->status = x->head.status;
             a->header_ms = loop_now(x->r->loop) - a->start_ms;
             if (!refuse_answer(x, &t)) {
-                if (x->group->sticky != NULL)
+                if (x->group->sticky != NULL && x->group->sticky->answered != NULL)
                     x->group->sticky->answered(x->group, x);
                 return 0;
             }
@@ -345,8 +348,7 @@ static unsigned run_tries(struct exchange *x) {
     }
 }
 
-unsigned exchange_run(struct exchange *x) {
-    names_await(x->group);
+static unsigned run(struct exchange *x) {
     begin(x);
     unsigned status = send_prepare(x);
     if (status != 0)
@@ -360,4 +362,26 @@ unsigned exchange_run(struct exchange *x) {
         watch_client(x, false);
     }
     return status;
+}
+
+static unsigned run_order(struct exchange *x, struct exchange_order *o) {
+    o->found = x->group;
+    o->exchange = x;
+    if (o->group == NULL) {
+        o->exchange = NULL;
+        return 502;
+    }
+    x->group = o->group;
+    x->uri = o->uri;
+    unsigned status = run(x);
+    o->answered = status == 0;
+    return status;
+}
+
+unsigned exchange_run(struct exchange *x) {
+    struct exchange_order *o = x->r->conn == NULL ? req_ctx(x->r, &feature_exchange_order) : NULL;
+    if (UNLIKELY(o != NULL))
+        return run_order(x, o);
+    names_await(x->group);
+    return run(x);
 }

@@ -80,7 +80,8 @@ struct exchange {
     int64_t link_requests;
     uint64_t link_since;
     uint64_t link_idle_ms;      // how long a reused link had been idle
-    uint64_t base_in, base_out; // the link's counters when the try began
+    uint64_t plain_in, plain_out; // the link's counters when the try began
+    uint64_t base_out;            // and of the wire below TLS
     uint64_t keep_ms;         // how long the peer says it keeps the connection; UINT64_MAX: nothing said
     struct head head;         // strings live in head_block
     struct block *head_block;
@@ -106,8 +107,20 @@ struct exchange {
     struct exchange *prev;    // of the same request, before an internal redirect
 };
 
+extern struct feature feature_exchange_order;
 extern struct feature feature_exchange; // for req_ctx: the exchange of a request ($upstream_* variables)
 struct exchange *exchange_of(const struct req *r); // the latest, or NULL
+
+// A request of our own that asks one server through a location's gateway (health checks).
+struct exchange_order {
+    struct group *group;       // is asked instead of the gateway's; NULL: nobody, `found` is all that is wanted
+    struct str uri;
+    struct group *found;       // the group that the gateway would have asked
+    struct exchange *exchange; // NULL: the gateway made none
+    bool answered;             // there was a head: exchange->head
+};
+// Before the gateway runs; r has no connection. *o* lives until then.
+void exchange_order(struct req *r, struct exchange_order *o);
 
 // Does it. 0: x->head is there and x->protocol->body(x) may be called; else the status to answer (499, 502, 503, 504, 500,
 // 413, 408), logged in nginx's words. Waits.

@@ -22,7 +22,8 @@ static struct link *take_idle(struct exchange *x) {
     while ((l = pool_take(x->group, x->peer, careful)) != NULL) {
         pool_facts(l, &x->link_requests, &x->link_since);
         x->link_idle_ms = pool_idle_ms(l);
-        if (!careful || link_alive(l))
+        // A peer that was never seen to close would have been noticed by epoll, but for this very turn.
+        if (!careful || !(x->streaming || pool_seen_closing(x->peer)) || link_alive(l))
             return l;
         pool_peer_closed(x->peer, x->link_idle_ms);
         link_free(l);
@@ -191,7 +192,8 @@ static int get_link(struct exchange *x, bool fresh) {
     struct attempt *a = exchange_attempt(x);
     a->reused = x->reused;
     a->connect_ms = loop_now(x->r->loop) - a->start_ms;
-    x->base_in = link_bytes_in(x->link);
+    x->plain_in = link_plain_in(x->link);
+    x->plain_out = link_plain_out(x->link);
     x->base_out = link_bytes_out(x->link);
     return 0;
 }

@@ -129,7 +129,7 @@ struct group *group_of_request(struct req *r, struct str host_port, unsigned def
     struct addr_full addr;
     const char *why;
     if (!addr_parse(&addr, host_port, (int)default_port, false, &why))
-        return NULL;
+        return names_group_of_request(r, host_port, default_port);
     struct group *g = arena_new(&r->arena, struct group);
     group_defaults(g);
     g->of_request = true;

@@ -36,6 +36,7 @@ enum peer_health { HEALTH_UNCHECKED, HEALTH_CHECKING, HEALTH_UP, HEALTH_UNHEALTH
 // Shared; guarded by group_state->lock unless atomic. Lives as long as the group_state.
 struct peer_state {
     unsigned slot;      // its place among the group's peer_states; the pool counts by it
+    uint64_t id;        // no other of the group ever had it
     unsigned users;     // groups and lists that have it
     char *key;          // server, address: whose state it is
     unsigned weight;    // that the weights below are of
@@ -49,6 +50,7 @@ struct peer_state {
     uint64_t started_ms; // sum over the active requests of when they began (mod 2^64)
     uint64_t requests, failures, responses[6]; // for the status API
     uint64_t header_us, response_us; // moving averages of times to the head and to the end; 0: nothing known
+    uint64_t measured_ms;            // when they were last added to
     _Atomic unsigned idle;           // links in the pool
     _Atomic uint32_t closes_ms;      // pool.c: idle age at which the peer was seen to close; UINT32_MAX: not seen
     _Atomic uint32_t closes_seen;    // 2: at least twice about then
@@ -85,8 +87,10 @@ struct sticky {
     const char *name;
     // The index of the peer, or -1. Outside of the lock.
     int (*find)(const struct group *g, struct req *r);
-    // A peer has answered with a head. May add fields to r->out.
+    // A peer has answered with a head. May add fields to r->out. NULL: nothing.
     void (*answered)(const struct group *g, struct exchange *x);
+    // What follows from the peers, for each list: group->sticky_prepared. NULL: nothing.
+    void (*prepare)(struct group *g, struct arena *a);
 };
 
 struct group {
@@ -100,7 +104,7 @@ struct group {
     void *balance;              // the balancer's settings
     void *prepared;             // of balancer->prepare
     const struct sticky *sticky; // NULL: none
-    void *sticky_conf;
+    void *sticky_conf, *sticky_prepared;
     unsigned queue;             // requests that may wait for a peer; 0: none does
     uint64_t queue_timeout_ms;
     unsigned total_weight;      // of primaries, the ones that are down included
@@ -112,6 +116,7 @@ struct group {
     struct zone *zone;
     struct str zone_name;       // as the configuration calls it, for the status API; empty: none
     struct str state_path;      // file of `state`; empty: none
+    bool mandatory;             // peers are not asked before their first check was passed (health_check mandatory)
     bool timed;                 // the balancer asks for times
     struct group_state *state;
     const struct conf_node *node;
@@ -129,11 +134,12 @@ struct group *group_find(const struct conf *c, struct str name);
 // more. The group itself where peers never change.
 struct group *group_now(struct group *g);
 void group_done(struct group *list);
+void group_keep(struct group *list); // one reference more
 // An implicit group for "host:port" or "unix:/path" in proxy_pass without variables; made while loading. NULL and nginx's
 // error when it is malformed. A name that does not resolve is a warning, and the group has no peers until it does.
 struct group *group_implicit(struct conf_cx *cx, struct str host_port, unsigned default_port, const struct conf_node *node);
-// An implicit group made at run time (proxy_pass with variables that gives an address): lives as long as the request; its
-// state too. NULL when it is no address.
+// An implicit group made at run time (proxy_pass with variables that gives an address or a name): lives as long as the
+// request; its state too. NULL and a line in the error log when it cannot be: 502. Waits for a name's addresses.
 struct group *group_of_request(struct req *r, struct str host_port, unsigned default_port);
 
 // eligible.c: once, before any balancer: not down, not tried, below max_conns, not counted out by failures (a counted-out
@@ -169,6 +175,7 @@ void group_release(struct group *g, struct peer *p, const struct peer_end *end, 
 // to close, as far as it is known when it does that. Does not wait.
 struct link *pool_take(struct group *g, struct peer *p, bool careful);
 uint64_t pool_idle_ms(struct link *l); // how long a link just taken had been idle
+bool pool_seen_closing(const struct peer *p); // it was seen to close idle links at some age, not long ago
 void pool_peer_closed(struct peer *p, uint64_t idle_ms); // that a peer closed a link that had been idle for so long
 // Takes over a link that is idle and clean; `requests` were served on it, it was made at `since_ms`. Closes it when the
 // group keeps none, the limits are reached, or more than `keepalive` are idle (then the oldest goes).

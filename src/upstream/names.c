@@ -128,6 +128,7 @@ struct watch {
     bool known;                 // targets say more than the load does
     bool was_pending;
     unsigned failures;
+    bool stale;                 // the log says so already
     struct task *task;
     bool stopped;
 };
@@ -221,6 +222,19 @@ static void add_addresses(struct target *to, unsigned *n, const struct names *ad
     }
 }
 
+static void log_failure(struct watch *w, int err) {
+    const struct group_server *s = server_of(w);
+    const char *kept = w->known || s->fixed.count != 0 ? ", its last addresses stay in use" : "";
+    log_msg(LOG_ERR, 0, STR_FMT " could not be resolved (%d: %s) in upstream \"" STR_FMT "\"%s", STR_ARG(s->host),
+            resolver_rcode(err), resolver_error(err), STR_ARG(w->group->name), kept);
+}
+
+static void note_stale(struct watch *w, int why) {
+    if (why != 0 && !w->stale)
+        log_failure(w, why);
+    w->stale = why != 0;
+}
+
 // The name that SRV records are asked for: "_http._tcp.NAME" for service=http, else SERVICE.NAME.
 static struct str service_name(const struct group_server *s, struct arena *a) {
     bool dots = str_chr(s->service, '.') >= 0, marked = str_starts(s->service, STR("_"));
@@ -234,6 +248,8 @@ static int ask_services(struct watch *w, struct arena *a, struct target *to, uns
     struct resolved found, addrs;
     int err = resolver_services(ns->resolver, service_name(s, a), ns->timeout_ms, a, &found), last = -ENOENT;
     *fresh_ms = found.fresh_ms;
+    if (err == 0)
+        note_stale(w, found.stale);
     for (size_t i = 0; err == 0 && i < found.nservices; i++) {
         const struct service *sv = &found.services[i];
         last = resolver_addresses(ns->resolver, sv->target, ns->timeout_ms, a, &addrs);
@@ -254,16 +270,11 @@ static int ask(struct watch *w, struct arena *a, struct target *to, unsigned *n,
         return ask_services(w, a, to, n, fresh_ms);
     int err = resolver_addresses(ns->resolver, s->host, ns->timeout_ms, a, &found);
     *fresh_ms = found.fresh_ms;
-    if (err == 0)
+    if (err == 0) {
+        note_stale(w, found.stale);
         add_addresses(to, n, &found.addrs, s->port, 0, false);
+    }
     return err;
-}
-
-static void log_failure(struct watch *w, int err) {
-    const struct group_server *s = server_of(w);
-    const char *kept = w->known || s->fixed.count != 0 ? ", its last addresses stay in use" : "";
-    log_msg(LOG_ERR, 0, STR_FMT " could not be resolved (%s) in upstream \"" STR_FMT "\"%s", STR_ARG(s->host),
-            resolver_error(err), STR_ARG(w->group->name), kept);
 }
 
 static void take_answer(struct watch *w, int err, const struct target *to, unsigned n) {
@@ -395,16 +406,27 @@ static void detach_unref(void *arg) {
     group_state_unref(g->state);
 }
 
-struct group *names_group_of_request(struct req *r, struct str host_port, struct str host, unsigned port, int *err) {
+struct group *names_group_of_request(struct req *r, struct str host_port, unsigned default_port) {
     const struct resolver_conf *rc = req_conf(r, &feature_resolver);
     struct resolved found;
-    *err = resolver_addresses(rc->resolver, host, rc->timeout, &r->arena, &found);
-    if (*err != 0)
+    struct str host;
+    unsigned port;
+    const char *why = "invalid host";
+    if (task_self() == NULL) // health_check looks for the group of a location
         return NULL;
+    if (str_starts(host_port, STR("[")) || !names_split(host_port, default_port, &host, &port, &why)) {
+        log_msg(LOG_ERR, 0, "%s in upstream \"" STR_FMT "\"", why, STR_ARG(host_port));
+        return NULL;
+    }
+    int err = resolver_addresses(rc->resolver, host, rc->timeout, &r->arena, &found);
+    if (err != 0) {
+        log_msg(LOG_ERR, 0, STR_FMT " could not be resolved (%d: %s)", STR_ARG(host), resolver_rcode(err), resolver_error(err));
+        return NULL;
+    }
     struct group *g = arena_new(&r->arena, struct group);
     group_defaults(g);
     g->keepalive = 0; // its pool would end with the request
-    g->implicit = true;
+    g->implicit = g->of_request = true;
     g->name = arena_dup(&r->arena, host_port);
     struct group_server s = {.peer = {.server = g->name}};
     peer_defaults(&s.peer);

@@ -103,6 +103,7 @@ void group_attach(struct group *g) {
         } else {
             ps = new_state(s);
             ps->key = key;
+            ps->id = ++s->last_id;
             atomic_store_explicit(&ps->closes_ms, UINT32_MAX, memory_order_relaxed);
         }
         if (ps->weight != p->weight) {
@@ -110,7 +111,8 @@ void group_attach(struct group *g) {
             ps->effective_weight = p->weight;
             ps->current_weight = 0;
         }
-        ps->users++;
+        if (ps->users++ == 0 && g->mandatory)
+            ps->health = HEALTH_CHECKING;
         pthread_mutex_unlock(&s->lock);
         p->state = ps;
     }
@@ -135,6 +137,8 @@ void group_prepare(struct group *g, struct arena *a) {
     g->prepared = NULL;
     if (g->balancer->prepare != NULL)
         g->balancer->prepare(g, a);
+    if (g->sticky != NULL && g->sticky->prepare != NULL)
+        g->sticky->prepare(g, a);
 }
 
 struct group *group_now(struct group *g) {
@@ -146,6 +150,14 @@ struct group *group_now(struct group *g) {
         list->refs++;
     pthread_mutex_unlock(&g->state->lock);
     return list != NULL ? list : g;
+}
+
+void group_keep(struct group *list) {
+    if (list->origin == NULL)
+        return;
+    pthread_mutex_lock(&list->state->lock);
+    list->refs++;
+    pthread_mutex_unlock(&list->state->lock);
 }
 
 void group_done(struct group *list) {
@@ -169,7 +181,9 @@ struct group *group_list_new(const struct group *origin, unsigned npeers) {
     struct arena *a = xcalloc(1, sizeof(*a));
     arena_init(a, NULL);
     struct group *list = arena_new(a, struct group);
+    pthread_mutex_lock(&origin->state->lock); // `mandatory` may be being set
     *list = *origin;
+    pthread_mutex_unlock(&origin->state->lock);
     list->origin = origin;
     list->arena = a;
     list->refs = 1;

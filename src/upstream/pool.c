@@ -153,6 +153,10 @@ static uint32_t closes_ms(struct peer_state *ps, uint64_t now) {
     return UINT32_MAX;
 }
 
+bool pool_seen_closing(const struct peer *p) {
+    return atomic_load_explicit(&p->state->closes_ms, memory_order_relaxed) != UINT32_MAX;
+}
+
 // A link of that age that is still alive.
 static bool is_safe(struct peer_state *ps, uint64_t idle_ms, uint64_t now) {
     uint32_t known = closes_ms(ps, now);

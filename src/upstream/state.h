@@ -19,6 +19,7 @@ struct group_state {
     pthread_mutex_t lock;      // guards all but the atomics; held for the time of a choice, never over a wait
     struct peer_state **slots; // [nslots], those that nobody uses any more are used again
     unsigned nslots, cap;
+    uint64_t last_id;          // of a peer_state
     uint64_t random;           // state of a generator
     struct list queue;         // queue.c: requests that wait for a peer
     unsigned queued;

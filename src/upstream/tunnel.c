@@ -63,9 +63,9 @@ static enum side other(enum side s) { return s == CLIENT ? PEER : CLIENT; }
 static void count(struct tunnel *t, struct req *r, struct exchange *x) {
     struct attempt *a = &x->attempts[x->nattempts - 1];
     a->response_ms = loop_now(r->loop) - a->start_ms;
-    a->bytes_sent += link_bytes_out(t->peer_link) - t->peer_out;
-    a->bytes_received += link_bytes_in(t->peer_link) - t->peer_in;
-    r->body_bytes_out += link_bytes_out(t->conn->link) - t->client_out;
+    a->bytes_sent += link_plain_out(t->peer_link) - t->peer_out;
+    a->bytes_received += link_plain_in(t->peer_link) - t->peer_in;
+    r->body_bytes_out += link_plain_out(t->conn->link) - t->client_out;
 }
 
 // The request as it is at the end.
@@ -299,9 +299,9 @@ static void begin(struct req *r) {
     t->send_timeout[PEER] = x->gw->send_timeout;
     t->send_timeout[CLIENT] = req_core(r)->send_timeout;
     t->moved_ms = loop_now(r->loop);
-    t->client_out = link_bytes_out(c->link);
-    t->peer_in = x->base_in;
-    t->peer_out = x->base_out;
+    t->client_out = link_plain_out(c->link);
+    t->peer_in = x->plain_in;
+    t->peer_out = x->plain_out;
     t->peer = x->peer;
     const struct attempt *a = &x->attempts[x->nattempts - 1];
     t->peer_end = (struct peer_end){PEER_OK, a->start_ms, a->status, a->header_ms};

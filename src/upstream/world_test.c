@@ -17,6 +17,7 @@ extern struct feature feature_main, feature_events, feature_http, feature_server
 static struct feature *const features[] = {
     &feature_main,        &feature_error_log, &feature_events,   &feature_http,     &feature_http_core,
     &feature_server,      &feature_server_name, &feature_listen, &feature_location, &feature_exchange,
+    &feature_exchange_order,
     &feature_upstream,    &feature_resolver,    &feature_gateway_proxy, &feature_proxy,
 };
 

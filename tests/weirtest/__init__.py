@@ -10,6 +10,7 @@ $NGINX (/usr/sbin/nginx).
     conf.py      fragments of configurations made whole         table.py    the same bytes to nginx and weir, compared
     ports.py     ports that no other test process has           observe.py  what is compared, and the allowed differences
     both.py      what both servers say: -t, error log
+    certs.py     certificates and TLS contexts
     proc.py      process trees, memory, descriptors             guide.py    the guide's files, ports and paths mapped
     verdicts.py  what -t says of a configuration, compared
 """

@@ -128,8 +128,22 @@ class _Connection:
             raise _Gone
         self.data += data
 
+    def secure(self):
+        """The handshake, where the back end speaks TLS. False: it failed."""
+        if not self.backend.tls:
+            return True
+        try:
+            self.socket = self.backend.tls.wrap_socket(self.socket, server_side=True)
+        except OSError as e:
+            self.backend.handshakes.append(e)
+            return False
+        self.backend.handshakes.append((self.socket.session_reused, getattr(self.socket, 'asked_name', None), self.socket.getpeercert()))
+        return True
+
     def run(self):
         try:
+            if not self.secure():
+                raise _Gone
             while not self.backend.stopping:
                 self.busy = bool(self.data)
                 while b'\r\n\r\n' not in self.data:
@@ -267,8 +281,9 @@ class Backend:
 
     connection_class = _Connection
 
-    def __init__(self, answer=None, path=None, name='backend', listen=True):
-        self.name, self.path = name, path
+    def __init__(self, answer=None, path=None, name='backend', listen=True, tls=None):
+        self.name, self.path, self.tls = name, path, tls
+        self.handshakes = []      # of TLS connections: (session reused, server name, certificate of the client), or the error
         self.answer = self.default if answer is None else answer
         self.requests = []
         self.open = []

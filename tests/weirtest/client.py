@@ -1,6 +1,7 @@
 """A client that sends exactly the bytes it is told and parses HTTP/1 answers strictly."""
 import re
 import socket
+import ssl
 import time
 
 from .wait import PATIENCE
@@ -168,7 +169,8 @@ def parse_responses(data, methods=(), ended=True, at=0, count=None):
 class Client:
     """One connection. send() pieces, read() answers; everything received is kept in .received."""
 
-    def __init__(self, address, timeout=PATIENCE, source=None):
+    def __init__(self, address, timeout=PATIENCE, source=None, tls=None, name='example.com', session=None):
+        """tls: a context (certs.client) to speak TLS with; name: that is asked for, None for none."""
         if isinstance(address, int):
             address = ('127.0.0.1', address)
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ':' in address[0] else socket.AF_INET
@@ -183,8 +185,10 @@ class Client:
         self.timeout = timeout
         self.received = bytearray()
         self.used = 0
-        self.ended = None       # None | 'eof' | 'reset' | 'timeout'
+        self.ended = None       # None | 'eof' | 'reset' | 'timeout' | 'cut'
         self.methods = []       # of requests whose answers have not been read
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=name, session=session, suppress_ragged_eofs=False)
 
     def __enter__(self):
         return self
@@ -222,6 +226,9 @@ class Client:
             return False
         except ConnectionResetError:
             self.ended = 'reset'
+            return False
+        except ssl.SSLEOFError:
+            self.ended = 'cut'      # the connection ended, TLS did not
             return False
         if not data:
             self.ended = 'eof'
@@ -305,9 +312,9 @@ def methods_of(data):
     return found
 
 
-def exchange(address, data, count=1, **how):
+def exchange(address, data, count=1, tls=None, name='example.com', **how):
     """One connection: sends data, returns count answers."""
-    with Client(address) as c:
+    with Client(address, tls=tls, name=name) as c:
         c.send(data, **how)
         return c.responses(count)
 

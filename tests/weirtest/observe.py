@@ -67,7 +67,7 @@ def _distance(value, date):
 
 
 def _page_length(r, server):
-    title = {302: 'Found'}.get(r.status, r.reason)
+    title = {302: 'Found', 401: 'Authorization Required'}.get(r.status, r.reason)
     return len(f'<html>\r\n<head><title>{r.status} {title}</title></head>\r\n<body>\r\n<center><h1>{r.status} {title}'
                f'</h1></center>\r\n<hr><center>{server}</center>\r\n</body>\r\n</html>\r\n')
 

@@ -5,6 +5,7 @@ Names in a configuration are written @name@ and become:
     @port@ @port2@ ..   ports for the server to listen on (each server of a Site has its own)
     @dir@               the server's own directory            @root@   a directory that all servers of the Site share
     @dead@ @dead2@ ..   127.0.0.1:PORT where nobody listens
+    @certs@             the directory of certificates
     @unix@ @unix2@ ..   a back end on a Unix socket, as "unix:/path"
     @fcgi@ @fcgiunix@   a back end that speaks FastCGI, also on a Unix socket; so @scgi..@ and @uwsgi..@ (cgi.py)
     @any_other_name@    a back end of that name, as 127.0.0.1:PORT
@@ -14,7 +15,7 @@ import re
 import shutil
 import tempfile
 
-from . import ports
+from . import certs, ports
 from .backend import Backend
 from .cgi import CgiBackend
 from .conf import complete
@@ -33,12 +34,12 @@ class Site:
         self.dead = {}
         self.servers = []
 
-    def backend(self, name='backend', answer=None):
-        """The back end of this name; made when it is first asked for."""
+    def backend(self, name='backend', answer=None, tls=None):
+        """The back end of this name; made when it is first asked for. tls: the context that it speaks TLS with."""
         if name not in self.backends:
             path = os.path.join(self.directory, name + '.sock') if 'unix' in name else None
             kind = next((k for k in CgiBackend.KINDS if name.startswith(k)), None)
-            self.backends[name] = CgiBackend(kind, path=path, name=name) if kind else Backend(path=path, name=name)
+            self.backends[name] = CgiBackend(kind, path=path, name=name) if kind else Backend(path=path, name=name, tls=tls)
         if answer is not None:
             self.backends[name].answer = answer
         return self.backends[name]
@@ -73,6 +74,8 @@ class Site:
                 return str(own[name])
             if name == 'root':
                 return self.root
+            if name == 'certs':
+                return certs.directory()
             if re.fullmatch(r'dead\d*', name):
                 if name not in self.dead:
                     self.dead[name] = self.port()

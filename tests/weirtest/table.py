@@ -30,12 +30,13 @@ ANY = 'any'    # as a case's status: whatever nginx answers, weir must answer
 
 
 class Case:
-    def __init__(self, name, data, status, answer, sees, pieces, delay, weir, why, half_close, log, timeout, lingers):
+    def __init__(self, name, data, status, answer, sees, pieces, delay, weir, why, half_close, log, timeout, lingers, tls, tls_name):
         self.name, self.data = name, data
         self.statuses = [] if status is None else list(status) if isinstance(status, (list, tuple)) else [status]
         self.answer, self.sees, self.pieces, self.delay = answer, sees, pieces, delay
         self.weir, self.why, self.half_close, self.lingers = weir, why, half_close, lingers
         self.log, self.timeout = log, timeout
+        self.tls, self.tls_name = tls, tls_name
 
     def wanted(self):
         if self.weir is None:
@@ -69,16 +70,17 @@ class Table:
         self.ran = None
 
     def case(self, name, data, status=200, answer=None, sees=None, pieces=None, delay=0.0, weir=None, why=None,
-             half_close=False, lingers=False, log=True, timeout=HANG):
+             half_close=False, lingers=False, log=True, timeout=HANG, tls=None, tls_name='example.com'):
         """data: bytes to send, or a function of the Client that sends. status: what nginx answers, a list for several
         answers, None for a connection closed without one, ANY for one answer of any status. answer: of the back ends, in this case. sees: "METHOD target"
         of what the back ends receive, in order. pieces: offsets to cut data at, with delay between. weir: the status
         where weir differs on purpose (why: the reason); nginx is not asked then. half_close: the client sends FIN.
-        lingers: the server may wait for more of the request before it closes, so the close is not waited for.
+        tls: makes the context of a client that
+        speaks TLS and asks for tls_name. lingers: the server may wait for more of the request before it closes, so the close is not waited for.
         log=False: the access log is not compared."""
         assert all(c.name != name for c in self.cases), f'two cases are called {name}'
         self.cases.append(Case(name, data, status, answer, sees, pieces, delay, weir, why, half_close, log, timeout,
-                               lingers))
+                               lingers, tls, tls_name))
 
     def tests(self):
         params = [pytest.param(c, id=c.name, marks=[pytest.mark.weir_only(c.why)] if c.weir is not None else [])
@@ -164,7 +166,7 @@ class _Run:
     def connect(self, server, case):
         """A connection from a port that no case had before: lines of the access log are told apart by it."""
         while True:
-            client = Client(server.port, timeout=case.timeout)
+            client = Client(server.port, timeout=case.timeout, tls=case.tls and case.tls(), name=case.tls_name)
             if (server, client.port) not in self.ports:
                 self.ports.add((server, client.port))
                 return client

@@ -172,8 +172,9 @@ def test_least_time(site, what):
     site.backend('one', lambda q: [Pause(0.05), response('one:')])
     site.backend('two', lambda q: response('two:'))
     server = serve(site, what + '; server @one@; server @two@;')
-    seen = who(server, ['/'] * 30)
-    assert collections.Counter(seen)['two'] >= 28
+    # The very first answer of the faster one may have been slow: it is forgotten in time.
+    until(lambda: collections.Counter(who(server, ['/'] * 20))['two'] >= 19, 'the faster one to be preferred', 40)
+    assert {q.backend.name for b in ('one', 'two') for q in site.backend(b).requests} == {'one', 'two'}, 'each is tried'
 
 
 def test_failed_servers_of_hashes_rest(site):

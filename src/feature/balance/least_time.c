@@ -1,7 +1,10 @@
 // least_time: the server with the lowest average time of answers and the fewest requests in progress, for its weight. Servers
-// of which nothing is known yet come first, so that each is tried; equal ones take turns.
+// of which nothing is known yet come first, so that each is tried; equal ones take turns. What was measured counts for less as
+// it gets old, so that a server which was slow once is tried again.
 #include "feature/balance/least_time.h"
 #include "feature/balance/balance.h"
+
+enum { HALF_LIFE_MS = 5000 };
 
 bool least_time_parse(struct least_time *t, struct str what) {
     t->last_byte = str_eq(what, STR("last_byte"));
@@ -11,6 +14,8 @@ bool least_time_parse(struct least_time *t, struct str what) {
 double least_time_score(const struct least_time *t, const struct peer *p, uint64_t now_ms) {
     const struct peer_state *ps = p->state;
     uint64_t us = t->last_byte ? ps->response_us : ps->header_us;
+    uint64_t age = now_ms > ps->measured_ms ? now_ms - ps->measured_ms : 0;
+    us >>= MIN(age / HALF_LIFE_MS, (uint64_t)63);
     if (t->inflight && ps->active != 0) {
         // What is under way for longer than usual says more than the past.
         uint64_t so_far = (now_ms * ps->active - ps->started_ms) * 1000 / ps->active;

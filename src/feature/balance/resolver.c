@@ -33,7 +33,7 @@ static struct resolver *resolver_for(struct conf_cx *cx, const struct resolver_o
 
 static bool parse_on_off(struct conf_cx *cx, const struct conf_node *node, struct str arg, struct str value, bool *to) {
     if (!str_eq(value, STR("on")) && !str_eq(value, STR("off")))
-        return upstream_bad_parameter(cx, node, arg);
+        return conf_err(cx, node, "invalid parameter: " STR_FMT, STR_ARG(arg));
     *to = str_eq(value, STR("on"));
     return true;
 }
@@ -61,7 +61,7 @@ static bool set_resolver(struct conf_cx *cx, const struct conf_row *row, void *c
         struct str arg = node->args[i], value;
         if ((value = upstream_value(arg, STR("valid"))).p != NULL) {
             int64_t seconds;
-            ok = conf_parse_sec(value, &seconds) || upstream_bad_parameter(cx, node, arg);
+            ok = conf_parse_sec(value, &seconds) || conf_err(cx, node, "invalid parameter: " STR_FMT, STR_ARG(arg));
             o.valid_ms = ok ? (uint64_t)seconds * 1000 : 0;
         } else if ((value = upstream_value(arg, STR("ipv4"))).p != NULL) {
             ok = parse_on_off(cx, node, arg, value, &o.ipv4);

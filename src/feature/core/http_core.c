@@ -136,6 +136,8 @@ static const struct conf_row rows[] = {
             "The location answers internal redirects only; clients get 404."),
     ROW_ENUM("satisfy", ALL, S, satisfy, "all", satisfy_words,
              "Whether all access rules must let a request pass, or any one of them."),
+    ROW_MSEC("auth_delay", ALL, S, auth_delay, "0", 0, 0,
+             "How long requests that are refused with 401 wait for that, so that trying passwords is slow."),
     // Accepted.
     ROW_NOOP("connection_pool_size", SERVER_LEVEL, 1, 1, "Connections hold no pool in weir."),
     ROW_NOOP("request_pool_size", SERVER_LEVEL, 1, 1, "The memory of a request grows as needed."),

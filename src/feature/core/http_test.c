@@ -349,7 +349,7 @@ TEST(errors_in_the_words_of_nginx) {
         {"allow 1.2.3.4/8;", "warn: low address bits of 1.2.3.4/8 are meaningless in F:1\n"},
         {"expires modified @1h;",
          "\"expires\" directive daily time cannot be used with \"modified\" parameter in F:1\n"},
-        {"server { listen 80 ssl; }", "the \"ssl\" parameter requires ngx_http_ssl_module in F:1\n"},
+        {"server { listen 80 ssl; }", "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive in F:1\n"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct site s;

@@ -95,9 +95,7 @@ static bool take_flag(struct conf_cx *cx, const struct conf_node *node, struct l
 }
 
 static bool not_yet(struct conf_cx *cx, const struct conf_node *node, struct str p) {
-    const char *module = str_eq(p, STR("ssl"))    ? "ngx_http_ssl_module"
-                         : str_eq(p, STR("quic")) ? "ngx_http_v3_module"
-                                                  : "ngx_http_v2_module";
+    const char *module = str_eq(p, STR("quic")) ? "ngx_http_v3_module" : "ngx_http_v2_module";
     struct str hint = STR("weir does not have it yet");
     return conf_err_hint(cx, node, hint, "the \"" STR_FMT "\" parameter requires %s", STR_ARG(p), module);
 }
@@ -105,6 +103,10 @@ static bool not_yet(struct conf_cx *cx, const struct conf_node *node, struct str
 static bool take_param(struct conf_cx *cx, const struct conf_node *node, struct listen_conf *l, struct str p) {
     if (str_eq(p, STR("default_server")) || str_eq(p, STR("default"))) {
         l->default_server = true;
+        return true;
+    }
+    if (str_eq(p, STR("ssl"))) {
+        l->ssl = true;
         return true;
     }
     if (str_eq(p, STR("proxy_protocol"))) {
@@ -116,7 +118,7 @@ static bool take_param(struct conf_cx *cx, const struct conf_node *node, struct 
         l->http2 = true;
         return true;
     }
-    if (str_eq(p, STR("ssl")) || str_eq(p, STR("quic")) || str_eq(p, STR("spdy")))
+    if (str_eq(p, STR("quic")) || str_eq(p, STR("spdy")))
         return not_yet(cx, node, p);
     if (str_starts(p, STR("accept_filter=")))
         return conf_err(cx, node, "accept filters \"" STR_FMT "\" are not supported on this platform, ignored", STR_ARG(p));
@@ -194,7 +196,8 @@ static bool set_listen(struct conf_cx *cx, const struct conf_row *row, void *con
 
 static const struct conf_row rows[] = {
     ROW_FNS("listen", IN_SERVER, 1, 0xffff, ROW_REPEAT, set_listen, NULL,
-            "address[:port] | port | unix:path [default_server] [proxy_protocol] [backlog=number] [reuseport] [so_keepalive=on|off|idle:intvl:cnt] "
+            "address[:port] | port | unix:path [default_server] [ssl] [http2] [proxy_protocol] [backlog=number] [reuseport] "
+            "[so_keepalive=on|off|idle:intvl:cnt] "
             "[deferred] [ipv6only=on|off] [rcvbuf=size] [sndbuf=size] [fastopen=number] [bind]",
             "An address, a port or a Unix socket on which the server accepts connections."),
 };

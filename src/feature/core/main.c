@@ -1,5 +1,6 @@
 // What stands outside of all blocks: user, processes, files of the process.
 #include "feature/core/main.h"
+#include "conf/paths.h"
 #include <grp.h>
 #include <pwd.h>
 #include <unistd.h>
@@ -127,7 +128,7 @@ static const struct conf_row rows[] = {
             "How many event loops serve, each on a thread of the one worker; auto: one for each core."),
     ROW_FLAG("daemon", IN_MAIN, S, daemon, "on", "weir goes to the background."),
     ROW_FLAG("master_process", IN_MAIN, S, master_process, "on", "A supervisor starts the worker and looks after it."),
-    {"pid", IN_MAIN, 1, 1, 0, 0, set_path, NULL, FIELD_AT(S, pid, struct str), "/run/weir.pid", 0, 0, NULL,
+    {"pid", IN_MAIN, 1, 1, 0, 0, set_path, NULL, FIELD_AT(S, pid, struct str), WEIR_PID, 0, 0, NULL,
      "The file with the number of the supervisor's process.", "file"},
     {"lock_file", IN_MAIN, 1, 1, 0, 0, set_path, NULL, FIELD_AT(S, lock_file, struct str), NULL, 0, 0, NULL,
      "Accepted for nginx's sake; weir needs no lock file.", "file"},

@@ -39,7 +39,6 @@ static bool evaluate(struct req *r, const struct proxy_target *said, struct prox
         t->group = group_of_request(r, t->host_port, 80);
     if (t->group == NULL) {
         *status = 502;
-        log_msg(LOG_ERR, 0, "no resolver defined to resolve " STR_FMT, STR_ARG(name));
         return false;
     }
     return true;

@@ -1,5 +1,6 @@
 // access_log: one line per request, to any number of files. What is in a line is log_format.c's, how it reaches the disk is
 // io/log_file.c's.
+#include "conf/paths.h"
 #include "feature/log/log_format.h"
 #include "feature/log/log_open.h"
 #include "feature/log/open_log_file_cache.h"
@@ -218,7 +219,7 @@ static bool open_all(struct conf_cx *cx, struct scope *root) {
         for (struct scope *s = h->place == IN_HTTP ? h->children : NULL; s != NULL; s = s->next) {
             const struct access_log_conf *own = scope_conf(s, &feature_access_log);
             if (s->place == IN_SERVER && own->where == NULL && dflt->to == NULL)
-                dflt->to = file_of(cx, c, conf_full_path(cx, STR("logs/access.log"), false));
+                dflt->to = file_of(cx, c, conf_full_path(cx, STR(WEIR_ACCESS_LOG), false));
         }
     }
     bool ok = true;

@@ -1,5 +1,6 @@
 // error_log: where messages go and from which level on. The lines themselves are io/log.c's.
 #include "feature/log/error_log.h"
+#include "conf/paths.h"
 #include "feature/log/log_open.h"
 #include "http/core.h"
 
@@ -100,7 +101,7 @@ static bool finish(struct conf_cx *cx, struct scope *s, void *conf) {
     struct error_log_scope *c = conf;
     if (s->outer != NULL || c->conf.log != NULL)
         return true;
-    struct str name = cx->conf->error_log.n != 0 ? cx->conf->error_log : STR("logs/error.log");
+    struct str name = cx->conf->error_log.n != 0 ? cx->conf->error_log : STR(WEIR_ERROR_LOG);
     c->where = s;
     append(c, add_target(cx, c, str_eq(name, STR("stderr")) ? name : conf_full_path(cx, name, false), LOG_ERR));
     return true;

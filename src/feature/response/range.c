@@ -24,6 +24,12 @@ void range_allow_one(struct req *r) {
     ((struct range_ctx *)req_ctx(r, &feature_range))->single = true;
 }
 
+void range_in_order(struct req *r) {
+    struct range_ctx *c = req_ctx(r, &feature_range);
+    if (c != NULL)
+        c->whole = NULL;
+}
+
 // --- the parts as a body -------------------------------------------------------------------------------------------------
 
 struct part {

@@ -9,3 +9,5 @@ extern struct feature feature_range;
 void range_allow(struct req *r, struct file_ref *whole);
 // For a body that comes once and in order: one part only, as nginx has it for back ends (proxy_force_ranges).
 void range_allow_one(struct req *r);
+// A filter changes bytes and keeps their number: parts are cut from what it yields.
+void range_in_order(struct req *r);

@@ -29,9 +29,11 @@ bool type_list_set(struct conf_cx *cx, const struct conf_row *row, void *conf, c
 }
 
 bool type_list_has(const struct type_list *l, const struct req *r) {
+    if (l->any) // answers without a type too
+        return true;
     struct str type = head_value(&r->out, FIELD_CONTENT_TYPE);
-    if (type.n == 0 || l->any)
-        return type.n != 0;
+    if (type.n == 0)
+        return false;
     ssize_t end = str_chr(type, ';');
     return knows(l, end >= 0 ? str_trim(str_head(type, (size_t)end)) : type);
 }

@@ -12,5 +12,5 @@ struct type_list {
 conf_set_fn type_list_set;
 #define ROW_TYPES(n, S, f, d, h)                                                                                       \
     {n, IN_HTTP_ALL, 1, 0xffff, ROW_LISTED, 0, type_list_set, NULL, FIELD_AT(S, f, struct type_list), d, 0, 0, NULL, h, "mime-type ..."}
-// Whether the answer's Content-Type, without its parameters, is in the list.
+// Whether the answer's Content-Type, without its parameters, is in the list; "*" takes answers without one too.
 bool type_list_has(const struct type_list *l, const struct req *r);

@@ -127,10 +127,7 @@ static bool get_hostname(struct eval *e, const struct var *v, struct str *out) {
 static bool get_pid(struct eval *e, const struct var *v, struct str *out) { return number(e, (uint64_t)getpid(), out); }
 static bool get_version(struct eval *e, const struct var *v, struct str *out) { return found(out, STR("1.31.5")); }
 
-static bool get_limit_rate(struct eval *e, const struct var *v, struct str *out) { return found(out, STR("0")); }
-
 static const struct var_def variables[] = {
-    {"limit_rate", false, VAR_CHEAP, get_limit_rate, NULL, 0, "The limit of the answer's rate, 0: none."},
     {"remote_addr", false, VAR_CHEAP, get_remote_addr, NULL, 0, "The client's address."},
     {"binary_remote_addr", false, VAR_CHEAP, get_binary_remote_addr, NULL, 0, "The client's address, 4 or 16 bytes."},
     {"remote_port", false, 0, get_remote_port, NULL, 0, "The client's port."},

@@ -1,0 +1,35 @@
+"""empty_gif and stub_status."""
+import re
+
+from weirtest import Client, Table, get, post, request
+
+gif = Table('''
+    location = /a.gif { empty_gif; }
+    location /in/ { empty_gif; location /in/ner/ { } }
+    location /expires/ { empty_gif; expires 1h; }
+''')
+for path, status in (('a.gif', 200), ('in/x', 200), ('in/ner/x', 404)):
+    gif.case(path, get('/' + path), status)
+    gif.case(f'HEAD {path}', request('HEAD', '/' + path), status)
+gif.case('POST', post('/a.gif', b'x'), 405)
+gif.case('not modified', get('/a.gif', 'If-Modified-Since: Mon, 28 Sep 1970 06:00:00 GMT'), 304)
+gif.case('range', get('/a.gif', 'Range: bytes=0-5'))
+test_gif = gif.tests()
+
+
+def test_stub_status(site):
+    server = site.server('location = /s { stub_status; access_log @dir@/v.log v; } location = /x { return 204; }',
+                         http="access_log off; log_format v '$connections_active $connections_reading $connections_writing $connections_waiting';", workers=2)
+    with Client(server.port) as c, Client(server.port) as idle:
+        for _ in range(5):
+            assert c.ask(get('/x')).status == 204
+        assert idle.ask(get('/x')).status == 204
+        r = c.ask(get('/s'))
+        assert r.status == 200 and r.header('Content-Type') == 'text/plain'
+        m = re.fullmatch(r'Active connections: (\d+) \nserver accepts handled requests\n (\d+) (\d+) (\d+) \n'
+                         r'Reading: (\d+) Writing: (\d+) Waiting: (\d+) \n', r.text)
+        active, accepts, handled, requests, reading, writing, waiting = map(int, m.groups())
+        assert (active, accepts, handled, requests, reading, writing, waiting) == (2, 2, 2, 7, 0, 1, 1)
+        assert c.ask(post('/s', b'')).status == 405
+        assert c.ask(request('HEAD', '/s')).status == 200
+    assert server.wait_lines(3, 'v.log')[0] == '2 0 1 1'

@@ -1,0 +1,89 @@
+// What the files of TLS share: the state of a link over TLS, contexts, sessions. Private to io/.
+#pragma once
+#include "io/link_private.h"
+#include "io/log.h"
+#include "io/tls.h"
+#include "base/map.h"
+#include <openssl/ssl.h>
+
+// The TLS of a link. Without work to do it holds no buffer.
+struct tls {
+    const struct link_ops *lower; // what the link was before
+    SSL *ssl;
+    struct block *in;        // cipher text that was received and not read by OpenSSL yet: [in_at, in_end)
+    uint32_t in_at, in_end;
+    struct chain out;        // cipher text to be sent
+    size_t owed;             // bytes of plain text that `out` stands for
+    uint64_t plain_in, plain_out;
+    size_t burst;            // bytes of plain text since the last pause
+    uint64_t last_ms;        // of the last record
+    uint64_t tag;
+    struct tls_peer *peer;   // of the client's side: where sessions are kept; counted
+    const struct tls_accept *accept; // during the handshake
+    uint32_t record;         // plain bytes in a record; 0: as the burst says
+    int io_err;              // of the link below, during one call of OpenSSL
+    bool shaking : 1;        // in its handshake
+    bool failed : 1;         // nothing can be read or written any more
+    bool ended : 1;          // the peer sends nothing more
+    bool to_tell : 1;        // an end or an error was met behind bytes that were read
+    bool greedy : 1;         // the last receive was full
+    bool said_goodbye : 1;
+    bool hold : 1;           // what is in `out` can wait for the first answer (a session ticket)
+    bool early : 1;          // reading early data
+    bool early_write : 1;    // writing before the handshake has ended
+    struct str server_name;  // NUL-terminated, with the struct
+    char name[];
+};
+static inline struct tls *tls_of(const struct link *l) { return l->tls; }
+
+enum { TLS_SCRATCH = 16 << 10 };
+
+// What a loop has of OpenSSL's.
+struct tls_loop {
+    OSSL_LIB_CTX *lib;
+    BIO *bio;                // of all its connections: it works for tls_loop.current
+    struct link *current;
+    size_t hint;             // bytes of cipher text that will come of a seal
+    struct list contexts;    // struct tls_context
+    struct list peers;       // struct tls_peer, the least lately used first
+    struct map peers_by_key;
+    EVP_CIPHER *ticket_cipher;
+    EVP_MD *sha256;
+    char scratch[TLS_SCRATCH]; // small pieces that share a record; a session on its way
+};
+struct tls_loop *tls_loop(void); // of the calling loop
+
+// One config on one loop.
+struct tls_context {
+    struct list node;        // in tls_loop.contexts
+    SSL_CTX *ssl;
+    uint64_t version;        // of the material that it was made of
+};
+// The loop's own context of a config; NULL when it cannot be made (errors are in OpenSSL's queue).
+SSL_CTX *tls_context_of(struct tls_config *c);
+const struct tls_settings *tls_config_settings(const struct tls_config *c);
+
+// Starts TLS on a link; the link is of another kind afterwards. NULL: no memory.
+struct tls *tls_start(struct link *l, SSL *ssl, struct str server_name, size_t record);
+extern const struct link_ops link_tls_ops;
+BIO *tls_bio_new(struct tls_loop *t);
+// Before each call of OpenSSL's on a connection.
+struct tls_loop *tls_enter(struct link *l);
+void tls_leave(void);
+void tls_feed(struct link *l, const char *p, size_t n); // bytes that were received before
+// What OpenSSL said about a call on the link: -EAGAIN, 0 at the end, or -errno with *why (may be NULL) filled.
+int tls_result(struct link *l, int ret, const char *call, struct tls_failure *why);
+// Sends what is in tls->out: 0, -EAGAIN or -errno.
+int tls_flush(struct link *l, bool more);
+
+enum { TLS_EARLY_MAX = 16 << 10 }; // bytes of early data that a ticket allows
+
+// For tls_build; the context's app data is its tls_settings.
+void tls_cache_attach(SSL_CTX *ctx, struct tls_cache *c);              // tls_session.c
+bool tls_tickets_attach(SSL_CTX *ctx);       // tls_ticket.c
+void tls_alpn_attach(SSL_CTX *ctx);                                    // tls_handshake.c
+void tls_client_attach(SSL_CTX *ctx);                                  // tls_client.c: sessions with back ends
+void tls_peer_unref(struct tls_peer *p);
+// Waits for the handshake's end.
+int tls_shake(struct link *l, uint64_t timeout_ms, struct tls_failure *why);
+void tls_fail(struct tls_failure *why, int level, int err, const char *text);
