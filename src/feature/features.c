@@ -48,6 +48,10 @@
     X(dav_methods)                                                                                                     \
     X(gateway_fastcgi)                                                                                                 \
     X(fastcgi)                                                                                                         \
+    X(gateway_scgi)                                                                                                    \
+    X(scgi)                                                                                                            \
+    X(gateway_uwsgi)                                                                                                   \
+    X(uwsgi)                                                                                                           \
     X(empty_gif)                                                                                                       \
     X(stub_status)                                                                                                     \
     X(random_index)                                                                                                    \

@@ -161,7 +161,7 @@ static void compile_hidden(struct conf_cx *cx, struct scope *s, struct gateway_c
     bool proxy = cx->feature == &feature_gateway_proxy;
     for (size_t i = 0; proxy && i < ARRAY_LEN(hidden_of_proxy); i++)
         gw->hidden_ids[hidden_of_proxy[i] >> 6] |= (uint64_t)1 << (hidden_of_proxy[i] & 63);
-    if (!proxy)
+    if (cx->feature == &feature_gateway_fastcgi || cx->feature == &feature_gateway_scgi)
         hide(gw, cx, STR("Status"));
     conf_list_each(const struct str, name, gw->hide_headers) { hide(gw, cx, *name); }
     conf_list_each(const struct str, shown, gw->pass_headers) {
