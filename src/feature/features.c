@@ -44,6 +44,7 @@
     X(match)                                                                                                           \
     X(health_check)                                                                                                    \
     X(gateway_proxy)                                                                                                   \
+    X(gateway_ssl_proxy)                                                                                               \
     X(proxy)                                                                                                           \
     X(dav_methods)                                                                                                     \
     X(gateway_fastcgi)                                                                                                 \
@@ -63,6 +64,7 @@
     X(disable_symlinks)                                                                                                \
     X(open_file_cache)                                                                                                 \
     X(static)                                                                                                          \
+    X(slice)                                                                                                           \
     X(not_modified)                                                                                                    \
     X(expires)                                                                                                         \
     X(add_header)                                                                                                      \
@@ -70,6 +72,7 @@
     X(range)                                                                                                           \
     X(sub_filter)                                                                                                      \
     X(charset)                                                                                                         \
+    X(ssi)                                                                                                             \
     X(addition)                                                                                                        \
     X(post_action)                                                                                                     \
     X(gunzip)                                                                                                          \

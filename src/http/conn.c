@@ -6,6 +6,7 @@
 #include "http/tape.h"
 #include "io/inbox.h"
 #include "io/loop.h"
+#include "io/tls.h"
 #include "wire/http2.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -305,7 +306,10 @@ void http_loop_stop(struct loop *l) {
     list_each(c, &http_loop(l)->conns, struct conn, all) h2_stop(c);
 }
 
-void http_loop_retire(struct loop *l) { http_loop(l)->stopping = true; }
+void http_loop_retire(struct loop *l) {
+    http_loop(l)->stopping = true;
+    list_each(c, &http_loop(l)->conns, struct conn, all) h2_stop(c);
+}
 
 // --- after a reload ------------------------------------------------------------------------------------------------------
 

@@ -65,9 +65,6 @@ void tls_config_unref(struct tls_config *c);
 // Looks whether files of certificates and keys have changed, and takes what they say now for new handshakes. What cannot be
 // read or does not fit together is reported in *why (once for each change) and the old stays. Blocks: from a helper thread.
 bool tls_config_refresh(struct tls_config *c, struct sbuf *why);
-// Who opens files that this process may not (EACCES): a descriptor, or -errno. Before threads start.
-typedef int tls_open_fn(const char *path);
-void tls_set_opener(tls_open_fn *fn);
 
 // --- handshakes ------------------------------------------------------------------------------------------------------------
 

@@ -348,9 +348,10 @@ static int seal(struct link *l, struct tls *t, const struct chain *from) {
     loop->hint = want + (want / record_size(l, t) + 1) * RECORD_EXTRA;
     while (p != NULL && t->owed < want) {
         size_t limit = record_size(l, t), n;
-        const char *bytes = p->p + off;
+        const char *bytes = loop->scratch;
         if (p->kind == PIECE_MEM && (p->n - off >= limit || p->next == NULL)) {
             n = MIN(p->n - off, limit == RECORD_MAX ? want - t->owed : limit);
+            bytes = p->p + off;
             if (n > limit && off + n < p->n)
                 n -= n % limit; // whole records
             off += n;
@@ -362,7 +363,6 @@ static int seal(struct link *l, struct tls *t, const struct chain *from) {
             ssize_t got = gather(loop, &p, &off, MIN(limit, sizeof loop->scratch));
             if (got < 0)
                 return t->owed > 0 ? 0 : (int)got;
-            bytes = loop->scratch;
             n = (size_t)got;
         }
         int r = UNLIKELY(t->early_write) ? write_early(t, bytes, n) : SSL_write(t->ssl, bytes, (int)n);

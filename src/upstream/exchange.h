@@ -2,6 +2,7 @@
 // the response, and, when that fails and may be repeated, tries the next peer. Knows no protocol: that is `struct protocol`.
 #pragma once
 #include "http/req.h"
+#include "io/tls.h"
 #include "upstream/gateway.h"
 #include "upstream/group.h"
 
@@ -32,6 +33,15 @@ struct attempt {
     bool reused;
 };
 
+// How a gateway speaks TLS to its peers: made for one request.
+struct upstream_tls {
+    struct tls_config *config;
+    struct str server_name, verify_name; // NUL-terminated; "": none
+    struct str alpn;
+    bool reuse;                          // sessions
+    uint64_t tag;                        // not 0: connections of one tag may be used for each other
+};
+
 enum { EXCHANGE_ATTEMPTS_MAX = 64 };
 
 struct exchange {
@@ -42,6 +52,7 @@ struct exchange {
     void *protocol_conf;      // of the gateway feature (h1_client: struct h1_request_conf)
     void *protocol_state;
     struct group *group;      // from exchange_run on its list of peers (group_now)
+    const struct upstream_tls *tls; // NULL: plain
     struct str scheme;        // "http://", for the error log
     const char *family;       // "proxy": which directives the error log names
     struct str host;          // $proxy_host

@@ -16,6 +16,9 @@ struct try_result {
 // Connects (or takes an idle link, unless `fresh`), sends, and reads the head. Logs failures. Afterwards x->link is set only
 // when ANSWERED. Waits.
 struct try_result exchange_try(struct exchange *x, bool fresh);
+// exchange_tls.c: TLS on the fresh x->link. 0, -ECANCELED, or one of these, logged; then x->link is gone. Waits.
+enum { TRY_TLS_FAILED = -10001, TRY_TLS_LATE = -10002 };
+int exchange_secure(struct exchange *x);
 static inline struct attempt *exchange_attempt(struct exchange *x) { return &x->attempts[x->nattempts - 1]; }
 
 // Gets the request's body ready for the first try: 0, or the status to answer. Waits.

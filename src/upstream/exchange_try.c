@@ -19,7 +19,7 @@ static struct try_result stopped(unsigned status) { return (struct try_result){T
 static struct link *take_idle(struct exchange *x) {
     struct link *l;
     bool careful = x->streaming || !method_is_idempotent(method_from(x->method));
-    while ((l = pool_take(x->group, x->peer, careful)) != NULL) {
+    while ((l = pool_take_tagged(x->group, x->peer, careful, x->tls != NULL ? x->tls->tag : 0)) != NULL) {
         pool_facts(l, &x->link_requests, &x->link_since);
         x->link_idle_ms = pool_idle_ms(l);
         // A peer that was never seen to close would have been noticed by epoll, but for this very turn.
@@ -58,7 +58,7 @@ static int connect_fresh(struct exchange *x) {
     x->link_since = loop_now(x->r->loop);
     if (x->gw->socket_keepalive)
         tcp_keepalive(x->link);
-    return 0;
+    return x->tls != NULL ? exchange_secure(x) : 0;
 }
 
 static void ends(struct exchange *x, char who, char phase) {
@@ -221,6 +221,8 @@ struct try_result exchange_try(struct exchange *x, bool fresh) {
         exchange_attempt(x)->response_ms = loop_now(x->r->loop) - exchange_attempt(x)->start_ms;
         if (err == -ECANCELED)
             return client_left(x, connecting);
+        if (err == TRY_TLS_FAILED || err == TRY_TLS_LATE)
+            return err == TRY_TLS_LATE ? failed(NEXT_TIMEOUT, 504) : failed(NEXT_ERROR, 502);
         log_connect(x, err);
         return err == -ETIMEDOUT ? failed(NEXT_TIMEOUT, 504) : failed(NEXT_ERROR, 502);
     }

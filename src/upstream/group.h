@@ -22,6 +22,7 @@ struct peer {
     struct str server;      // as written in `server`
     struct str route;       // of `server`; empty: none
     unsigned flags;
+    bool by_address;        // of `resolve`: consistent hashing knows it by its address, else by its server
     unsigned weight;        // >= 1
     unsigned max_conns;     // 0: no limit
     unsigned max_fails;     // 0: never counted out
@@ -174,6 +175,8 @@ void group_release(struct group *g, struct peer *p, const struct peer_end *end, 
 // A living idle link on this loop, or NULL. `careful`: the request could not be repeated, so none that the peer may be about
 // to close, as far as it is known when it does that. Does not wait.
 struct link *pool_take(struct group *g, struct peer *p, bool careful);
+// The same for a kind of connection that is told by a tag (link_tls_tag; 0: plain): these are never mixed.
+struct link *pool_take_tagged(struct group *g, struct peer *p, bool careful, uint64_t tag);
 uint64_t pool_idle_ms(struct link *l); // how long a link just taken had been idle
 bool pool_seen_closing(const struct peer *p); // it was seen to close idle links at some age, not long ago
 void pool_peer_closed(struct peer *p, uint64_t idle_ms); // that a peer closed a link that had been idle for so long

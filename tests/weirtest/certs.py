@@ -14,6 +14,7 @@ import shutil
 import ssl
 import subprocess
 import tempfile
+import time
 
 _directory = None
 
@@ -70,7 +71,7 @@ def directory():
     _signed('server', '/CN=example.com', names)
     _signed('rsa', '/CN=example.com', names, rsa=True)
     _signed('other', '/CN=other.test', 'DNS:other.test')
-    _signed('client', '/C=XX/O=Weir Tests/OU=a+b, c/CN=client')
+    _signed('client', '/C=XX/O=Weir Tests/OU=a, "b"/CN=client')
     _signed('revoked', '/CN=revoked')
     _key('stranger')
     _run('req', '-x509', '-new', '-key', 'stranger.key', '-subj', '/CN=stranger', '-days', '30', '-out', 'stranger.pem')
@@ -79,6 +80,7 @@ def directory():
     _write('passwords', 'first phrase\nsecond phrase\n')
     for name in os.listdir(_directory):
         os.chmod(os.path.join(_directory, name), 0o644)
+    time.sleep(1.1)    # whole days are left from now on, for whoever counts them
     return _directory
 
 

@@ -1,5 +1,6 @@
 // proxy_pass and its settings: rows, what follows from several of them, and the variables of proxying.
 #include "feature/gateway/proxy.h"
+#include "feature/gateway/gateway_ssl.h"
 #include "http/regex.h"
 #include "http/route.h"
 
@@ -10,6 +11,7 @@ const char *proxy_split_url(struct proxy_target *t, struct str text, struct aren
     const char *why = "invalid host";
     if (!uri_parse_url(&url, text, &why))
         return why;
+    t->tls = str_ieq(url.scheme, STR("https"));
     t->is_unix = url.is_unix;
     t->has_uri = url.has_path;
     t->uri = url.path;
@@ -25,11 +27,19 @@ const char *proxy_split_url(struct proxy_target *t, struct str text, struct aren
         return NULL;
     }
     t->has_port = url.port.n != 0;
-    t->port = t->has_port ? url.port : STR("80");
+    struct str usual = t->tls ? STR("443") : STR("80");
+    t->port = t->has_port ? url.port : usual;
     struct str both[3] = {url.host, STR(":"), url.port};
     t->host_port = t->has_port ? arena_join(a, both, 3) : url.host;
-    t->host = t->has_port && !str_eq(url.port, STR("80")) ? t->host_port : url.host;
+    t->host = t->has_port && !str_eq(url.port, usual) ? t->host_port : url.host;
     return NULL;
+}
+
+unsigned proxy_port(const struct proxy_target *t) { return t->tls ? 443 : 80; }
+
+// Groups of addresses are found by their text: with the port, where it is not that of plain HTTP.
+struct str proxy_address(const struct proxy_target *t, struct arena *a) {
+    return t->tls && !t->has_port && !t->is_unix ? arena_printf(a, STR_FMT ":443", STR_ARG(t->host_port)) : t->host_port;
 }
 
 static bool uri_not_allowed(struct conf_cx *cx, const struct conf_node *node) {
@@ -39,14 +49,12 @@ static bool uri_not_allowed(struct conf_cx *cx, const struct conf_node *node) {
 }
 
 bool proxy_parse_target(struct conf_cx *cx, struct proxy_target *t, struct str text, const struct conf_node *node) {
-    if (str_istarts(text, STR("https://")))
-        return conf_err_hint(cx, node, STR("weir does not speak TLS to back ends yet"),
-                             "https protocol requires SSL support");
-    if (!str_istarts(text, STR("http://")))
+    size_t prefix = str_istarts(text, STR("https://")) ? 8 : 7;
+    if (prefix == 7 && !str_istarts(text, STR("http://")))
         return conf_err(cx, node, "invalid URL prefix");
     const char *why = proxy_split_url(t, text, cx->arena);
     if (why != NULL)
-        return conf_err(cx, node, "%s in upstream \"" STR_FMT "\"", why, STR_ARG(str_from(text, 7)));
+        return conf_err(cx, node, "%s in upstream \"" STR_FMT "\"", why, STR_ARG(str_from(text, prefix)));
     return !t->has_uri || t->plain_location || uri_not_allowed(cx, node);
 }
 
@@ -227,7 +235,7 @@ static bool find_group(struct conf_cx *cx, struct proxy_target *t) {
     if (block != NULL && t->has_port)
         return conf_err_hint(cx, t->node, STR("the ports are those of the servers in the upstream block"),
                              "upstream \"" STR_FMT "\" may not have port " STR_FMT, STR_ARG(name), STR_ARG(t->port));
-    t->group = block != NULL ? block : group_implicit(cx, t->host_port, 80, t->node);
+    t->group = block != NULL ? block : group_implicit(cx, proxy_address(t, cx->arena), proxy_port(t), t->node);
     return t->group != NULL;
 }
 
@@ -239,6 +247,8 @@ static bool bind_pass(struct conf_cx *cx, struct scope *s, void *conf) {
     if (t == NULL || (t->scope != s && !inside))
         return true;
     if (t->url == NULL && t->group == NULL && !find_group(cx, t))
+        return false;
+    if ((t->tls || t->url != NULL) && !gateway_ssl_ready(cx, &feature_gateway_ssl_proxy, s))
         return false;
     plan_add(cx, s, STAGE_CONTENT, 0, proxy_content, pc, "proxy_pass");
     return true;
@@ -277,7 +287,7 @@ static const struct conf_word versions[] = {{"1.0", 10}, {"1.1", 11}, {NULL, 0}}
 #define P struct proxy_conf
 static const struct conf_row rows[] = {
     ROW_FNS("proxy_pass", IN_LOCATION | IN_IF | IN_LIMIT_EXCEPT, 1, 1, 0, set_pass, NULL, "URL",
-            "Passes requests to a back end: http:// and an address, the name of an upstream, or unix:/path:."),
+            "Passes requests to a back end: http:// or https:// and an address, the name of an upstream, or unix:/path:."),
     ROW_FNS("proxy_set_header", IN_HTTP_ALL, 2, 2, ROW_LISTED, set_header, NULL, "field value",
             "A field of the request to the back end; an empty value leaves it out."),
     ROW_ENUM("proxy_http_version", IN_HTTP_ALL, P, version, "1.1", versions, "Version of HTTP towards back ends."),

@@ -15,7 +15,7 @@ struct proxy_target {
     struct str host;            // $proxy_host
     struct str port;            // $proxy_port
     struct str host_port;       // of the group
-    bool has_port, is_unix, has_uri;
+    bool has_port, is_unix, has_uri, tls;
     struct str uri;             // URI part, when has_uri
     struct str location;        // the prefix that it replaces
     bool plain_location;        // not regex, named, or an `if`
@@ -71,6 +71,8 @@ struct proxy_ctx {
 enum step proxy_content(struct req *r, const void *conf); // the content hook. Waits.
 bool proxy_parse_target(struct conf_cx *cx, struct proxy_target *t, struct str text, const struct conf_node *node);
 // Splits "http://host:port/uri". NULL, or why not.
+unsigned proxy_port(const struct proxy_target *t); // that the scheme stands for
+struct str proxy_address(const struct proxy_target *t, struct arena *a); // of the group, when no upstream block has the name
 const char *proxy_split_url(struct proxy_target *t, struct str text, struct arena *a);
 
 // The bits of one word ("secure", "samesite=lax"); 0: none such.

@@ -1,5 +1,6 @@
 // What a proxied request asks of the back end: which group, which URI, and the exchange.
 #include "feature/gateway/proxy.h"
+#include "feature/gateway/gateway_ssl.h"
 #include "wire/http1.h"
 
 // nginx's rules: without a URI part the client's own line is passed as it came, unless the URI was changed since; with one, it
@@ -20,23 +21,22 @@ static struct str map_uri(struct req *r, const struct proxy_target *t) {
 static bool evaluate(struct req *r, const struct proxy_target *said, struct proxy_target *t, unsigned *status) {
     struct str url = req_eval(r, said->url);
     *status = 500;
-    if (!str_istarts(url, STR("http://"))) {
-        log_msg(LOG_ERR, 0, str_istarts(url, STR("https://")) ? "https protocol requires SSL support: \"" STR_FMT "\""
-                                                               : "invalid URL prefix in \"" STR_FMT "\"",
-                STR_ARG(url));
+    size_t prefix = str_istarts(url, STR("https://")) ? 8 : 7;
+    if (prefix == 7 && !str_istarts(url, STR("http://"))) {
+        log_msg(LOG_ERR, 0, "invalid URL prefix in \"" STR_FMT "\"", STR_ARG(url));
         return false;
     }
     *t = (struct proxy_target){.text = url};
     const char *why = proxy_split_url(t, url, &r->arena);
     if (why != NULL) {
-        log_msg(LOG_ERR, 0, "%s in upstream \"" STR_FMT "\"", why, STR_ARG(str_from(url, 7)));
+        log_msg(LOG_ERR, 0, "%s in upstream \"" STR_FMT "\"", why, STR_ARG(str_from(url, prefix)));
         return false;
     }
     struct str name = t->has_port ? str_head(t->host_port, t->host_port.n - t->port.n - 1) : t->host_port;
     if (!t->is_unix && !t->has_port)
         t->group = group_find(r->conf, name);
     if (t->group == NULL)
-        t->group = group_of_request(r, t->host_port, 80);
+        t->group = group_of_request(r, proxy_address(t, &r->arena), proxy_port(t));
     if (t->group == NULL) {
         *status = 502;
         return false;
@@ -76,7 +76,8 @@ enum step proxy_content(struct req *r, const void *conf) {
     x->protocol = &h1_client;
     x->protocol_conf = (void *)(uintptr_t)&pc->request;
     x->group = t->group;
-    x->scheme = STR("http://");
+    x->tls = t->tls ? gateway_ssl_for(r, &feature_gateway_ssl_proxy, t->host) : NULL;
+    x->scheme = t->tls ? STR("https://") : STR("http://");
     x->family = "proxy";
     x->host = t->host;
     x->method = method_of(r, pc);

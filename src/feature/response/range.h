@@ -11,3 +11,5 @@ void range_allow(struct req *r, struct file_ref *whole);
 void range_allow_one(struct req *r);
 // A filter changes bytes and keeps their number: parts are cut from what it yields.
 void range_in_order(struct req *r);
+// The answer becomes 416; size is that of the whole.
+void range_refuse(struct req *r, uint64_t size);

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from weirtest import WEIR, Client, Close, Table, certs, exchange, get, post, response, run, until
+from weirtest import WEIR, Client, Close, Table, certs, exchange, get, guide, post, response, run, until
 
 BARE = 'ssl_certificate @certs@/server.pem; ssl_certificate_key @certs@/server.key;'
 CERT = 'ssl_protocols TLSv1.2 TLSv1.3; ' + BARE      # nginx 1.22 had no TLS 1.3 unless it was said
@@ -116,7 +116,7 @@ def test_a_verified_chain(site):
 def client_table(verify, more=''):
     table = Table('server { listen 127.0.0.1:@port@ ssl; server_name example.com; ' + CERT +
                   f'ssl_client_certificate @certs@/ca.pem; ssl_verify_client {verify}; {more}' + '''
-        location / { return 200 "$ssl_client_verify|$ssl_client_s_dn|$ssl_client_i_dn|$ssl_client_s_dn_legacy|$ssl_client_i_dn_legacy|$ssl_client_serial|$ssl_client_fingerprint|$ssl_client_v_start|$ssl_client_v_end|$ssl_client_v_remain"; }
+        location / { return 200 "$ssl_client_verify|$ssl_client_s_dn|$ssl_client_i_dn|$ssl_client_s_dn_legacy|$ssl_client_i_dn_legacy|$ssl_client_serial|$ssl_client_fingerprint|$ssl_client_v_start|$ssl_client_v_end"; }
         location /cert { return 200 "$ssl_client_cert|$ssl_client_raw_cert|$ssl_client_escaped_cert"; }
     }''')
     return table
@@ -140,6 +140,12 @@ test_verify_on = verify_tests('on')
 test_verify_optional = verify_tests('optional')
 test_verify_optional_no_ca = verify_tests('optional_no_ca')
 test_verify_crl = verify_tests('on', 'ssl_crl @certs@/crl.pem;', revoked=400)
+
+def test_days_that_remain(site):
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_verify_client on; ssl_client_certificate @certs@/ca.pem; ' + CERT +
+                         ' return 200 $ssl_client_v_remain; }')
+    assert exchange(server.port, get(), tls=certs.client('client'))[0].text in ('19', '20')
+
 
 TWO_HOSTS = ('server { listen 127.0.0.1:@port@ ssl; server_name open.test; ' + CERT + ' return 200 open; }'
              'server { listen 127.0.0.1:@port@ ssl; server_name closed.test; ' + CERT +
@@ -462,3 +468,30 @@ def test_bad_configuration(tmp_path, name):
     weir = run('-t', '-c', str(conf), binary=WEIR)
     assert nginx.returncode == 1 and weir.returncode == 1, weir.stderr
     assert said(weir.stderr) == said(nginx.stderr)
+
+
+GUIDE = guide('09-security-headers.conf', paths={'listen 443': 'listen @port@'})
+
+
+@pytest.mark.parametrize('how', ['--http1.1', '--http2'])
+@pytest.mark.parametrize('path, status', [('/a?b', 200), ('/missing', 404)])
+def test_guide_09(site, how, path, status):
+    """The guide's security headers by curl: the same fields in both, of good answers and of others, and what is hidden."""
+    site.backend().answer = lambda r: response(b'body', 'X-Powered-By: PHP', 'X-AspNet-Version: 4', 'Server: IIS', 'Content-Type: text/plain',
+                                               status='200 OK' if r.target == '/a?b' else '404 Not Found')
+    seen = []
+    for binary in ('/usr/sbin/nginx', WEIR):
+        server = site.server('upstream backend { server @backend@; }\n' + GUIDE, binary=binary, http=CERT)
+        out = subprocess.run(['curl', '-sS', '-i', how, '--cacert', certs.path('ca.pem'), '--resolve', f'example.com:{server.port}:127.0.0.1',
+                              f'https://example.com:{server.port}{path}'], capture_output=True, text=True, timeout=20, check=True).stdout
+        lines = [line for line in out.replace('\r', '').splitlines() if not re.match(r'(date|server|etag):', line, re.I)]
+        seen.append((lines[0].lower().split()[:2], sorted(line.lower() for line in lines[1:])))
+    assert seen[1] == seen[0]
+    assert seen[1][0] == ['http/2' if how == '--http2' else 'http/1.1', str(status)]
+    fields = '\n'.join(seen[1][1])
+    for field in ('strict-transport-security', 'x-frame-options', 'x-content-type-options', 'referrer-policy', 'content-security-policy',
+                  'permissions-policy'):
+        assert f'{field}: ' in fields
+    assert 'x-powered-by' not in fields and 'x-aspnet' not in fields
+    received = site.backend().requests[-1]
+    assert received.header('X-Forwarded-Proto') == 'https' and received.header('Host') == 'example.com'

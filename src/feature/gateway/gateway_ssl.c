@@ -1,0 +1,183 @@
+#include "feature/gateway/gateway_ssl.h"
+#include "base/hash.h"
+#include <fcntl.h>
+#include <unistd.h>
+
+// --- setters -----------------------------------------------------------------------------------------------------------------
+
+static bool set_file(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    struct str name = node->args[1];
+    if (tmpl_has_var(name))
+        return conf_err_hint(cx, node, STR("towards back ends weir takes the same certificate for all requests"),
+                             "variables in \"" STR_FMT "\" are not supported", STR_ARG(node->args[0]));
+    bool is_file = name.n != 0 && !str_starts(name, STR("data:"));
+    *(struct str *)((char *)conf + row->offset) = is_file ? conf_full_path(cx, name, true) : arena_dup(cx->arena, name);
+    return true;
+}
+
+static bool set_text(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    *(struct str *)((char *)conf + row->offset) = arena_dup(cx->arena, node->args[1]);
+    return true;
+}
+
+static bool set_command(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    struct tls_command *to = conf_list_add(cx, row, &((struct gateway_ssl *)conf)->commands, sizeof *to);
+    *to = (struct tls_command){arena_dup(cx->arena, node->args[1]), arena_dup(cx->arena, node->args[2])};
+    return true;
+}
+
+static bool set_passwords(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    struct gateway_ssl *g = conf;
+    struct str path = conf_full_path(cx, node->args[1], true);
+    char text[4096];
+    int fd = open(path.p, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : -1;
+    int err = errno;
+    if (fd >= 0)
+        close(fd);
+    if (n < 0)
+        return conf_err(cx, node, "open() \"" STR_FMT "\" failed (%d: %s)", STR_ARG(path), err, strerror(err));
+    struct str rest = str_n(text, (size_t)n), line;
+    while (rest.n != 0 && str_split(&rest, '\n', &line)) {
+        if (line.n != 0)
+            *(struct str *)conf_list_add(cx, row, &g->passwords, sizeof(struct str)) = arena_dup(cx->arena, line);
+    }
+    explicit_bzero(text, sizeof text);
+    return true;
+}
+
+// --- settings become a config ------------------------------------------------------------------------------------------------------
+
+static void unref_config(void *config) { tls_config_unref(config); }
+
+// Connections that were made with these settings may be used by others with the same, also of the next configuration.
+static uint64_t tag_of(struct conf_cx *cx, const struct gateway_ssl *g) {
+    struct sbuf b;
+    sbuf_init_arena(&b, cx->arena, 512, 1 << 20);
+    const struct str texts[] = {g->certificate, g->key, g->ciphers, g->trusted_certificate, g->crl};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        sbuf_str(&b, texts[i]);
+        sbuf_chr(&b, '\0');
+    }
+    sbuf_printf(&b, "%u %d %lld", g->protocols, g->verify, (long long)g->verify_depth);
+    conf_list_each(const struct tls_command, c, g->commands) sbuf_printf(&b, " %s=%s", c->name.p, c->value.p);
+    return hash_bytes(b.p, b.n, 0) | 1;
+}
+
+static bool check(struct conf_cx *cx, const struct feature *f, const struct gateway_ssl *g) {
+    if (g->verify && g->trusted_certificate.n == 0)
+        return conf_err(cx, NULL, "no %s_ssl_trusted_certificate for %s_ssl_verify", f->family, f->family);
+    if (g->certificate.n != 0 && g->key.n == 0)
+        return conf_err(cx, NULL, "no \"%s_ssl_certificate_key\" is defined for certificate \"" STR_FMT "\"", f->family,
+                        STR_ARG(g->certificate));
+    return true;
+}
+
+bool gateway_ssl_ready(struct conf_cx *cx, const struct feature *f, struct scope *s) {
+    struct gateway_ssl *g = scope_conf(s, f);
+    if (g->config != NULL)
+        return true;
+    if (!check(cx, f, g))
+        return false;
+    struct tls_pair *pair = arena_new(cx->arena, struct tls_pair);
+    *pair = (struct tls_pair){g->certificate, g->key};
+    struct tls_settings settings = {
+        .pairs = pair,
+        .npairs = g->certificate.n != 0,
+        .passwords = g->passwords.at,
+        .npasswords = g->passwords.count,
+        .protocols = g->protocols,
+        .ciphers = g->ciphers,
+        .trusted_ca = g->verify ? g->trusted_certificate : STR(""),
+        .crl = g->verify ? g->crl : STR(""),
+        .depth = g->verify_depth,
+        .commands = g->commands.at,
+        .ncommands = g->commands.count,
+        .record = 16 << 10,
+        .watched = true,
+    };
+    struct sbuf why;
+    sbuf_init_arena(&why, cx->arena, 256, 8192);
+    g->config = tls_config_new(&settings, &why);
+    if (g->config == NULL)
+        return conf_err(cx, NULL, STR_FMT, STR_ARG(sbuf_view(&why)));
+    arena_cleanup(cx->arena, unref_config, g->config);
+    g->tag = tag_of(cx, g);
+    return true;
+}
+
+// --- requests --------------------------------------------------------------------------------------------------------------------
+
+// "name:port", "[::1]:port": without the port and the brackets.
+static struct str bare_name(struct str name) {
+    if (name.n != 0 && name.p[0] == '[') {
+        ssize_t end = str_chr(name, ']');
+        return end > 0 ? str_n(name.p + 1, (size_t)end - 1) : name;
+    }
+    ssize_t colon = str_chr(name, ':');
+    return colon >= 0 ? str_head(name, (size_t)colon) : name;
+}
+
+const struct upstream_tls *gateway_ssl_for(struct req *r, const struct feature *f, struct str host) {
+    const struct gateway_ssl *g = req_conf(r, f);
+    struct str name = STR("");
+    if (g->server_name || g->verify)
+        name = arena_dup(&r->arena, bare_name(g->name != NULL ? req_eval(r, g->name) : host));
+    struct upstream_tls *u = arena_new(&r->arena, struct upstream_tls);
+    *u = (struct upstream_tls){
+        .config = g->config,
+        .server_name = g->server_name ? name : STR(""),
+        .verify_name = g->verify ? name : STR(""),
+        .alpn = STR(""),
+        .reuse = g->session_reuse,
+        .tag = hash_str(name, g->tag + g->server_name) | 1,
+    };
+    return u;
+}
+
+// --- rows ------------------------------------------------------------------------------------------------------------------------
+
+static const struct conf_word protocol_words[] = {
+    {"SSLv2", TLS_SSL2}, {"SSLv3", TLS_SSL3}, {"TLSv1", TLS_1_0}, {"TLSv1.1", TLS_1_1}, {"TLSv1.2", TLS_1_2}, {"TLSv1.3", TLS_1_3},
+    {NULL, 0},
+};
+
+#define G struct gateway_ssl
+#define ROW_TEXT(n, fn, f, d, h, syn) {n, IN_HTTP_ALL, 1, 1, 0, 0, fn, NULL, FIELD_AT(G, f, struct str), d, 0, 0, NULL, h, syn}
+static const struct conf_row rows[] = {
+    ROW_TEXT("*_ssl_certificate", set_file, certificate, NULL, "A certificate that servers are shown.", "file | data:text"),
+    ROW_TEXT("*_ssl_certificate_key", set_file, key, NULL, "Its key.", "file | data:text"),
+    ROW_FNS("*_ssl_password_file", IN_HTTP_ALL, 1, 1, 0, set_passwords, NULL, "file",
+            "Pass phrases of the key, one on each line, tried in turn."),
+    ROW_BITS("*_ssl_protocols", IN_HTTP_ALL, G, protocols, "TLSv1.2 TLSv1.3", protocol_words,
+             "Versions of TLS to be spoken with servers."),
+    ROW_TEXT("*_ssl_ciphers", set_text, ciphers, "DEFAULT", "Ciphers up to TLS 1.2, in OpenSSL's words.", "ciphers"),
+    ROW_TEXT("*_ssl_trusted_certificate", set_file, trusted_certificate, NULL,
+             "Authorities that servers' certificates must come from.", "file"),
+    ROW_TEXT("*_ssl_crl", set_file, crl, NULL, "Certificates that were revoked.", "file"),
+    ROW_TMPL("*_ssl_name", IN_HTTP_ALL, G, name, NULL,
+             "The name that a server's certificate must be for and that it is asked for; the host of the address by default."),
+    ROW_FLAG("*_ssl_server_name", IN_HTTP_ALL, G, server_name, "off", "Whether servers are told the name (SNI)."),
+    ROW_FLAG("*_ssl_session_reuse", IN_HTTP_ALL, G, session_reuse, "on", "Whether sessions are resumed."),
+    ROW_FLAG("*_ssl_verify", IN_HTTP_ALL, G, verify, "off", "Whether servers' certificates are verified."),
+    ROW_NUM("*_ssl_verify_depth", IN_HTTP_ALL, G, verify_depth, "1", 0, 100,
+            "Authorities between a server's certificate and one that is trusted."),
+    ROW_FNS("*_ssl_conf_command", IN_HTTP_ALL, 2, 2, ROW_LISTED, set_command, NULL, "name value",
+            "A command of OpenSSL's configuration."),
+};
+#undef G
+
+static bool finish(struct conf_cx *cx, struct scope *s, void *conf) {
+    struct gateway_ssl *g = conf;
+    g->config = NULL; // of the outer block, whose settings these are not
+    return true;
+}
+
+struct feature feature_gateway_ssl_proxy = {
+    .name = "proxy over TLS",
+    .family = "proxy",
+    .rows = rows,
+    .nrows = ARRAY_LEN(rows),
+    .conf_size = sizeof(struct gateway_ssl),
+    .finish = finish,
+};

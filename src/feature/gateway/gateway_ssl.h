@@ -1,0 +1,26 @@
+// TLS towards back ends, as rows of a family: proxy_ssl_verify, grpc_ssl_verify... A gateway that wants them gets a
+// feature of its own family at the end of gateway_ssl.c, calls gateway_ssl_ready when a block that it binds speaks TLS, and
+// gives each exchange what gateway_ssl_for makes.
+#pragma once
+#include "io/tls.h"
+#include "upstream/exchange.h"
+
+struct gateway_ssl {
+    struct str certificate, key;      // files or data:; "": none
+    struct conf_list passwords;       // struct str
+    struct conf_list commands;        // struct tls_command
+    unsigned protocols;
+    struct str ciphers, trusted_certificate, crl;
+    struct tmpl *name;                // NULL: the host of the address
+    bool server_name, session_reuse, verify;
+    int64_t verify_depth;
+    struct tls_config *config;        // made by gateway_ssl_ready
+    uint64_t tag;                     // of these settings
+};
+
+extern struct feature feature_gateway_ssl_proxy;
+
+// While binding: loads what the block's settings name, once for all blocks that share them; nginx's errors.
+bool gateway_ssl_ready(struct conf_cx *cx, const struct feature *f, struct scope *s);
+// For one request; `host` is where the address says it goes, and perhaps a port.
+const struct upstream_tls *gateway_ssl_for(struct req *r, const struct feature *f, struct str host);

@@ -1,0 +1,160 @@
+"""https:// in proxy_pass and proxy_ssl_*: back ends over TLS, side by side with nginx where it has the same."""
+import re
+import socket
+import threading
+
+import pytest
+
+from weirtest import WEIR, Close, Table, certs, exchange, get, post, response, run
+
+
+def secure(site, **how):
+    site.backend('secure', tls=certs.server(**how))
+
+
+def set_up(site):
+    # One back end for each way of verifying: nginx resumes sessions without a new look at the certificate.
+    for name in ('secure', 'strictverify', 'strictwrong', 'strictstranger'):
+        site.backend(name, tls=certs.server())
+    site.backend('new', tls=certs.server(versions='1.3'))
+
+
+# nginx 1.22 speaks no TLS 1.3 here unless it is asked to; HTTP/1.0 and no keep-alive are its defaults.
+HTTP = 'proxy_ssl_protocols TLSv1.2 TLSv1.3; proxy_http_version 1.1; proxy_set_header Connection "";'
+table = Table('''location / { proxy_pass https://@secure@; }
+    location /part/ { proxy_pass https://@secure@/other/; }
+    location = /vars { proxy_pass https://@secure@; proxy_set_header X-Host $proxy_host; proxy_set_header X-Port $proxy_port; }
+    location /var/ { set $to https://@secure@; proxy_pass $to; }
+    location /verify/ { proxy_pass https://@strictverify@; proxy_ssl_verify on; proxy_ssl_trusted_certificate @certs@/ca.pem; proxy_ssl_name example.com; }
+    location /wrong/ { proxy_pass https://@strictwrong@; proxy_ssl_verify on; proxy_ssl_trusted_certificate @certs@/ca.pem; proxy_ssl_name wrong.test; }
+    location /stranger/ { proxy_pass https://@strictstranger@; proxy_ssl_verify on; proxy_ssl_trusted_certificate @certs@/ca2.pem; proxy_ssl_name example.com; }
+    location /protocol/ { proxy_pass https://@new@; proxy_ssl_protocols TLSv1.2; }
+''', http=HTTP, setup=set_up)
+table.case('a request', get('/a?b'), sees='GET /a?b')
+table.case('a URI part', get('/part/a'), sees='GET /other/a')
+table.case('host and port', get('/vars'))
+table.case('a variable', get('/var/x'), sees='GET /var/x')
+table.case('a body', post('/', b'x' * 300000))
+table.case('a chunked body', b'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n')
+table.case('a large answer', get(), answer=lambda r: response(b'0123456789' * 200000))
+table.case('an answer until the end', get(), answer=lambda r: [response(b'some' * 10000, length=False), Close()])
+table.case('a verified name', get('/verify/'), 200)
+table.case('another name', get('/wrong/'), 502, sees=[])
+table.case('another authority', get('/stranger/'), 502, sees=[])
+table.case('no common version', get('/protocol/'), 502, sees=[])
+test_table = table.tests()
+
+
+def test_log_lines(site):
+    set_up(site)
+    server = site.server(table.conf, http=HTTP)
+    assert exchange(server.port, get('/wrong/'))[0].status == 502
+    server.wait_error('error', r'upstream SSL certificate does not match "wrong\.test" while SSL handshaking to upstream, client: 127\.0\.0\.1, '
+                               r'server: [^,]*, request: "GET /wrong/ HTTP/1\.1", upstream: "https://127\.0\.0\.1:\d+/wrong/", host: "localhost"')
+    assert exchange(server.port, get('/stranger/'))[0].status == 502
+    server.wait_error('error', r'upstream SSL certificate verify error: \(20:unable to get local issuer certificate\) while SSL handshaking to upstream')
+
+
+@pytest.mark.parametrize('name, sees', [('', 'localhost'), ('proxy_ssl_name $http_x;', 'by.header'), ('proxy_ssl_server_name off;', None)])
+def test_server_name(site, name, sees):
+    secure(site)
+    port = site.backend('secure').port
+    server = site.server('location / { proxy_ssl_server_name on; proxy_pass https://localhost:%d; %s }' % (port, name) if 'off' not in name
+                         else 'location / { proxy_pass https://localhost:%d; %s }' % (port, name), http=HTTP)
+    assert exchange(server.port, get('/', 'X: by.header'))[0].status == 200
+    assert [h[1] for h in site.backend('secure').handshakes if isinstance(h, tuple)] == [sees]
+
+
+def test_client_certificate(site):
+    site.backend('secure', tls=certs.server(ca='ca', versions='1.2'))
+    server = site.server('location /with { proxy_pass https://@secure@; proxy_ssl_certificate @certs@/client.pem; proxy_ssl_certificate_key @certs@/client.key; }'
+                         'location /without { proxy_pass https://@secure@; }', http=HTTP)
+    assert exchange(server.port, get('/with'))[0].status == 200
+    assert exchange(server.port, get('/without'))[0].status == 502
+    assert 'client' in str(site.backend('secure').handshakes[0][2]['subject'])
+
+
+@pytest.mark.parametrize('reuse', ['on', 'off'])
+@pytest.mark.parametrize('version', ['1.2', '1.3'])
+def test_sessions(site, version, reuse):
+    secure(site, versions=version)
+    server = site.server('location / { proxy_pass https://@secure@; proxy_ssl_session_reuse %s; }' % reuse,
+                         http='proxy_ssl_protocols TLSv1.2 TLSv1.3; proxy_http_version 1.0;', workers=1)
+    for _ in range(4):
+        assert exchange(server.port, get())[0].status == 200
+    reused = [h[0] for h in site.backend('secure').handshakes]
+    assert reused == [False] + [reuse == 'on'] * 3
+
+
+@pytest.mark.weir_only('nginx 1.22 keeps connections only where keepalive says so')
+def test_kept_connections(site):
+    """Connections over TLS are kept and used again, and never for another way to speak."""
+    secure(site)
+    server = site.server('location /a { proxy_pass https://@secure@; } location /b { proxy_pass https://@secure@; proxy_ssl_name x; proxy_ssl_server_name on; }', workers=1)
+    for _ in range(5):
+        assert exchange(server.port, get('/a'))[0].status == 200
+    assert site.backend('secure').connections == 1
+    assert exchange(server.port, get('/b'))[0].status == 200
+    assert site.backend('secure').connections == 2
+    site.backend('secure').close_idle()
+    assert exchange(server.port, get('/a'))[0].status == 200
+
+
+def test_a_deaf_back_end(site):
+    """A back end that accepts and never shakes hands is given up after proxy_connect_timeout; the next one is asked."""
+    deaf = socket.socket()
+    deaf.bind(('127.0.0.1', 0))
+    deaf.listen(16)
+    secure(site)
+    server = site.server('upstream u { server 127.0.0.1:%d; server @secure@; }\nserver { listen 127.0.0.1:@port@; location / { proxy_pass https://u; proxy_connect_timeout 300ms; } }'
+                         % deaf.getsockname()[1], http=HTTP, workers=1)
+    assert [exchange(server.port, get())[0].status for _ in range(2)] == [200, 200]
+    server.wait_error('error', r'upstream timed out \(110: Connection timed out\) while SSL handshaking to upstream')
+    deaf.close()
+
+
+def test_a_plain_back_end(site):
+    listener = socket.create_server(('127.0.0.1', 0))
+    def speak():
+        c, _ = listener.accept()
+        c.recv(4096)
+        c.sendall(b'HTTP/1.1 400 Bad Request\r\n\r\n')
+        c.close()
+    threading.Thread(target=speak, daemon=True).start()
+    server = site.server('location / { proxy_pass https://127.0.0.1:%d; }' % listener.getsockname()[1])
+    assert exchange(server.port, get())[0].status == 502
+    server.wait_error('error', r'SSL_do_handshake\(\) failed \(SSL: error:0A00010B:SSL routines::wrong version number\) while SSL handshaking to upstream')
+    listener.close()
+
+
+@pytest.mark.weir_only('nginx resumes a session of another location without looking at the certificate')
+def test_verification_is_not_bypassed_by_sessions(site):
+    """A session that was made without verification is no way around it."""
+    secure(site, cert='stranger')
+    server = site.server('location /any { proxy_pass https://@secure@; }'
+                         'location /verified { proxy_pass https://@secure@; proxy_ssl_verify on; proxy_ssl_trusted_certificate @certs@/ca.pem; proxy_ssl_name example.com; }', workers=1)
+    assert [exchange(server.port, get(to))[0].status for to in ('/any', '/verified', '/any', '/verified')] == [200, 502, 200, 502]
+
+
+BAD = {
+    'verify without authority': 'proxy_pass https://127.0.0.1:1; proxy_ssl_verify on;',
+    'no authority': 'proxy_pass https://127.0.0.1:1; proxy_ssl_verify on; proxy_ssl_trusted_certificate @certs@/none;',
+    'no key': 'proxy_pass https://127.0.0.1:1; proxy_ssl_certificate @certs@/client.pem;',
+    'bad ciphers': 'proxy_pass https://127.0.0.1:1; proxy_ssl_ciphers NOPE;',
+    'bad protocol': 'proxy_pass https://127.0.0.1:1; proxy_ssl_protocols NOPE;',
+    'bad command': 'proxy_pass https://127.0.0.1:1; proxy_ssl_conf_command Nope x;',
+}
+
+
+@pytest.mark.parametrize('name', BAD)
+def test_bad_configuration(tmp_path, name):
+    text = BAD[name].replace('@certs@', certs.directory())
+    conf = tmp_path / 'nginx.conf'
+    conf.write_text(f'pid {tmp_path}/pid; error_log {tmp_path}/log; events {{ }} http {{ access_log off; server {{ listen 1; location / {{ {text} }} }} }}')
+
+    def said(binary):
+        result = run('-t', '-c', str(conf), binary=binary)
+        assert result.returncode == 1, result.stderr
+        first = [line for line in result.stderr.splitlines() if '[emerg]' in line][0]
+        return re.sub(r' in \S+:\d+$', '', re.sub(r'^.*\[emerg\] (\d+#\d+: )?', '', first))
+    assert said(WEIR) == said('/usr/sbin/nginx')
