@@ -99,6 +99,7 @@ struct req {
     // over the request and its connection, both. Waits.
     void (*take_over)(struct req *r);
     struct req_end *ends;
+    bool keep_whole;            // something in its arena counts until its end: a tunnel keeps it as it is, and does not shrink it
 
     uint64_t start_ms;          // loop clock when its first byte was there
     struct eval eval;           // variables
@@ -137,7 +138,7 @@ void req_free(struct req *r);
 void req_release(struct req *r, struct arena *keep); // for subrequest.c: all but the memory, which moves to *keep
 
 // fn(arg) when the request has ended; when it becomes a tunnel, then when that has. `arg` must not lie in the request's arena:
-// that goes earlier. What may end with the arena uses arena_cleanup.
+// that goes earlier. What may end with the arena uses arena_cleanup; with keep_whole, the arena lives as long as the tunnel.
 void req_on_end(struct req *r, void (*fn)(void *arg), void *arg);
 void req_ends_run(struct req_end **ends); // latest first; frees them
 
