@@ -211,6 +211,7 @@ static enum step begin(struct req *r, const void *conf) {
     bool good = is_slice(r, ctx->start, size, &cr);
     struct slice_body *s = ctx->body = wrap(r, size);
     r->out.status = 200;
+    r->judged = false; // the whole of it is ours to judge
     r->out.reason = STR_NONE;
     head_drop(&r->out, FIELD_CONTENT_RANGE);
     head_drop(&r->out, FIELD_CONTENT_LENGTH);
