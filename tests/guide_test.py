@@ -2,11 +2,12 @@
 nginx, and it is what the guide promises."""
 import json
 import re
+import time
 
 import pytest
 
-from weirtest import NGINX, WEIR, Client, Site, UntilClosed, exchange, get, guide, post, request, response
-from weirtest.apps import PHP_ROOT, express, gunicorn, php_fpm
+from weirtest import NGINX, WEIR, Client, Site, UntilClosed, exchange, get, guide, is_nginx, post, request, response
+from weirtest.apps import PHP_ROOT, django, express, fastapi, gunicorn, php_fpm, socketio, socketio_client, tomcat
 
 VOLATILE = {'connection'}
 
@@ -39,11 +40,35 @@ def flask_unix(place):
     app.stop()
 
 
+@pytest.fixture(scope='module', params=[django, fastapi, tomcat], ids=['django', 'fastapi', 'tomcat'])
+def other(place, request):
+    app = request.param(place.directory)
+    yield app
+    app.stop()
+
+
+@pytest.fixture(scope='module')
+def chat(place):
+    app = socketio(place.directory)
+    yield app
+    app.stop()
+
+
 @pytest.fixture(scope='module')
 def php(place):
     app = php_fpm(place.directory)
     yield app
     app.stop()
+
+
+def serve(site, text, **how):
+    """A server with a guide file; skips while the cache, which some files mention in passing, is not built in."""
+    try:
+        return site.server(text, **how)
+    except AssertionError as e:
+        if re.search(r'unknown directive "proxy_cache', str(e)):
+            pytest.skip('no proxy_cache yet')
+        raise
 
 
 class Both:
@@ -222,6 +247,89 @@ class TestFlask:
         assert tested[0].status == reference[0].status == status and tested[0].body == reference[0].body
         fields = [[(n, v if n not in ('Date', 'Server') else '') for n, v in r[0].headers] for r in (reference, tested)]
         assert fields[1] == fields[0]
+
+
+@pytest.mark.xdist_group('guide-others')
+class TestOthers:
+    """Django and FastAPI under Gunicorn, and Tomcat: each behind its file, asked what Express is asked."""
+
+    def text(self, app):
+        if app.name == 'tomcat':
+            return guide('03-3-java.conf', {8080: app.address}), 'java.example.com'
+        return guide('03-2a-python.conf', {8000: app.address}), 'py.example.com'
+
+    @pytest.mark.parametrize('name', REQUESTS)
+    def test_requests(self, site, other, name):
+        if other.name == 'tomcat' and name in ('escapes', 'put', 'delete'):
+            pytest.skip('Tomcat refuses %2F, and a JSP other methods than GET and POST')
+        text, host = self.text(other)
+        both = Both(site, text, 'access_log off;')
+        seen = both.told(named(REQUESTS[name], host))
+        headers = {k.lower(): v for k, v in seen['headers']}
+        assert headers['host'].startswith(host) and headers['x-real-ip'] == '127.0.0.1' and headers['x-forwarded-proto'] == 'http'
+        if other.name == 'tomcat':    # its valve takes the field for the address
+            assert seen['address'] == ('1.2.3.4' if name == 'forwarded' else '127.0.0.1')
+        else:
+            assert headers['x-forwarded-for'] == ('1.2.3.4, 127.0.0.1' if name == 'forwarded' else '127.0.0.1')
+        assert seen['length'] == {'post': 7, 'json': 8, 'chunked': 5, 'put': 100000}.get(name, 0)
+
+    @pytest.mark.parametrize('target, status', [('/go', 302), ('/fail', 500), ('/stream', 200)])
+    def test_answers(self, site, other, target, status):
+        text, host = self.text(other)
+        reference, tested = Both(site, text, 'access_log off;').ask(get(target, host=host))
+        assert tested[0].status == reference[0].status == status
+        assert other.name == 'tomcat' or tested[0].body == reference[0].body
+        fields = [[(n, re.sub(r':\d+', '', v) if n not in ('Date', 'Server', 'Content-Length') else '') for n, v in r[0].headers] for r in (reference, tested)]
+        assert fields[1] == fields[0]
+
+
+@pytest.mark.xdist_group('guide-chat')
+class TestWebSocket:
+    """Socket.IO with its own client, and a WebSocket, behind section 4's files: polling and WebSocket on one port."""
+
+    @pytest.mark.parametrize('mode', ['polling', 'websocket', 'upgrade'])
+    @pytest.mark.parametrize('file', ['04-1-http-and-websocket.conf', '04-websocket.conf', '03-1b-nextjs.conf'])
+    def test_socket_io(self, site, chat, file, mode):
+        text = guide(file, {8080 if file == '04-websocket.conf' else 3000: chat.address})
+        host = re.search(r'server_name (\S+);', text)[1]
+        server = serve(site, text)
+        said = socketio_client(server.port, host, mode)
+        assert mode != 'websocket' or said['host'] == host, 'XMLHttpRequest sets its own'
+        assert said['echo'] == {'a': [1, 2, 3], 'text': 'grüße'} and said['big'] == 200000
+        assert said['transport'] == ('websocket' if mode == 'websocket' else 'polling') and said['ones'] == 100
+        assert said['last'] == ('polling' if mode == 'polling' else 'websocket')
+        r = exchange(server.port, get('/plain', host=host))[0]
+        assert r.status == 200 and json.loads(r.text)['url'] == '/plain', 'HTTP on the same port'
+
+    @pytest.mark.parametrize('file', ['04-1-http-and-websocket.conf', '04-websocket.conf'])
+    def test_web_socket(self, site, chat, file):
+        text = guide(file, {8080 if file == '04-websocket.conf' else 3000: chat.address})
+        said = socketio_client(site.server(text).port, re.search(r'server_name (\S+);', text)[1], 'ws')
+        assert sorted(map(str, said['got'])) == ['1048576', 'pong', 'text'] and (said['code'], said['reason']) == (1000, 'done')
+
+    @pytest.mark.weir_only('nginx needs the two fields')
+    @pytest.mark.parametrize('mode', ['websocket', 'upgrade', 'ws'])
+    @pytest.mark.parametrize('file', ['02-1a-minimal.conf', '03-1a-nodejs.conf'])
+    def test_without_a_word_of_it(self, site, chat, file, mode):
+        text = guide(file, {3000: chat.address})
+        said = socketio_client(site.server(text).port, re.search(r'server_name (\S+);', text)[1], mode)
+        assert said.get('last') == 'websocket' or said['code'] == 1000
+
+    @pytest.mark.parametrize('file', ['08-2-streaming.conf', '08-1-buffering.conf'])
+    def test_events_arrive_at_once(self, site, chat, file):
+        """Server-sent events: each within 50 ms of its making, also where buffering is on."""
+        if file == '08-1-buffering.conf' and is_nginx(WEIR):
+            pytest.skip('nginx holds events back while it buffers')
+        server = serve(site, guide(file), http=f'upstream backend {{ server {chat.address}; }}')
+        late = []
+        with Client(server.port) as c:
+            c.send(get('/stream/events'))
+            for n in range(10):
+                c.wait_for(f'data: {n} '.encode())
+                made = int(re.search(rf'data: {n} (\d+)'.encode(), c.received)[1])
+                late.append(time.time() * 1000 - made)
+            assert c.response().framing == 'chunked'
+        assert sorted(late)[5] < 50, late    # a busy machine may hold up a few
 
 
 def php_guide(php):

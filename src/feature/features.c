@@ -40,6 +40,7 @@
     X(sticky)                                                                                                          \
     X(upstream_queue)                                                                                                  \
     X(exchange)                                                                                                        \
+    X(early_hints)                                                                                                     \
     X(exchange_order)                                                                                                  \
     X(match)                                                                                                           \
     X(health_check)                                                                                                    \
@@ -52,6 +53,10 @@
     X(gateway_grpc)                                                                                                     \
     X(gateway_ssl_grpc)                                                                                                 \
     X(grpc)                                                                                                             \
+    X(gateway_scgi)                                                                                                    \
+    X(scgi)                                                                                                            \
+    X(gateway_uwsgi)                                                                                                   \
+    X(uwsgi)                                                                                                           \
     X(empty_gif)                                                                                                       \
     X(stub_status)                                                                                                     \
     X(random_index)                                                                                                    \

@@ -57,6 +57,8 @@ enum step answer_redirect(struct req *r, unsigned status, struct str location) {
 enum step answer_goto(struct req *r, struct str uri, struct str args) {
     CHECK(uri.n != 0);
     drop_answer(r);
+    r->conditions_judged = false;
+    r->last_modified = -1;
     r->outcome = OUTCOME_GOTO;
     r->goto_uri = uri;
     r->goto_args = args;

@@ -17,8 +17,11 @@ struct h1_body {
 };
 
 static int fail(struct h1_body *b, int err) {
-    if (b->error == 0 && err != -EAGAIN)
+    if (err == -EAGAIN)
+        return err;
+    if (b->error == 0)
         b->error = err;
+    req_ended(b->r, err == -ETIMEDOUT ? 'c' : err == -EFBIG || err == -EPROTO ? 'P' : 'C', 'R');
     if (err == -ETIMEDOUT)
         log_msg(LOG_INFO, ETIMEDOUT, "client timed out (client_body_timeout %llu ms)",
                 (unsigned long long)req_core(b->r)->client_body_timeout);

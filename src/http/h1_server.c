@@ -200,6 +200,7 @@ static void no_head(struct conn *c, struct req *r, const struct reading *in, int
         return; // nothing was asked
     r->phase = in->parse.checked > 0 ? "reading client request headers" : "reading client request line";
     r->request_line = raw_line(in);
+    req_ended(r, err == -ETIMEDOUT ? 'c' : 'C', 'R');
     if (err == -ETIMEDOUT) {
         log_msg(LOG_INFO, ETIMEDOUT, "client timed out");
         answer_close(r, 408);
@@ -244,6 +245,7 @@ static enum after serve_one(struct conn *c, struct loop *l) {
     http_loop(l)->requests++;
     unsigned status = res == HTTP1_OK ? admit(c, r, &in) : refuse_head(r, &in, res);
     if (status != 0) {
+        req_ended(r, 'P', 'R');
         r->keepalive = false; // as in nginx: after a refused head nothing more is read
         r->linger = true;
         if (r->in.version == 0)

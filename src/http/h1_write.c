@@ -222,6 +222,7 @@ static int body_failed(struct pump *p, ssize_t err) {
     if (!r->head_sent && r->in.version != 9)
         return (int)err; // another answer takes its place
     r->keepalive = false;
+    req_ended(r, err == -ECANCELED ? 'C' : 'I', 'D'); // whoever knew better has said so before
     // The client must see that the answer is cut: with a length or chunks it does, else only a reset tells (RFC 9112 8).
     if (p->framing == FRAME_CLOSE)
         link_reset_on_free(p->link);
@@ -230,6 +231,7 @@ static int body_failed(struct pump *p, ssize_t err) {
 
 static int client_failed(struct req *r, ssize_t err) {
     r->phase = "sending to client";
+    req_ended(r, err == -ETIMEDOUT ? 'c' : 'C', 'D');
     if (err == -ETIMEDOUT)
         log_msg(LOG_INFO, ETIMEDOUT, "client timed out (send_timeout %llu ms)",
                 (unsigned long long)req_core(r)->send_timeout);

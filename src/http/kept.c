@@ -98,6 +98,8 @@ static void fill(struct kept *k, struct req *r) {
 struct kept *req_keep(struct req *r) {
     CHECK_OBJ(r, REQ_MAGIC);
     CHECK(r->body == NULL && r->out_body == NULL);
+    if (r->keep_whole)
+        return NULL;
     struct gathered *g = arena_new(&r->arena, struct gathered);
     if (!gather(r, g))
         return NULL;

@@ -28,6 +28,8 @@ static void details(const struct log_context *c, struct sbuf *line) {
         sbuf_printf(line, ", host: \"" STR_FMT "\"", STR_ARG(host));
     if (referer.p != NULL)
         sbuf_printf(line, ", referrer: \"" STR_FMT "\"", STR_ARG(referer));
+    if (r->hint != NULL)
+        sbuf_printf(line, ", hint: \"%s\"", r->hint);
 }
 
 struct req *req_new(struct loop *l, struct conn *c, struct conf *conf, const struct server *fallback,

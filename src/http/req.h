@@ -102,11 +102,14 @@ struct req {
     // over the request and its connection, both. Waits.
     void (*take_over)(struct req *r);
     struct req_end *ends;
+    bool keep_whole;            // something in its arena counts until its end: a tunnel keeps it as it is, and does not shrink it
 
     uint64_t start_ms;          // loop clock when its first byte was there
     struct eval eval;           // variables
     void **ctx;                 // by feature index; NULL until asked
     struct log_context log;
+    char ended_by, ended_in;    // who ended it before its time, and in which phase; 0: nobody. $termination; see req_ended
+    const char *hint;           // for the error log: what to look at next, ", hint: ..."; NULL: none
     const char *phase;          // for the error log: " while " and this, when not NULL ("reading client request line")
     struct str asked;           // for the error log: URL of the peer being asked, ", upstream: ..."
     struct addr client_addr;    // what realip may replace: $remote_addr
@@ -138,9 +141,18 @@ void req_free(struct req *r);
 void req_release(struct req *r, struct arena *keep); // for subrequest.c: all but the memory, which moves to *keep
 
 // fn(arg) when the request has ended; when it becomes a tunnel, then when that has. `arg` must not lie in the request's arena:
-// that goes earlier. What may end with the arena uses arena_cleanup.
+// that goes earlier. What may end with the arena uses arena_cleanup; with keep_whole, the arena lives as long as the tunnel.
 void req_on_end(struct req *r, void (*fn)(void *arg), void *arg);
 void req_ends_run(struct req_end **ends); // latest first; frees them
+
+// Notes who ended the request and in which phase, for $termination; the first one who says so counts. Letters as in
+// docs/logs.md.
+static inline void req_ended(struct req *r, char who, char phase) {
+    if (r->ended_by == 0) {
+        r->ended_by = who;
+        r->ended_in = phase;
+    }
+}
 
 // A feature's own state, NULL when it has none yet.
 static inline void *req_ctx(const struct req *r, const struct feature *f) { return r->ctx ? r->ctx[f->index] : NULL; }

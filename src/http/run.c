@@ -90,10 +90,13 @@ static enum step enter_location(struct req *r) {
     settle_scope(r);
     if (r == r->main && core->client_max_body_size != 0 && r->content_length > 0 && r->body != NULL &&
         (uint64_t)r->content_length > core->client_max_body_size) {
+        req_ended(r, 'P', 'R');
+        r->hint = "a larger client_max_body_size in this location, its server or http allows it";
         log_msg(LOG_ERR, 0,
                 "client intended to send too large body: %lld bytes (limit: client_max_body_size %llu in location \"" STR_FMT
                 "\")",
                 (long long)r->content_length, (unsigned long long)core->client_max_body_size, STR_ARG(location_name(r)));
+        r->hint = NULL;
         return answer_status(r, 413);
     }
     return STEP_NEXT;

@@ -1,13 +1,14 @@
 // Connecting to others.
 #include "io/connect.h"
 #include "io/link_private.h"
+#include "io/log.h"
 #include <netinet/tcp.h>
 #include <unistd.h>
 
 // How long a full backlog of a Unix socket is given before it is asked again; doubles up to the second.
 enum { RETRY_FIRST_MS = 1, RETRY_MOST_MS = 64 };
 
-static int open_socket(const struct addr_full *to, const struct addr_full *from) {
+static int open_socket(const struct addr_full *to, const struct addr_full *from, bool transparent) {
     int fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
@@ -16,6 +17,11 @@ static int open_socket(const struct addr_full *to, const struct addr_full *from)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     if (from == NULL)
         return fd;
+    if (transparent) {
+        bool six = to->sa.sa_family == AF_INET6;
+        if (setsockopt(fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_TRANSPARENT : IP_TRANSPARENT, &one, sizeof(one)) != 0)
+            log_msg(LOG_ALERT, errno, "setsockopt(IP_TRANSPARENT) failed");
+    }
     // Without it each connection takes a local port of its own, whatever its other end is.
     if (addr_port(&from->sa) == 0)
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
@@ -57,11 +63,16 @@ static int finish(struct link *l, uint64_t deadline) {
 }
 
 struct link *connect_to(const struct addr_full *to, const struct addr_full *bind_to, uint64_t timeout_ms, int *err) {
+    return connect_bound(to, bind_to, false, timeout_ms, err);
+}
+
+struct link *connect_bound(const struct addr_full *to, const struct addr_full *bind_to, bool transparent, uint64_t timeout_ms,
+                           int *err) {
     struct loop *loop = loop_this;
     CHECK(task_self() != NULL);
     uint64_t deadline = timeout_ms < UINT64_MAX - loop->now ? loop->now + timeout_ms : UINT64_MAX;
     struct link *l = NULL;
-    int fd = task_is_cancelled(loop->current) ? -ECANCELED : open_socket(to, bind_to);
+    int fd = task_is_cancelled(loop->current) ? -ECANCELED : open_socket(to, bind_to, transparent);
     if (fd < 0) {
         *err = fd;
         return NULL;

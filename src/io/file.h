@@ -36,3 +36,6 @@ struct file_ref *temp_file_new(const char *dir, int *err);
 // Writes the chain's memory to the file at off: 0 or -errno; the chain is not changed. Waits (helper thread). A write at 0
 // begins the file anew: sockets may still hold its pages from a sendfile, and those must not change under them.
 int temp_file_write(struct file_ref *f, off_t off, const struct chain *bytes);
+// Gives the temp file a name: what is at `path` is replaced at once, missing directories are made. mode: permission bits;
+// mtime_s -1: now. 0 or -errno. Waits (helper thread).
+int temp_file_keep(struct file_ref *f, const char *path, unsigned mode, int64_t mtime_s);

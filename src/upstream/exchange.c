@@ -26,6 +26,12 @@ void exchange_name_asked(struct exchange *x) {
                                 x->uri.n != 0 && x->uri.p[0] != '/' ? "/" : "", STR_ARG(x->uri));
 }
 
+// How long the try had lasted, and what to look at.
+static const char *with_time(struct exchange *x) {
+    const struct attempt *a = &x->attempts[x->nattempts - 1];
+    return arena_printf(&x->r->arena, "after %llu ms; %s", (unsigned long long)(loop_now(x->r->loop) - a->start_ms), x->hint).p;
+}
+
 void exchange_log(struct exchange *x, int level, int err, const char *phase, const char *note, const char *fmt, ...) {
     struct req *r = x->r;
     x->phase = phase;
@@ -41,7 +47,9 @@ void exchange_log(struct exchange *x, int level, int err, const char *phase, con
     exchange_name_asked(x);
     const char *before = r->phase;
     r->phase = note == NULL ? phase : arena_printf(&r->arena, "%s (%s)", phase, note).p;
+    r->hint = x->hint == NULL ? NULL : x->nattempts == 0 ? x->hint : with_time(x);
     log_msg((enum log_level)level, err, "%s", sbuf_cstr(&b));
+    r->hint = x->hint = NULL;
     r->phase = before;
 }
 
@@ -118,6 +126,11 @@ void exchange_done(struct exchange *x, bool clean) {
 
 int exchange_body_failed(struct exchange *x, int err, const char *invalid) {
     static const char reading[] = "reading upstream";
+    req_ended(x->r, err == -ETIMEDOUT ? 's' : err == -EPROTO ? 'P' : err == -ECANCELED ? 'C' : 'S', 'D');
+    if (err == -ETIMEDOUT)
+        x->hint = "the application stopped in the middle of its answer: see its log";
+    else if (err != -EPROTO && err != -ECANCELED)
+        x->hint = "the answer is cut: see the application's log for a crash or a restart";
     switch (err) {
     case -EPIPE:
         exchange_log(x, LOG_ERR, 0, reading, NULL, "upstream prematurely closed connection");
@@ -265,6 +278,9 @@ static unsigned no_live_upstreams(struct exchange *x) {
     exchange_attempt(x)->status = 502;
     exchange_attempt(x)->response_ms = 0;
     struct str missing = names_missing(x->group, &x->r->arena);
+    x->hint = missing.n != 0 ? "is the name right, and does the name server (resolver) answer?" : "all servers are down, at max_conns, or failed lately (max_fails, fail_timeout): see the lines before";
+    x->end_who = 'S';
+    x->end_phase = 'C';
     exchange_log(x, LOG_ERR, 0, "connecting to upstream", missing.p, "no live upstreams");
     return 502;
 }
@@ -278,6 +294,8 @@ static struct peer *wait_in_queue(struct exchange *x, unsigned *status) {
         return p;
     *status = 502;
     x->r->asked = STR_NONE;
+    x->end_who = end == QUEUE_CANCELLED ? 'C' : end == QUEUE_FULL ? 'P' : 's';
+    x->end_phase = 'Q';
     if (end == QUEUE_CANCELLED) {
         exchange_log(x, LOG_INFO, 0, "waiting in the queue of the upstream", NULL, "client prematurely closed connection");
         *status = 499;
@@ -329,7 +347,7 @@ static unsigned run_tries(struct exchange *x) {
             return t.status;
         }
         a->status = t.status;
-        release(x, t.why & (NEXT_403 | NEXT_404) ? PEER_NEUTRAL : PEER_FAILED);
+        release(x, t.why & (NEXT_403 | NEXT_404 | NEXT_DENIED) ? PEER_NEUTRAL : PEER_FAILED);
         x->tries_left--;
         if (x->tries_left <= 0 || !wants_next(x, t.why))
             return t.status;
@@ -344,6 +362,8 @@ static unsigned run(struct exchange *x) {
     watch_client(x, true);
     status = run_tries(x);
     if (status != 0) {
+        if (x->end_who != 0)
+            req_ended(x->r, x->end_who, x->end_phase);
         send_end(x); // a try that got no connection still has its reader of the body
         watch_client(x, false);
     }

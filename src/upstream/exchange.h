@@ -68,6 +68,9 @@ struct exchange {
     struct str text_body;     // sent instead of the client's body when .p is not NULL (proxy_set_body)
     bool asks_upgrade;        // this try asked the peer to switch protocols: set by put_head
     bool upgraded;            // and it did: x->head is its 101, x->early what it sent since
+    bool hide_trailers;       // those of the response are for variables only
+    // An interim answer of the peer (103) has come: x->head, until this returns. NULL: nobody cares. May wait.
+    void (*interim)(struct exchange *x);
     bool needs_length;        // the protocol cannot send a body of unknown length: it is buffered
 
     // The request of the current try.
@@ -116,6 +119,8 @@ struct exchange {
     struct attempt first;
     bool released;            // the peer was given back
     const char *phase;        // of the last line in the error log
+    const char *hint;         // of the next one: what to look at; taken by exchange_log
+    char end_who, end_phase;  // how the last failed try ended, for $termination
     bool done;
     struct req *watched;      // whose client is watched
     struct exchange *prev;    // of the same request, before an internal redirect

@@ -51,7 +51,7 @@ int exchange_connect(struct exchange *x) {
     struct addr_full from;
     bool ok, bound = bind_address(x, &from, &ok);
     int err = 0;
-    x->link = connect_to(&x->peer->addr, bound ? &from : NULL, x->gw->connect_timeout, &err);
+    x->link = connect_bound(&x->peer->addr, bound ? &from : NULL, x->gw->bind_transparent, x->gw->connect_timeout, &err);
     if (x->link == NULL)
         return err;
     x->link_requests = 0;
@@ -61,7 +61,33 @@ int exchange_connect(struct exchange *x) {
     return x->tls != NULL ? exchange_secure(x) : 0;
 }
 
+static void ends(struct exchange *x, char who, char phase) {
+    x->end_who = who;
+    x->end_phase = phase;
+}
+
+static const char *connect_hint(int err) {
+    switch (err) {
+    case -ECONNREFUSED:
+        return "nothing listens at that address: is the application running, and on this port?";
+    case -ENOENT:
+        return "there is no such socket: is the application running?";
+    case -EACCES:
+    case -EPERM:
+        return "may the worker's user open it? see the permissions of the socket and its directories";
+    case -EADDRNOTAVAIL:
+        return "no local port is left: keep connections open (keepalive), or add addresses";
+    case -EMFILE:
+    case -ENFILE:
+        return "no descriptor is left: worker_rlimit_nofile";
+    default:
+        return NULL;
+    }
+}
+
 static void log_connect(struct exchange *x, int err) {
+    ends(x, err == -ETIMEDOUT ? 's' : err == -EMFILE || err == -ENFILE || err == -ENOMEM ? 'R' : 'S', 'C');
+    x->hint = err == -ETIMEDOUT ? "the address does not answer at all: a firewall, a wrong address, a full backlog?" : connect_hint(err);
     if (err == -ETIMEDOUT) {
         exchange_log(x, LOG_ERR, ETIMEDOUT, connecting, exchange_note(x, "connect_timeout", x->gw->connect_timeout, "ms"),
                      "upstream timed out");
@@ -79,6 +105,7 @@ static void log_connect(struct exchange *x, int err) {
 // --- what went wrong -----------------------------------------------------------------------------------------------------------
 
 static struct try_result client_left(struct exchange *x, const char *phase) {
+    ends(x, 'C', phase == connecting ? 'C' : 'H');
     const struct req *main = x->r->main;
     if (main->conn == NULL || main->codec->gone(main))
         exchange_log(x, LOG_INFO, 0, phase, NULL,
@@ -118,9 +145,11 @@ static struct try_result explain(struct exchange *x, int err) {
     if (x->body_error != 0) {
         if (x->body_error == -ECANCELED)
             return client_left(x, sending);
+        ends(x, x->body_error == -ETIMEDOUT ? 'c' : x->body_error == -EFBIG || x->body_error == -EPROTO ? 'P' : 'C', 'R');
         return stopped(req_body_error_status(x->r, x->body_error));
     }
     const char *phase = x->request_sent ? reading : sending;
+    ends(x, err == -ETIMEDOUT ? 's' : err == -EPROTO ? 'P' : err == -EINVAL ? 'P' : err == -ENOMEM ? 'R' : 'S', 'H');
     switch (err) {
     case -ECANCELED:
         return client_left(x, phase);
@@ -133,6 +162,8 @@ static struct try_result explain(struct exchange *x, int err) {
     case -EPROTO:
         return failed(NEXT_INVALID_HEADER, 502);
     case -ETIMEDOUT:
+        x->hint = x->send_error == -ETIMEDOUT ? "the application does not read the request: is it overloaded?"
+                                              : arena_printf(&x->r->arena, "the application is slow: see its log, or raise %s_read_timeout", x->family).p;
         if (x->send_error == -ETIMEDOUT)
             exchange_log(x, LOG_ERR, ETIMEDOUT, sending, exchange_note(x, "send_timeout", x->gw->send_timeout, "ms"),
                          "upstream timed out");
@@ -143,6 +174,7 @@ static struct try_result explain(struct exchange *x, int err) {
     default:
         break;
     }
+    x->hint = "it ended the connection without an answer: see the application's log for a crash, a restart or a limit";
     if (x->send_error != 0)
         exchange_log(x, LOG_ERR, (int)-x->send_error, sending, NULL, "writev() failed");
     else if (err == -EPIPE)
@@ -181,8 +213,23 @@ static int get_link(struct exchange *x, bool fresh) {
     return 0;
 }
 
+bool conditions_hold(struct req *r, struct conf_list conditions) {
+    conf_list_each(const struct condition, c, conditions) {
+        struct str v = req_eval(r, c->value);
+        if (v.n == 0 || str_eq(v, STR("0")))
+            return false;
+    }
+    return true;
+}
+
 struct try_result exchange_try(struct exchange *x, bool fresh) {
     bool sent_before = x->bytes_sent_any;
+    if (x->gw->allow_upstream.count != 0 && !conditions_hold(x->r, x->gw->allow_upstream)) {
+        ends(x, 'P', 'C');
+        exchange_log(x, LOG_ERR, 0, connecting, arena_printf(&x->r->arena, "%s_allow_upstream", x->family).p,
+                     "access to upstream is denied");
+        return failed(NEXT_DENIED, 502);
+    }
     send_begin(x);
     int err = get_link(x, fresh);
     if (err != 0) {

@@ -14,6 +14,13 @@ enum ignore_header { // bits of *_ignore_headers
     IGNORE_ACCEL_CHARSET = 16, IGNORE_EXPIRES = 32, IGNORE_CACHE_CONTROL = 64, IGNORE_SET_COOKIE = 128, IGNORE_VARY = 256,
 };
 
+// One of the strings of *_allow_upstream, early_hints: true when neither empty nor "0".
+struct condition {
+    struct tmpl *value;
+};
+struct req;
+bool conditions_hold(struct req *r, struct conf_list conditions); // all of them
+
 struct gateway_conf {
     uint64_t connect_timeout, send_timeout, read_timeout; // ms
     bool buffering, request_buffering;
@@ -31,4 +38,11 @@ struct gateway_conf {
     struct map *hidden;            // names that are not known fields; NULL: none
     unsigned ignore_headers;       // bits
     struct tmpl *bind;             // NULL: off
+    bool bind_transparent;
+    struct tmpl *limit_rate;       // bytes a second; "0": none
+    bool force_ranges;
+    struct tmpl *store;            // path; NULL: off
+    bool store_on;                 // where root or alias puts the URI
+    unsigned store_access;         // mode bits of stored files
+    struct conf_list allow_upstream; // struct condition: all must be true
 };

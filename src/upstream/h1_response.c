@@ -171,6 +171,8 @@ int h1_read_head(struct exchange *x) {
         if (x->head.status == 101)
             return x->asks_upgrade ? take_upgrade(x, &in, end)
                                    : response_refuse(x, "upstream switched protocols without being asked to");
+        if (x->head.status == 103 && x->interim != NULL)
+            x->interim(x);
         if (end > in.limit)
             return response_refuse(x, "upstream sent too many interim responses");
     }

@@ -138,8 +138,10 @@ static int take_trailer(struct h1_body *b) {
     enum http1_result res = http1_parse_trailers(&b->trailer_parse, h, b->trailer.p, b->trailer.n, &lim);
     if (res == HTTP1_OK) {
         chain_drop(&b->raw, b->trailer_parse.end - had);
-        if (h->count != 0)
-            b->x->trailers = b->body.trailers = h;
+        if (h->count != 0) {
+            b->x->trailers = h;
+            b->body.trailers = b->x->hide_trailers ? NULL : h;
+        }
         b->chunks.state = CHUNKED_DONE;
         return 0;
     }

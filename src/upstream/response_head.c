@@ -78,6 +78,7 @@ int response_refuse(struct exchange *x, const char *why) {
 int response_too_big(struct incoming *in) {
     struct exchange *x = in->x;
     const struct gateway_conf *gw = x->gw;
+    x->hint = arena_printf(&x->r->arena, "raise %s_buffers or %s_buffer_size; many or large cookies are the usual reason", x->family, x->family).p;
     exchange_log(x, LOG_ERR, 0, reading,
                  arena_printf(&x->r->arena, "%zu bytes seen, limit %zu: %s_buffers %llu %llu, %s_buffer_size %llu", in->n,
                               in->limit, x->family, (unsigned long long)gw->buffers.count,
@@ -108,6 +109,7 @@ int response_malformed(struct incoming *in, enum http1_result res, const struct 
         return response_too_big(in);
     if (res == HTTP1_TOO_MANY_FIELDS)
         return response_refuse(x, "upstream sent too many header lines");
+    x->hint = "is that the right port, and the right protocol for it?";
     if (res == HTTP1_BAD_FIELD)
         exchange_log(x, LOG_ERR, 0, reading, NULL, "upstream sent invalid header: \"%s\"", shown(x, ps->line));
     else

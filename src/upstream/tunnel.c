@@ -89,6 +89,8 @@ static struct req *request_of(struct tunnel *t) {
 static void log_end(struct req *r, struct tunnel_end end) {
     bool client = end.who == CLIENT;
     r->phase = proxying;
+    if (end.err != 0)
+        req_ended(r, end.err == -ETIMEDOUT ? (client ? 'c' : 's') : client ? 'C' : 'S', 'T');
     if (end.err == -ETIMEDOUT)
         log_msg(LOG_INFO, ETIMEDOUT, client ? "client timed out" : "upstream timed out");
     else if (end.err != 0 && end.err != -ECANCELED && end.err != -EPIPE)

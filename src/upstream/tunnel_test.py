@@ -210,6 +210,21 @@ def test_active_connections_are_counted(site):
     until(lambda: exchange(server.port, get('/'))[0].status == 200, 'the peer to be free')
 
 
+def test_limit_conn_counts_tunnels(site):
+    """A connection is limited as long as it is a tunnel, and no longer."""
+    site.backend(answer=[SWITCH, Echo(), Close()])
+    server = site.server(f'location / {{ limit_conn addr 1; proxy_pass http://@backend@; {MAGIC} }}',
+                         http=f'limit_conn_zone $remote_addr zone=addr:1m; {LOG}')
+    client, _ = upgraded(server)
+    client.send_raw(b'abc')
+    receive(client, b'abc')
+    assert exchange(server.port, get('/'))[0].status == 503
+    client.close()
+    assert server.wait_lines(2, 't.log')[-1].startswith('101 ')
+    site.backend(answer=response(b'ok'))
+    until(lambda: exchange(server.port, get('/'))[0].status == 200, 'the place to be free')
+
+
 def test_stops_gracefully(site):
     """QUIT waits for tunnels, as nginx does; idle ones too."""
     site.backend(answer=[SWITCH, Echo(), Close()])

@@ -1,6 +1,8 @@
-"""Real back ends for the guide tests: Express under Node, Flask under Gunicorn, PHP under FPM."""
+"""Real back ends for the guide tests: Express and Socket.IO under Node, Flask, Django and
+FastAPI under Gunicorn, PHP under FPM, Tomcat."""
 import fcntl
 import glob
+import json
 import os
 import shutil
 import subprocess
@@ -60,8 +62,11 @@ class App:
         if self.path:
             return os.path.exists(self.path)
         want = f':{self.port:04X}'
-        with open('/proc/net/tcp') as f:
-            return any(line.split()[1].endswith(want) and line.split()[3] == '0A' for line in f.readlines()[1:])
+        lines = []
+        for table in ('/proc/net/tcp', '/proc/net/tcp6'):    # Java listens on an IPv6 socket
+            with open(table) as f:
+                lines += f.readlines()[1:]
+        return any(line.split()[1].endswith(want) and line.split()[3] == '0A' for line in lines)
 
     def stop(self):
         self.process.terminate()
@@ -80,12 +85,46 @@ def express(directory, name='express'):
                env={'NODE_PATH': node_modules()})
 
 
-def gunicorn(directory, path=None, name='gunicorn'):
+def socketio(directory, name='socketio'):
+    """Express, Socket.IO and a WebSocket on one port."""
+    port = ports.take()
+    return App(['node', os.path.join(_APPS, 'socketio.js'), str(port)], directory, name, port=port, env={'NODE_PATH': node_modules()})
+
+
+def socketio_client(port, host, mode):
+    """What Socket.IO's client (or ws) says of a session through a server: a dict."""
+    done = subprocess.run(['node', os.path.join(_APPS, 'socketio_client.js'), str(port), host, mode], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=40, env={**os.environ, 'NODE_PATH': node_modules()})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def gunicorn(directory, path=None, name='gunicorn', app='flask_app:app', options=('--threads', '4')):
+    """A WSGI application, or with uvicorn's workers an ASGI application, under Gunicorn."""
     port = None if path else ports.take()
     bind = f'unix:{path}' if path else f'127.0.0.1:{port}'
-    command = [sys.executable, '-m', 'gunicorn', '--bind', bind, '--workers', '1', '--threads', '4', '--chdir', _APPS,
-               '--worker-tmp-dir', directory, '--forwarded-allow-ips', '*', 'flask_app:app']
+    command = [sys.executable, '-m', 'gunicorn', '--bind', bind, '--workers', '1', *options, '--chdir', _APPS,
+               '--worker-tmp-dir', directory, '--forwarded-allow-ips', '*', app]
     return App(command, directory, name, path=path, port=port, env={'PYTHONDONTWRITEBYTECODE': '1'})
+
+
+def django(directory, name='django'):
+    return gunicorn(directory, name=name, app='django_app:application')
+
+
+def fastapi(directory, name='fastapi'):
+    return gunicorn(directory, name=name, app='fastapi_app:app', options=('-k', 'uvicorn.workers.UvicornWorker'))
+
+
+def tomcat(directory, name='tomcat'):
+    """Debian's Tomcat 10 with a base directory of its own and one JSP for all paths."""
+    base, port, home = os.path.join(directory, name), ports.take(), '/usr/share/tomcat10'
+    shutil.copytree(os.path.join(_APPS, 'tomcat'), base)
+    for sub in ('logs', 'temp', 'work'):
+        os.makedirs(os.path.join(base, sub), exist_ok=True)
+    command = ['java', '-Xmx128m', '-XX:TieredStopAtLevel=1', '-cp', f'{home}/bin/bootstrap.jar:{home}/bin/tomcat-juli.jar', f'-Dcatalina.home={home}',
+               f'-Dcatalina.base={base}', f'-Djava.io.tmpdir={base}/temp', f'-Dweir.port={port}', 'org.apache.catalina.startup.Bootstrap', 'start']
+    return App(command, directory, name, port=port)
 
 
 PHP_ROOT = os.path.join(_APPS, 'php', 'public')

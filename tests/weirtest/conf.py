@@ -43,8 +43,7 @@ def kind(text):
 
 def paths(directory, binary):
     """The directives that keep all files of a server in its directory."""
-    return [f'{name}_temp_path {directory}/{name}_temp;' for name in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi')
-            if is_nginx(binary) or name not in ('uwsgi', 'scgi')]
+    return [f'{name}_temp_path {directory}/{name}_temp;' for name in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi')]
 
 
 def complete(text, directory, port, binary, http='', main='', workers=2):

@@ -93,6 +93,7 @@ static enum step limit_connections(struct req *r, const void *conf) {
         ctx->verdict = VERDICT_PASSED;
         enum look look = take(r, l, h);
         if (look == LOOK_OK) {
+            main->keep_whole = true; // a WebSocket counts as long as it lasts
             arena_cleanup(&main->arena, give_back, h++);
             continue;
         }

@@ -21,6 +21,17 @@ struct gateway_rewrite {
 // What the exchange got becomes the answer: fields, X-Accel-*, the body, buffered. rw may be NULL.
 enum step gateway_answer(struct req *r, const struct gateway_rewrite *rw, struct exchange *x);
 
+// The strings of a directive, as struct condition.
+bool gateway_add_conditions(struct conf_cx *cx, const struct conf_row *row, struct conf_list *list, const struct conf_node *node);
+// Has 103 of the back end passed to the client, where early_hints says so. Before exchange_run.
+void gateway_early_hints(struct req *r, struct exchange *x);
+// exchange_run, and before it what holds for all gateways.
+unsigned gateway_run(struct exchange *x);
+// *_limit_rate: a body that reads no faster than `rate` bytes a second.
+struct body *gateway_paced(struct req *r, struct body *inner, uint64_t rate);
+// *_store: a body that saves what it gives as a file when it ends well.
+struct body *gateway_store(struct exchange *x, struct body *inner);
+
 // --- gateways to an address: fastcgi_pass, uwsgi_pass, scgi_pass -----------------------------------------------------------
 
 // What one of these directives says. Not inherited by inner blocks, but by `if` and limit_except.

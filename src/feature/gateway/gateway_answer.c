@@ -1,7 +1,10 @@
 // What of a back end's response goes to the client: fields one by one, never framing; X-Accel-* obeyed; the body, buffered.
+#include "base/date.h"
 #include "feature/gateway/gateway.h"
+#include "feature/response/range.h"
 #include "http/answer.h"
 #include "http/tape.h"
+#include "io/loop.h"
 #include "upstream/tunnel.h"
 
 static bool ignores(const struct exchange *x, enum ignore_header bit) { return (x->gw->ignore_headers & bit) != 0; }
@@ -45,6 +48,8 @@ static void copy_head(struct req *r, const struct gateway_rewrite *rw, const str
         if (f->id == FIELD_CONTENT_LENGTH || (field_flags(f->id) & FIELD_HOP) != 0 || gateway_hides(x->gw, f))
             continue;
         if (named.n != 0 && list_has_token(named, f->name))
+            continue;
+        if (f->id == FIELD_ACCEPT_RANGES && x->gw->force_ranges)
             continue;
         copy_field(r, rw, f);
     }
@@ -123,6 +128,12 @@ static bool is_stream_of_events(const struct exchange *x) {
     return str_istarts(type, STR("text/event-stream")) || str_istarts(type, STR("application/grpc"));
 }
 
+static uint64_t rate_of(struct req *r, const struct gateway_conf *gw) {
+    uint64_t rate;
+    struct str said = req_eval(r, gw->limit_rate);
+    return said.n != 0 && conf_parse_size(said, &rate) ? rate : 0;
+}
+
 static struct body *make_body(struct req *r, struct exchange *x) {
     bool buffered = is_buffered(x);
     // Nothing to read ahead when all of it came with the head.
@@ -131,12 +142,26 @@ static struct body *make_body(struct req *r, struct exchange *x) {
     if (b == NULL)
         return NULL;
     b->flush = !buffered || is_stream_of_events(x); // what buffers it says the same
-    if (buffered && !whole) {
+    if (x->head.status == 200 && (x->gw->store_on || x->gw->store != NULL))
+        b = gateway_store(x, b);
+    uint64_t rate = buffered ? rate_of(r, x->gw) : 0;
+    if (rate != 0)
+        b = gateway_paced(r, b, rate);
+    if (buffered && (!whole || rate != 0)) {
         struct tape_limits lim;
         gateway_tape_limits(x->gw, r, &lim);
         b = tape_buffered(b, &lim, &r->arena);
     }
     return b;
+}
+
+static void note_validators(struct req *r, const struct exchange *x) {
+    struct str modified = head_value(&r->out, FIELD_LAST_MODIFIED);
+    int64_t when;
+    if (modified.n != 0 && date_parse(modified, (int64_t)(loop_wall_ms(r->loop) / 1000), &when))
+        r->last_modified = when;
+    if (x->gw->force_ranges)
+        range_allow_one(r);
 }
 
 enum step gateway_answer(struct req *r, const struct gateway_rewrite *rw, struct exchange *x) {
@@ -154,7 +179,13 @@ enum step gateway_answer(struct req *r, const struct gateway_rewrite *rw, struct
     struct body *b = make_body(r, x);
     r->conditions_judged = true;
     answer_ready(r, x->head.status, b, length);
+    note_validators(r, x);
     if (b == NULL) // HEAD: the length of what a GET would bring
         r->out_length = r->method == METHOD_HEAD || length >= 0 ? length : status_has_no_body(x->head.status) ? -1 : 0;
     return STEP_DONE;
+}
+
+unsigned gateway_run(struct exchange *x) {
+    gateway_early_hints(x->r, x);
+    return exchange_run(x);
 }

@@ -49,11 +49,9 @@ static bool set_bind(struct conf_cx *cx, const struct conf_row *row, void *conf,
     struct gateway_conf *gw = conf;
     struct addr_full a;
     const char *why;
-    if (node->nargs == 3)
-        return str_eq(node->args[2], STR("transparent"))
-                   ? conf_err_hint(cx, node, STR("weir does not bind to foreign addresses yet"),
-                                   "invalid parameter \"transparent\"")
-                   : conf_err(cx, node, "invalid parameter \"" STR_FMT "\"", STR_ARG(node->args[2]));
+    gw->bind_transparent = node->nargs == 3;
+    if (node->nargs == 3 && !str_eq(node->args[2], STR("transparent")))
+        return conf_err(cx, node, "invalid parameter \"" STR_FMT "\"", STR_ARG(node->args[2]));
     if (str_eq(node->args[1], STR("off"))) {
         gw->bind = NULL;
         return true;
@@ -62,6 +60,66 @@ static bool set_bind(struct conf_cx *cx, const struct conf_row *row, void *conf,
         return conf_err(cx, node, "invalid address \"" STR_FMT "\"", STR_ARG(node->args[1]));
     gw->bind = tmpl_compile(cx, node->args[1], node);
     return gw->bind != NULL;
+}
+
+// A size, or a template that gives one for each request.
+static bool set_limit_rate(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    struct gateway_conf *gw = conf;
+    uint64_t n;
+    if (!tmpl_has_var(node->args[1]) && !conf_parse_size(node->args[1], &n))
+        return conf_err(cx, node, "invalid value \"" STR_FMT "\"", STR_ARG(node->args[1]));
+    gw->limit_rate = tmpl_compile(cx, node->args[1], node);
+    return gw->limit_rate != NULL;
+}
+
+static bool set_store(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    struct gateway_conf *gw = conf;
+    gw->store = NULL;
+    gw->store_on = str_eq(node->args[1], STR("on"));
+    if (gw->store_on || str_eq(node->args[1], STR("off")))
+        return true;
+    gw->store = tmpl_compile(cx, node->args[1], node);
+    return gw->store != NULL;
+}
+
+// "user:rw group:r all:r": mode bits. The owner can always read and write.
+static bool set_store_access(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    struct gateway_conf *gw = conf;
+    static const struct {
+        struct str who;
+        unsigned shift;
+    } sides[] = {{STR_INIT("user:"), 6}, {STR_INIT("group:"), 3}, {STR_INIT("all:"), 0}};
+    unsigned mode = 0600;
+    for (unsigned i = 1; i < node->nargs; i++) {
+        struct str word = node->args[i], how = STR_NONE;
+        unsigned shift = 0;
+        for (size_t k = 0; k < ARRAY_LEN(sides); k++) {
+            if (str_starts(word, sides[k].who)) {
+                how = str_from(word, sides[k].who.n);
+                shift = sides[k].shift;
+            }
+        }
+        bool rw = str_eq(how, STR("rw"));
+        if (!rw && !str_eq(how, STR("r")))
+            return conf_err(cx, node, "invalid value \"" STR_FMT "\"", STR_ARG(word));
+        mode |= (rw ? 06u : 04u) << shift;
+    }
+    gw->store_access = mode;
+    return true;
+}
+
+bool gateway_add_conditions(struct conf_cx *cx, const struct conf_row *row, struct conf_list *list, const struct conf_node *node) {
+    for (unsigned i = 1; i < node->nargs; i++) {
+        struct tmpl *t = tmpl_compile(cx, node->args[i], node);
+        if (t == NULL)
+            return false;
+        ((struct condition *)conf_list_add(cx, row, list, sizeof(struct condition)))->value = t;
+    }
+    return true;
+}
+
+static bool set_allow_upstream(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    return gateway_add_conditions(cx, row, &((struct gateway_conf *)conf)->allow_upstream, node);
 }
 
 static bool set_temp_path(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
@@ -104,7 +162,7 @@ static void compile_hidden(struct conf_cx *cx, struct scope *s, struct gateway_c
     bool proxy = cx->feature == &feature_gateway_proxy;
     for (size_t i = 0; proxy && i < ARRAY_LEN(hidden_of_proxy); i++)
         gw->hidden_ids[hidden_of_proxy[i] >> 6] |= (uint64_t)1 << (hidden_of_proxy[i] & 63);
-    if (!proxy)
+    if (cx->feature == &feature_gateway_fastcgi || cx->feature == &feature_gateway_scgi)
         hide(gw, cx, STR("Status"));
     conf_list_each(const struct str, name, gw->hide_headers) { hide(gw, cx, *name); }
     conf_list_each(const struct str, shown, gw->pass_headers) {
@@ -215,6 +273,19 @@ static const struct conf_row rows[] = {
     ROW_FN("*_pass_header", IN_HTTP_ALL, 1, 1, ROW_LISTED, set_pass, NULL, "A field that is otherwise hidden and shall be passed."),
     ROW_BITS("*_ignore_headers", IN_HTTP_ALL, G, ignore_headers, NULL, ignore_words,
              "Fields of responses that weir does not act on."),
+    ROW_FNS("*_limit_rate", IN_HTTP_ALL, 1, 1, 0, set_limit_rate, "0", "rate",
+            "Bytes a second that are read of a response, where it is buffered; 0: no limit."),
+    ROW_FLAG("*_force_ranges", IN_HTTP_ALL, G, force_ranges, "off",
+             "Answers Range for responses of servers too, whatever their Accept-Ranges says."),
+    ROW_FNS("*_store", IN_HTTP_ALL, 1, 1, 0, set_store, NULL, "on | off | path",
+            "Saves responses with status 200 as files: where root or alias puts the URI, or at a path."),
+    ROW_FNS("*_store_access", IN_HTTP_ALL, 1, 3, 0, set_store_access, "user:rw", "user:permissions ...",
+            "Permissions of files that *_store makes."),
+    ROW_FNS("*_allow_upstream", IN_HTTP_ALL, 1, 0xffff, ROW_LISTED, set_allow_upstream, NULL, "string ...",
+            "A server is asked only if none of these is empty or \"0\"; else it is 502, or the next one (denied)."),
+    ROW_NOOP("*_bind_dynamic", IN_HTTP_ALL, 1, 1, "*_bind is evaluated for each connection."),
+    ROW_NOOP("*_request_dynamic", IN_HTTP_ALL, 1, 1, "The request is made anew for each server that is tried."),
+    ROW_NOOP("*_send_lowat", IN_HTTP_ALL, 1, 1, "Nothing to tune on Linux."),
     ROW_FN("*_bind", IN_HTTP_ALL, 1, 2, 0, set_bind, NULL, "Local address of connections to servers; off: the system chooses."),
 };
 #undef G

@@ -169,6 +169,40 @@ static bool set_cookie_path(struct conf_cx *cx, const struct conf_row *row, void
     return add_cookie(cx, row, &((struct proxy_conf *)conf)->cookie_paths, node);
 }
 
+static bool add_flag(struct conf_cx *cx, const struct conf_row *row, struct proxy_cookie_flag *made, struct str word,
+                     const struct conf_node *node) {
+    if (!tmpl_has_var(word)) {
+        unsigned bit = proxy_cookie_flag_of(word);
+        made->flags |= bit;
+        return bit != 0 || conf_err(cx, node, "invalid parameter \"" STR_FMT "\"", STR_ARG(word));
+    }
+    struct tmpl *t = tmpl_compile(cx, word, node);
+    struct conf_list *l = &made->texts;
+    struct condition *all = arena_array(cx->arena, struct condition, l->count + 1);
+    if (l->count != 0)
+        memcpy(all, l->at, l->count * sizeof(*all));
+    all[l->count].value = t;
+    *l = (struct conf_list){all, l->count + 1};
+    return t != NULL;
+}
+
+static bool set_cookie_flags(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    struct proxy_conf *pc = conf;
+    if (node->nargs == 2 && str_eq(node->args[1], STR("off"))) {
+        pc->cookie_flags = (struct conf_list){0};
+        return true;
+    }
+    struct proxy_cookie_flag made = {0};
+    if (!parse_pattern(cx, node->args[1], node, &made.name, &made.regex))
+        return false;
+    for (unsigned i = 2; i < node->nargs; i++) {
+        if (!add_flag(cx, row, &made, node->args[i], node))
+            return false;
+    }
+    *(struct proxy_cookie_flag *)conf_list_add(cx, row, &pc->cookie_flags, sizeof(made)) = made;
+    return true;
+}
+
 // --- what follows -----------------------------------------------------------------------------------------------------------------
 
 // nginx: "proxy_redirect default" turns the URL of proxy_pass into the location that it stands in.
@@ -265,6 +299,11 @@ static const struct conf_row rows[] = {
             "Rewrites the Domain attribute of cookies."),
     ROW_FNS("proxy_cookie_path", IN_HTTP_ALL, 1, 2, ROW_LISTED, set_cookie_path, NULL, "off | path replacement",
             "Rewrites the Path attribute of cookies."),
+    ROW_FNS("proxy_cookie_flags", IN_HTTP_ALL, 1, 5, ROW_LISTED, set_cookie_flags, NULL, "off | cookie [flag ...]",
+            "Adds or removes Secure, HttpOnly and SameSite of cookies."),
+    ROW_NOOP("proxy_headers_hash_max_size", IN_HTTP_ALL, 1, 1, "Hash tables size themselves."),
+    ROW_NOOP("proxy_headers_hash_bucket_size", IN_HTTP_ALL, 1, 1, "Hash tables size themselves."),
+    ROW_FLAG("proxy_pass_trailers", IN_HTTP_ALL, P, pass_trailers, "off", "Passes trailer fields of responses on to clients."),
 };
 #undef P
 

@@ -34,10 +34,23 @@ struct proxy_cookie {
     struct regex *regex;
 };
 
+// proxy_cookie_flags.
+enum cookie_flags { // bits
+    COOKIE_SECURE = 1, COOKIE_NOSECURE = 2, COOKIE_HTTPONLY = 4, COOKIE_NOHTTPONLY = 8, COOKIE_STRICT = 16, COOKIE_LAX = 32,
+    COOKIE_NONE = 64, COOKIE_NOSAMESITE = 128,
+};
+struct proxy_cookie_flag {
+    struct tmpl *name;
+    struct regex *regex; // instead of name
+    unsigned flags;
+    struct conf_list texts; // struct condition: flags with variables
+};
+
 struct proxy_conf {
     struct proxy_target *target; // NULL: none; of an outer block in `if`
     struct h1_request_conf request;
     int version;                 // 10, 11
+    bool pass_trailers;
     struct tmpl *method, *body;
     bool redirect_off;           // proxy_redirect off
     const struct scope *redirect_scope; // the block whose proxy_redirect these are
@@ -45,6 +58,7 @@ struct proxy_conf {
     struct proxy_redirect dflt;  // resolved
     bool has_dflt;
     struct conf_list cookie_domains, cookie_paths; // struct proxy_cookie
+    struct conf_list cookie_flags; // struct proxy_cookie_flag
 };
 
 extern struct feature feature_proxy;
@@ -61,5 +75,8 @@ unsigned proxy_port(const struct proxy_target *t); // that the scheme stands for
 struct str proxy_address(const struct proxy_target *t, struct arena *a); // of the group, when no upstream block has the name
 const char *proxy_split_url(struct proxy_target *t, struct str text, struct arena *a);
 
+// The bits of one word ("secure", "samesite=lax"); 0: none such.
+unsigned proxy_cookie_flag_of(struct str word);
+struct str proxy_rewrite_cookie(struct req *r, const struct proxy_conf *pc, struct str value); // STR_NONE: as it is
 // Location, Refresh and Set-Cookie made to fit (struct gateway_rewrite, `conf` is a struct proxy_conf).
 struct str proxy_rewrite_field(struct req *r, const void *conf, const struct field *f);

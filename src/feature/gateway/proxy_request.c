@@ -86,14 +86,18 @@ enum step proxy_content(struct req *r, const void *conf) {
     x->method = method_of(r, pc);
     x->uri = uri_of(r, pc->target, t);
     x->needs_length = pc->request.version == 10;
+    x->hide_trailers = !pc->pass_trailers;
     if (x->uri.n == 0) {
         log_msg(LOG_ERR, 0, "zero length URI to proxy");
         return answer_status(r, 500);
     }
     if (pc->body != NULL) {
+        status = req_buffer_body(r); // it may be a part of what is sent
+        if (status != 0)
+            return answer_status(r, status);
         struct str body = req_eval(r, pc->body);
         x->text_body = body.p != NULL ? body : STR("");
     }
-    status = exchange_run(x);
+    status = gateway_run(x);
     return status != 0 ? answer_status(r, status) : gateway_answer(r, &(struct gateway_rewrite){proxy_rewrite_field, pc}, x);
 }

@@ -6,7 +6,7 @@ import pytest
 from weirtest import Close, ReadRequest, UntilClosed, exchange, get, is_nginx, post, response, until
 
 # weir adds, in brackets, which limit of which directive it was; everything else is nginx's.
-TAIL = r'(?: \([^)]*\))?, client: 127\.0\.0\.1, server: {server}, request: "{request}"{upstream}, host: "{host}"\Z'
+TAIL = r'(?: \([^)]*\))?, client: 127\.0\.0\.1, server: {server}, request: "{request}"{upstream}, host: "{host}"(?:, hint: ".*")?\Z'
 
 
 def tail(request_line, server='e\\.test', upstream='', host='e.test'):

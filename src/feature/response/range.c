@@ -11,11 +11,17 @@ struct range_conf {
 
 struct range_ctx {
     struct file_ref *whole; // NULL: the body is read in order
+    bool single;            // more parts than one: the whole
 };
 
 void range_allow(struct req *r, struct file_ref *whole) {
     struct range_ctx *c = req_ctx_make(r, &feature_range, sizeof *c);
     c->whole = whole;
+}
+
+void range_allow_one(struct req *r) {
+    range_allow(r, NULL);
+    ((struct range_ctx *)req_ctx(r, &feature_range))->single = true;
 }
 
 void range_in_order(struct req *r) {
@@ -133,6 +139,7 @@ static void finish(struct req *r, uint64_t length) {
     r->out_body->length = (int64_t)length;
     r->out_length = (int64_t)length;
     r->out.status = 206;
+    r->out.reason = STR_NONE;
     head_drop(&r->out, FIELD_CONTENT_LENGTH);
     head_drop(&r->out, FIELD_ACCEPT_RANGES);
 }
@@ -199,7 +206,7 @@ static enum step cut(struct req *r, const void *conf) {
                                             (int64_t)(loop_wall_ms(r->loop) / 1000)))
         return STEP_NEXT;
     struct range *ranges;
-    size_t count, max = c->max_ranges < 0 ? SIZE_MAX : (size_t)c->max_ranges;
+    size_t count, max = ctx->single ? 1 : c->max_ranges < 0 ? SIZE_MAX : (size_t)c->max_ranges;
     uint64_t size = (uint64_t)r->out_length;
     switch (range_parse(range->value, size, max, &ranges, &count, &r->arena)) {
     case RANGE_WHOLE:

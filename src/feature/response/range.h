@@ -7,6 +7,8 @@ extern struct feature feature_range;
 // The handler's answer may be cut by Range. When its body is that file from its beginning, parts may come in any order;
 // else (NULL) only in theirs. The file need not be counted: the answer's body holds it.
 void range_allow(struct req *r, struct file_ref *whole);
+// For a body that comes once and in order: one part only, as nginx has it for back ends (proxy_force_ranges).
+void range_allow_one(struct req *r);
 // A filter changes bytes and keeps their number: parts are cut from what it yields.
 void range_in_order(struct req *r);
 // The answer becomes 416; size is that of the whole.

@@ -95,12 +95,20 @@ static bool get_completion(struct eval *e, const struct var *v, struct str *out)
     return found(out, req_of(e)->main->completed ? STR("OK") : STR(""));
 }
 
+static bool get_termination(struct eval *e, const struct var *v, struct str *out) {
+    const struct req *r = req_of(e)->main;
+    *out = r->ended_by == 0 ? STR("--") : arena_printf(e->arena, "%c%c", r->ended_by, r->ended_in);
+    return true;
+}
+
 static const struct var_def variables[] = {
     {"status", false, VAR_VOLATILE | VAR_LIVE, get_status, NULL, 0, "Status of the answer."},
     {"bytes_sent", false, VAR_VOLATILE | VAR_LIVE, get_bytes_sent, NULL, 0, "Bytes sent to the client."},
     {"body_bytes_sent", false, VAR_VOLATILE | VAR_LIVE, get_body_bytes_sent, NULL, 0, "Bytes sent to the client, without the head."},
     {"sent_http_", true, VAR_VOLATILE, get_sent, NULL, 0, "A field of the answer."},
     {"sent_trailer_", true, VAR_VOLATILE, get_sent_trailer, NULL, 0, "A trailer field of the answer."},
+    {"termination", false, VAR_VOLATILE | VAR_LIVE, get_termination, NULL, 0,
+     "Two letters: who ended the request before its time, and in which phase; \"--\" when nobody did."},
     {"request_completion", false, VAR_VOLATILE | VAR_LIVE, get_completion, NULL, 0, "\"OK\" when the request was completed, else empty."},
 };
 
