@@ -19,6 +19,8 @@ struct h2_conn {
     struct h2_session session;
     struct chain out;        // to the link: frames
     struct list requests;    // struct h2_request
+    struct list pending;     // those of them that no task has begun yet
+    bool runner_queued;      // a task stands in the loop's queue that will begin them
     struct list ready[H2_URGENCIES]; // those that wait to send, by urgency; see h2_schedule
     uint8_t ready_set;       // a bit per list that is not empty
     bool over;               // nothing more is read
@@ -35,7 +37,7 @@ struct h2_request {
     struct h2_conn *h;
     struct req *r;
     struct conf *conf;       // counted: a reload may come while it runs
-    struct list all;
+    struct list all, start;  // in h->requests; in h->pending
     unsigned refused;        // status of a request that its head condemns; 0: none
     bool malformed;          // RFC 9113 8.1.1: the stream is reset when it is answered
     int error;               // the client has reset it or is gone: negative errno

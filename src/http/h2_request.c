@@ -55,8 +55,7 @@ static void end_stream(struct h2_request *q, int err) {
         h2_credit(s, 4);
 }
 
-static void run_stream(void *arg) {
-    struct h2_request *q = arg;
+static void run_stream(struct h2_request *q) {
     struct h2_conn *h = q->h;
     struct req *r = q->r;
     r->task = task_self();
@@ -69,6 +68,37 @@ static void run_stream(void *arg) {
     log_set_context(NULL);
     free_request(q);
     h2_kick(h);
+}
+
+// --- tasks -------------------------------------------------------------------------------------------------------------------
+//
+// Requests that came together are run by one task as long as none of them waits, so that they share its warm stack. Before it begins one it
+// sees to it that another task stands behind it in the queue: when the request waits, that one goes on with the next.
+
+static void run_pending(void *arg);
+
+static bool start_runner(struct h2_conn *h) {
+    if (!h->runner_queued)
+        h->runner_queued = task_new(run_pending, h, "http2 stream") != NULL;
+    return h->runner_queued;
+}
+
+static void run_pending(void *arg) {
+    struct h2_conn *h = arg;
+    h->runner_queued = false;
+    while (!list_empty(&h->pending)) {
+        struct h2_request *q = list_first(&h->pending, struct h2_request, start);
+        list_remove(&q->start);
+        if (!list_empty(&h->pending))
+            (void)start_runner(h); // without memory for it this one goes on with the next
+        run_stream(q); // the connection's task has not run since its end, so h is there
+        if (task_cancelled()) { // that was for this request only
+            if (!list_empty(&h->pending))
+                (void)start_runner(h);
+            return;
+        }
+    }
+    h2_kick(h); // who winds up waits for a runner that is queued
 }
 
 // --- the head ----------------------------------------------------------------------------------------------------------------
@@ -215,6 +245,7 @@ static struct h2_request *make(struct h2_conn *h, const struct h2_event *ev) {
     q->r = r;
     q->conf = conf;
     list_init(&q->ready);
+    list_init(&q->start);
     chain_init(&q->in, loop_blocks(l));
     chain_init(&q->pending, loop_blocks(l));
     list_push_back(&h->requests, &q->all);
@@ -268,7 +299,8 @@ bool h2_request_begin(struct h2_conn *h, struct h2_event *ev) {
     h2_parse_priority(head_value(&r->in, FIELD_PRIORITY), &q->stream.urgency, &q->stream.incremental);
     log_set_context(NULL);
     r->phase = NULL;
-    if (ok && task_new(run_stream, q, "http2 stream") != NULL) {
+    if (ok && start_runner(h)) {
+        list_push_back(&h->pending, &q->start);
         limit_connection(h);
         return true;
     }

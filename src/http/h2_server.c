@@ -38,6 +38,7 @@ static struct h2_conn *state_new(struct conn *c) {
     h->magic = H2_CONN_MAGIC;
     h->conn = c;
     list_init(&h->requests);
+    list_init(&h->pending);
     for (unsigned i = 0; i < H2_URGENCIES; i++)
         list_init(&h->ready[i]);
     chain_init(&h->out, loop_blocks(l));
@@ -50,7 +51,7 @@ static struct h2_conn *state_new(struct conn *c) {
 void h2_state_free(struct conn *c) {
     struct h2_conn *h = state_of(c);
     CHECK_OBJ(h, H2_CONN_MAGIC);
-    CHECK(h->running == 0);
+    CHECK(h->running == 0 && !h->runner_queued);
     h2_done(&h->session);
     chain_done(&h->out);
     h->magic = 0;
@@ -248,8 +249,8 @@ static void on_timeout(struct h2_conn *h) {
 // Nothing runs, nothing is half read: parked, a connection is small.
 static bool is_idle(const struct h2_conn *h) {
     const struct h2_session *s = &h->session;
-    return h->running == 0 && chain_empty(&h->out) && !s->in_frame && s->head_n == 0 && s->block_stream == 0 && s->preface_seen &&
-           s->settings_seen;
+    bool between = !s->in_frame && s->head_n == 0 && s->block_stream == 0 && s->preface_seen && s->settings_seen;
+    return between && h->running == 0 && !h->runner_queued && chain_empty(&h->out);
 }
 
 static void end(struct h2_conn *h, bool linger) {
@@ -275,7 +276,7 @@ static void wind_up(struct h2_conn *h) {
     if (h->lost || failed)
         lose_requests(h, -ECONNRESET);
     task_shield(true);
-    while (h->running != 0) {
+    while (h->running != 0 || h->runner_queued) {
         h->kicked = false;
         task_park(UINT64_MAX);
     }

@@ -488,6 +488,9 @@ def test_graceful_stop_answers_what_runs(site):
         go.set()
         assert c.wait(s).body == b'late'
         assert c.wait_closed() == 'NO_ERROR'
+    assert server.wait_exit() == 0
+    server.check()
+    server.stopped = True
 
 
 @weir_only('memory of weir')
