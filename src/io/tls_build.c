@@ -115,6 +115,8 @@ static bool set_server(SSL_CTX *ctx, const struct tls_settings *s, const struct 
         return say(why, "SSL_CTX_set_tlsext_ticket_key_evp_cb() failed");
     if (s->early_data)
         SSL_CTX_set_max_early_data(ctx, TLS_EARLY_MAX);
+    if (s->stapling && s->npairs != 0)
+        tls_staple_attach(ctx, s);
     tls_alpn_attach(ctx);
     return true;
 }

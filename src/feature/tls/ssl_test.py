@@ -365,6 +365,67 @@ def test_files_that_change(site):
     server.wait_error('notice', r'certificates .* have changed')
 
 
+# --- OCSP stapling -------------------------------------------------------------------------------------------------------------
+
+def stapled(port):
+    """What s_client says of the OCSP response that came with a handshake."""
+    out = subprocess.run(['openssl', 's_client', '-connect', f'127.0.0.1:{port}', '-servername', 'example.com', '-status', '-CAfile',
+                          certs.path('ca.pem')], input='', capture_output=True, text=True, timeout=20, check=False).stdout
+    if 'OCSP response: no response sent' in out:
+        return None
+    return re.search(r'Cert Status: (\w+)', out)[1]
+
+
+def test_stapling(site):
+    port = site.port()
+    responder = certs.Responder(port)
+    try:
+        server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_stapling on; ssl_stapling_verify on; ssl_trusted_certificate @certs@/ca.pem; '
+                             f'ssl_stapling_responder http://127.0.0.1:{port}/; ' + CERT + ' return 200; }')
+        until(lambda: stapled(server.port) == 'good', 'a stapled response')
+    finally:
+        responder.stop()
+    assert stapled(server.port) == 'good', 'it is kept'
+
+
+def test_stapling_file(site):
+    file = certs.ocsp_response('server')
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_stapling on; ssl_trusted_certificate @certs@/ca.pem; '
+                         f'ssl_stapling_file {file}; ' + CERT + ' return 200; }')
+    until(lambda: stapled(server.port) == 'good', 'the file to be stapled')
+
+
+@pytest.mark.weir_only('nginx staples whatever the file holds')
+def test_stapling_of_another_certificate(site):
+    file = certs.ocsp_response('revoked')
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_stapling on; ssl_trusted_certificate @certs@/ca.pem; '
+                         f'ssl_stapling_file {file}; ' + CERT + ' return 200; }')
+    assert stapled(server.port) is None
+    server.wait_error('error', r'no OCSP response is stapled to certificate ".*server\.pem": it is about another certificate')
+    assert stapled(server.port) is None
+
+
+def test_stapling_without_a_responder(site):
+    """A dead responder holds up nobody, and is told once."""
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_stapling on; ssl_trusted_certificate @certs@/ca.pem; '
+                         f'ssl_stapling_responder http://@dead@/; ' + CERT + ' return 200; }')
+    assert [stapled(server.port) for _ in range(3)] == [None] * 3
+    server.wait_error('error', r'OCSP' if WEIR.endswith('nginx') else r'no OCSP response is stapled .*: the responder did not answer \(responder http://127')
+
+
+@pytest.mark.parametrize('text', ['ssl_stapling on;', 'ssl_stapling on; ssl_trusted_certificate @certs@/ca.pem;'])
+def test_stapling_warnings(tmp_path, text):
+    conf = tmp_path / 'nginx.conf'
+    text = (text + BARE).replace('@certs@', certs.directory())
+    conf.write_text(f'pid {tmp_path}/pid; error_log {tmp_path}/log; events {{ }} http {{ access_log off; server {{ listen 1 ssl; {text} }} }}')
+    seen = []
+    for binary in ('/usr/sbin/nginx', WEIR):
+        out = run('-t', '-c', str(conf), binary=binary)
+        assert out.returncode == 0
+        seen.append([re.sub(r' in \S+:\d+$', '', re.sub(r'^.*\[warn\] (\d+#\d+: )?', '', line)) for line in out.stderr.splitlines() if '[warn]' in line])
+    assert seen[1] == seen[0] and len(seen[0]) == 1
+
+
 # --- clients that misbehave ----------------------------------------------------------------------------------------------------
 
 def test_cut_handshakes(site):
