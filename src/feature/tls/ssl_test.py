@@ -243,6 +243,25 @@ def test_ticket_keys(site, size):
             assert client.socket.session_reused is want
 
 
+def test_early_data(site):
+    """A request that comes with the first flight is answered before the handshake's end, and says so; the next one does not."""
+    request = site.file('request', get('/early', host='example.com'))
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_early_data on; ' + CERT + ' return 200 "[$uri early=$ssl_early_data reused=$ssl_session_reused]"; }',
+                         workers=1)
+    session = os.path.join(site.directory, 'session')
+
+    def s_client(*arguments, asks):
+        with subprocess.Popen(['openssl', 's_client', '-connect', f'127.0.0.1:{server.port}', '-tls1_3', *arguments], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as p:
+            time.sleep(0.3)
+            return p.communicate(asks, timeout=20)[0].decode('latin-1')
+    last = get('/late', 'Connection: close', host='example.com')
+    s_client('-sess_out', session, '-ign_eof', asks=last)
+    out = s_client('-sess_in', session, '-early_data', request, '-ign_eof', asks=last)
+    assert 'Early data was accepted' in out
+    assert re.findall(r'\[/(\w+) early=(\w*) reused=(.)\]', out) == [('early', '1', 'r'), ('late', '', 'r')]
+
+
 # --- what may be negotiated --------------------------------------------------------------------------------------------------
 
 def negotiated(port, name='example.com', **how):
