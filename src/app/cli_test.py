@@ -86,6 +86,24 @@ def test_V():
     assert lines[-1].startswith('configure arguments: ') and re.search(r'(?m)^built with OpenSSL', r.stderr)
 
 
+@pytest.mark.parametrize('module, directives', [
+    ('http_ssl', 'ssl_session_timeout 5m;'), ('http_v2', 'server { http2 on; }'), ('http_realip', 'set_real_ip_from 127.0.0.1;'),
+    ('http_sub', 'sub_filter a b;'), ('http_gunzip', 'gunzip on;'), ('http_stub_status', 'server { location / { stub_status; } }'),
+    ('http_proxy', 'proxy_buffering on;'), ('http_memcached', 'memcached_buffer_size 4k;'), ('http_scgi', 'scgi_buffering on;'),
+    ('http_ssi', 'ssi on;'), ('http_map', 'map $uri $x { default y; }'), ('http-cache', 'proxy_cache off;'),
+    ('http_slice', 'slice 1m;'), ('http_mp4', 'server { location / { mp4; } }')])
+@pytest.mark.weir_only('nginx 1.22 has no http2 directive, and Debian chose what it is built with')
+def test_V_tells_what_is_built_in(site, module, directives):
+    """--with-X_module, and no --without-X_module: exactly where the configuration language has it."""
+    suffix = '' if '-' in module else '_module'
+    words = run('-V').stderr.split()
+    usual = module in ('http_proxy', 'http_memcached', 'http_scgi', 'http_ssi', 'http_map', 'http-cache')
+    claimed = f'--without-{module}{suffix}' not in words if usual else f'--with-{module}{suffix}' in words
+    conf = site.file('x.conf', 'events {} http { %s }' % directives)
+    r = run('-t', '-c', conf, '-e', 'stderr')
+    assert claimed == ('unknown directive' not in r.stderr and 'weir does not have' not in r.stderr), r.stderr
+
+
 @pytest.mark.parametrize('option', ['-h', '-?'])
 def test_h(option):
     r = run(option)
@@ -214,6 +232,24 @@ def test_all_errors_are_reported(place):
     for text, line in (('unknown directive "bogus1"', 2), ('unknown directive "bogus2"', 4), ('invalid port', 6),
                        ('"client_max_body_size" directive invalid value', 7), ('invalid URL prefix', 8), ('unknown directive "bogus3"', 8)):
         assert re.search(rf'(?m)^nginx: \[emerg\] .*{re.escape(text)}.* in {re.escape(place.path)}:{line}$', r.stderr), (text, r.stderr)
+
+
+@pytest.mark.parametrize('text, words', [
+    ('', 'no "events" section in configuration'), ('http { server { listen 127.0.0.1:PORT; } }', 'no "events" section in configuration'),
+    ('events { worker_connections 0; }', '0 worker_connections are not enough for 0 listening sockets'),
+    ('events { worker_connections 2; } http { server { listen 127.0.0.1:PORT; listen 127.0.0.2:PORT; } }',
+     '2 worker_connections are not enough for 2 listening sockets'),
+    ('events { } events { }', '"events" directive is duplicate'), ('events { use kqueue; }', 'invalid event type "kqueue"'),
+    ('worker_connections 4; events { }', '"worker_connections" directive is not allowed here')])
+def test_events(place, text, words):
+    r = place.raw(f'pid {place.directory}/pid; {text.replace("PORT", str(place.port)).replace("http {", "http { access_log off;")}').run('-t')
+    assert r.returncode == 1 and f'nginx: [emerg] {words}' in r.stderr, r.stderr
+
+
+def test_enough_connections(place):
+    r = place.raw(f'pid {place.directory}/pid; events {{ worker_connections 3; }} http {{ access_log off; '
+                  f'server {{ listen 127.0.0.1:{place.port}; listen 127.0.0.2:{place.port}; }} }}').run('-t')
+    assert r.returncode == 0, r.stderr
 
 
 def test_error_before_http(place):

@@ -1,9 +1,11 @@
 // Loading: the world's side of conf/ (files, globs), messages on the terminal, directories for temp files.
 #include "app/load.h"
 #include "conf/paths.h"
+#include "feature/core/main.h"
 #include "feature/features.h"
 #include "feature/gateway/gateway.h"
 #include "http/core.h"
+#include "http/vhost.h"
 #include "io/broker.h"
 #include "io/log.h"
 #include <stdio.h>
@@ -88,6 +90,20 @@ static void print_errors(const struct conf_errors *errors) {
     sbuf_done(&line);
 }
 
+// nginx's rules, which hold for a configuration that is to run, not for every text that can be read.
+static bool has_events(const struct conf *c, struct conf_errors *errors) {
+    const struct http_world *w = http_world(c);
+    unsigned sockets = 0;
+    for (unsigned i = 0; w != NULL && i < w->count; i++)
+        sockets += vhosts_own_socket(w, w->at[i]) ? 1 : 0;
+    if (main_conf(c)->events == NULL)
+        return conf_errors_add(errors, false, NULL, 0, STR_NONE, "no \"events\" section in configuration");
+    if (events_conf(c)->worker_connections >= (int64_t)sockets + 1)
+        return true;
+    return conf_errors_add(errors, false, NULL, 0, STR_NONE, "%lld worker_connections are not enough for %u listening sockets",
+                           (long long)events_conf(c)->worker_connections, sockets);
+}
+
 static struct conf *load(const struct options *o, struct str text, struct zones *zones, struct arena *a,
                          struct conf_errors *errors) {
     static bool registered;
@@ -111,7 +127,11 @@ static struct conf *load(const struct options *o, struct str text, struct zones 
     if (getrandom(&load.seed, sizeof load.seed, 0) != sizeof load.seed)
         load.seed = (uint64_t)getpid();
     conf_errors_init(errors, a);
-    return conf_load(&load, a, errors);
+    struct conf *c = conf_load(&load, a, errors);
+    if (c == NULL || has_events(c, errors))
+        return c;
+    conf_unref(c);
+    return NULL;
 }
 
 struct conf *load_conf(const struct options *o, struct str text, struct zones *zones) {

@@ -6,6 +6,7 @@
 #include "app/supervisor.h"
 #include "base/sbuf.h"
 #include "feature/features.h"
+#include "io/broker.h"
 #include "io/log.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +72,10 @@ static int test(const struct options *o, struct zones *zones) {
 
 // Starts on a text of the program: in a directory of its own that goes away with it.
 static int run_embedded(const struct options *o, char **argv, struct zones *zones) {
-    char dir[] = "/tmp/weir-XXXXXX";
+    const char *tmp = getenv("TMPDIR");
+    char dir[80];
+    if (tmp == NULL || tmp[0] != '/' || snprintf(dir, sizeof dir, "%s/weir-XXXXXX", tmp) >= (int)sizeof dir) // sockets have short names
+        snprintf(dir, sizeof dir, "/tmp/weir-XXXXXX");
     if (mkdtemp(dir) == NULL || chmod(dir, 0755) != 0) {
         fprintf(stderr, "nginx: [emerg] mkdtemp() \"%s\" failed (%d: %s)\n", dir, errno, strerror(errno));
         return 1;
@@ -82,6 +86,8 @@ static int run_embedded(const struct options *o, char **argv, struct zones *zone
     struct str text = proxy ? embedded_proxy(&a, o->args[0], o->args[1], str_c(dir)) : embedded_default(&a, str_c(dir));
     struct conf *c = text.n != 0 ? load_conf(o, text, zones) : NULL;
     int code = c != NULL ? supervisor_run(c, o, text, argv, proxy ? greet_proxy : greet_default) : 1;
+    if (code != 0 && !proxy)
+        fputs("weir without a configuration serves on port 8080. On another one: weir proxy :PORT BACKEND\n", stderr);
     rmdir(dir);
     arena_done(&a);
     return code;
@@ -114,7 +120,9 @@ static int run(const struct options *o, char **argv, struct zones *zones) {
         return run_embedded(o, argv, zones);
     if (o->signal.n == 0 && sockets_inherited())
         speak_as_log();
+    broker_record();
     struct conf *c = load_conf(o, STR_NONE, zones);
+    broker_end();
     if (c == NULL)
         return 1;
     if (o->signal.n == 0)

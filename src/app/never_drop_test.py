@@ -1,8 +1,11 @@
 """Constant load of new and kept connections, uploads and downloads, while the configuration, the binary or the worker is
 replaced: what may fail then, and what must not."""
 import os
+import re
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -14,6 +17,8 @@ SIZE = 300_000
 CONF = '''
     client_max_body_size 0; client_body_buffer_size 8k;
     location = /n { return 200 @version@; }
+    location /ws { proxy_pass http://@ws@; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
+                   proxy_set_header Connection upgrade; }
     location /static/ { alias @root@/; }
     location / { proxy_pass http://@backend@; }
 '''
@@ -68,14 +73,66 @@ class Load:
                 kept = None
 
 
+class Echo:
+    """A back end that agrees to any upgrade and then sends back what it gets."""
+
+    def __init__(self):
+        self.socket = socket.create_server(('127.0.0.1', 0), backlog=300)
+        self.address = '127.0.0.1:%d' % self.socket.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                s, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+
+    @staticmethod
+    def serve(s):
+        with s:
+            head = b''
+            while not head.endswith(b'\r\n\r\n'):
+                piece = s.recv(4096)
+                if not piece:
+                    return
+                head += piece
+            s.sendall(b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
+            try:
+                while piece := s.recv(4096):
+                    s.sendall(piece)
+            except OSError:
+                pass
+
+
+class Tunnel:
+    def __init__(self, port):
+        self.client, self.sent = Client(port), 0
+        self.client.send(get('/ws', 'Upgrade: websocket', 'Connection: Upgrade'))
+        self.client.wait_for(b'\r\n\r\n')
+        assert self.client.received.startswith(b'HTTP/1.1 101'), self.client.received
+        self.client.received.clear()
+
+    def ask(self):
+        self.sent += 1
+        text = b'message %d.' % self.sent
+        self.client.socket.sendall(text)
+        self.client.wait_for(text)
+        self.client.received.clear()
+
+
 @pytest.fixture
 def served(site):
     site.file('big', b'y' * SIZE)
     site.backend(answer=lambda q: response(str(len(q.body))))
 
+    echo = Echo()
+
     def start(**how):
-        return site.server(CONF.replace('@version@', '0'), **how)
-    return start
+        return site.server(CONF.replace('@version@', '0').replace('@ws@', echo.address), **how)
+    yield start
+    echo.socket.close()
 
 
 def reload(server, i):
@@ -89,14 +146,20 @@ def reload(server, i):
 
 @pytest.mark.weir_only('nginx closes kept connections at a reload')
 def test_reloads(site, served):
-    """A hundred: nothing fails, and no connection is closed."""
+    """A hundred: nothing fails, no connection is closed, and 200 WebSockets go on."""
     server = served()
+    tunnels = [Tunnel(server.port) for _ in range(200)]
     with Load(site, server) as load:
         for i in range(100):
             reload(server, i)
             assert exchange(server.port, get('/n'))[0].text == str(i + 1)
+            for t in tunnels[i % 10::10]:
+                t.ask()
         until(lambda: load.done > 200, 'some load')
     assert load.failures == [] and load.retried == 0
+    for t in tunnels:
+        t.ask()
+        t.client.close()
 
 
 def read_pid(path):
@@ -170,3 +233,20 @@ def test_listening_queue_is_never_lost(site, served):
         assert data.startswith(b'HTTP/1.1 200') and data.endswith(b'0')
         s.close()
     assert is_nginx(server.binary) or server.workers() != [worker]
+
+
+@pytest.mark.skipif(not shutil.which('h2load'), reason='needs h2load')
+@pytest.mark.weir_only('nginx 1.22 closes HTTP/2 connections at a reload')
+def test_http2_over_reloads(site, served):
+    """Connections with many streams stay, and every request is answered."""
+    server = served(http='http2 on; keepalive_requests 100000000;')
+    load = subprocess.Popen(['h2load', '-D', '4', '-c', '8', '-m', '10', f'http://127.0.0.1:{server.port}/p'],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    i = 0
+    while load.poll() is None:
+        reload(server, i)
+        i += 1
+    out = load.communicate()[0]
+    done = re.search(r'requests: (\d+) total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored', out)
+    assert done and i > 5, out
+    assert done[4] == done[5] == '0' and int(done[3]) == int(done[2]) > 100, out

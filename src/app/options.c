@@ -1,5 +1,6 @@
 // The command line. nginx's options keep their letters, their words and their stream (stderr).
 #include "app/options.h"
+#include "app/built_with.h"
 #include "conf/paths.h"
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -141,6 +142,8 @@ void options_version(bool with_configure) {
 #endif
     fprintf(stderr, "built with %s\n", OpenSSL_version(OPENSSL_VERSION));
     fputs("configure arguments: --prefix=" WEIR_PREFIX " --conf-path=" WEIR_CONF " --error-log-path=" WEIR_ERROR_LOG
-          " --http-log-path=" WEIR_ACCESS_LOG " --pid-path=" WEIR_PID " --with-threads --with-pcre --with-pcre-jit\n",
+          " --http-log-path=" WEIR_ACCESS_LOG " --pid-path=" WEIR_PID " --with-threads --with-pcre --with-pcre-jit",
           stderr);
+    built_with_print(stderr);
+    fputc('\n', stderr);
 }

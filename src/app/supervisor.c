@@ -8,6 +8,7 @@
 #include "app/signaller.h"
 #include "app/supervisor_private.h"
 #include "feature/log/error_log.h"
+#include "io/broker.h"
 #include "io/channel.h"
 #include "io/log.h"
 #include <fcntl.h>
@@ -45,11 +46,11 @@ NORETURN static void be_worker(struct supervisor *s, int channel) {
 }
 
 bool supervisor_start_worker(struct supervisor *s) {
-    int ends[2];
+    int ends[2], asks[2];
     s->started_ms = supervisor_now();
     s->restart_ms = UINT64_MAX;
     s->opts.supervisor = getpid();
-    if (!channel_pair(ends)) {
+    if (!channel_pair(ends) || !channel_pair(asks)) {
         log_msg(LOG_ALERT, errno, "socketpair() failed while spawning \"worker process\"");
         s->restart_ms = s->started_ms + RESTART_MAX_MS;
         return false;
@@ -58,25 +59,37 @@ bool supervisor_start_worker(struct supervisor *s) {
     pid_t pid = fork();
     if (pid == 0) {
         close(ends[0]);
+        close(asks[0]);
+        s->opts.ask_channel = asks[1];
         be_worker(s, ends[1]);
     }
     close(ends[1]);
+    close(asks[1]);
     if (pid < 0) {
         log_msg(LOG_ALERT, errno, "fork() failed while spawning \"worker process\"");
         close(ends[0]);
+        close(asks[0]);
         s->restart_ms = s->started_ms + RESTART_MAX_MS;
         return false;
     }
     s->worker = pid;
     s->channel = ends[0];
+    s->ask_channel = asks[0];
     log_msg(LOG_NOTICE, 0, "start worker process %d", (int)pid);
     return true;
+}
+
+static void close_questions(struct supervisor *s) {
+    if (s->ask_channel >= 0)
+        close(s->ask_channel);
+    s->ask_channel = -1;
 }
 
 static void close_channel(struct supervisor *s) {
     if (s->channel >= 0)
         close(s->channel);
     s->channel = -1;
+    close_questions(s);
 }
 
 static void replace_worker(struct supervisor *s, int status) {
@@ -274,8 +287,10 @@ static int on_time(struct supervisor *s) {
 
 static void attend(struct supervisor *s, int signal_fd) {
     while (s->worker > 0 || !s->stopping) {
-        struct pollfd p[] = {{signal_fd, POLLIN, 0}, {s->channel, POLLIN, 0}};
+        struct pollfd p[] = {{signal_fd, POLLIN, 0}, {s->channel, POLLIN, 0}, {s->ask_channel, POLLIN, 0}};
         poll(p, ARRAY_LEN(p), on_time(s));
+        if (p[2].revents != 0 && !broker_serve(s->ask_channel))
+            close_questions(s);
         if (p[1].revents != 0)
             listen_to_worker(s);
         struct signalfd_siginfo info;
@@ -403,15 +418,16 @@ static void remove_pid_file(const struct supervisor *s, const char *path) {
 }
 
 int supervisor_run(struct conf *c, const struct options *o, struct str text, char **argv, void (*ready)(void)) {
-    struct supervisor s = {.conf = c, .m = main_conf(c), .options = o, .text = text, .argv = argv, .channel = -1};
+    struct supervisor s = {.conf = c, .m = main_conf(c), .options = o, .text = text, .argv = argv, .channel = -1, .ask_channel = -1};
     s.restart_ms = s.kill_ms = s.give_up_ms = UINT64_MAX;
     int code = 1, ready_fd = -1, signal_fd = block_signals(&s);
     upgrade_remember(argv);
+    broker_accept();
     struct sockets inherited;
     bool upgrade = sockets_inherit(&inherited);
     s.old_binary = upgrade ? getppid() : 0;
     s.opts = (struct worker_opts){.options = o, .text = text, .conf = c, .sockets = &s.sockets, .alone = !s.m->master_process,
-                                  .channel = -1, .watchdog_ms = s.m->master_process ? notify_watchdog_ms() : 0};
+                                  .channel = -1, .ask_channel = -1, .watchdog_ms = s.m->master_process ? notify_watchdog_ms() : 0};
     struct arena a;
     arena_init(&a, NULL);
     struct str pid = arena_dup(&a, s.m->pid);

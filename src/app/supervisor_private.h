@@ -17,6 +17,7 @@ struct supervisor {
     sigset_t before; // signal mask that we were started with
     pid_t worker;    // 0: none
     int channel;     // to it, -1
+    int ask_channel; // on which it asks for files, -1
     uint64_t started_ms, restart_ms; // when a dead worker is replaced; UINT64_MAX: not
     unsigned backoff_ms;
     bool stopping;

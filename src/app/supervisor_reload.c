@@ -53,6 +53,7 @@ static bool prepare(struct supervisor *s, int *pack, struct sbuf *why) {
     broker_record();
     s->next = load_conf_again(s->options, s->text, s->conf->zones, true, why);
     *pack = broker_pack();
+    zones_renewed(s->conf->zones, NULL, NULL); // the worker says it of its own
     if (s->next == NULL)
         return false;
     bool ok = false;
@@ -123,6 +124,7 @@ static void commit(struct supervisor *s) {
     if (strcmp(s->m->pid.p, main_conf(s->next)->pid.p) != 0)
         pid_file_remove(s->m->pid.p);
     log_set_default(error_log_main(s->next));
+    broker_accept();
     s->conf = s->next;
     s->m = main_conf(s->conf);
     s->opts.conf = s->conf;

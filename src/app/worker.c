@@ -6,6 +6,7 @@
 #include "app/pid_file.h"
 #include "app/privileges.h"
 #include "feature/log/error_log.h"
+#include "io/broker.h"
 #include "io/channel.h"
 #include "io/inbox.h"
 #include "io/log.h"
@@ -187,8 +188,10 @@ static int on_time(struct worker *w) {
 static void listen_to_supervisor(struct worker *w) {
     static struct channel_message m;
     int r;
-    while ((r = channel_receive(w->o->channel, &m, false)) == 1)
-        worker_told(w, &m);
+    while ((r = channel_receive(w->o->channel, &m, false)) == 1 || r == -EBADMSG) {
+        if (r == 1)
+            worker_told(w, &m);
+    }
     if (r == -EAGAIN)
         return;
     if (!w->stopping)
@@ -197,15 +200,19 @@ static void listen_to_supervisor(struct worker *w) {
     stop_gracefully(w);
 }
 
-// Until the loops have ended.
-static void attend(struct worker *w) {
+static int open_signals(void) {
     sigset_t set;
     sigemptyset(&set);
     static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP, SIGWINCH};
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
         sigaddset(&set, signals[i]);
-    int signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    CHECK(signal_fd >= 0);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    CHECK(fd >= 0);
+    return fd;
+}
+
+// Until the loops have ended.
+static void attend(struct worker *w, int signal_fd) {
     while (!(w->stopping && loops_ended(&w->loops))) {
         struct pollfd p[] = {{signal_fd, POLLIN, 0},
                              {w->loops.changed_fd, POLLIN, 0},
@@ -235,9 +242,11 @@ int worker_run(const struct worker_opts *o) {
     }
     if (!become(o))
         return 2;
+    broker_ask_on(o->ask_channel);
+    int signal_fd = open_signals(); // while there are descriptors: clients may take the rest
     if (!start(&w))
         return 2;
-    attend(&w);
+    attend(&w, signal_fd);
     finish(&w);
     return 0;
 }

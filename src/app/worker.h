@@ -13,6 +13,7 @@ struct worker_opts {
     struct str user;       // "" : stay who we are
     bool alone;            // master_process off: this process is the worker, signals come from users
     int channel;           // to the supervisor; -1 when alone
+    int ask_channel;       // to it, for files (io/broker.h); -1 when alone
     pid_t supervisor;
     uint64_t watchdog_ms;  // how often it says that it is alive; 0: never
 };

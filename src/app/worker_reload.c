@@ -85,6 +85,10 @@ static void keep_old(struct worker *w, struct conf *old) {
     w->old_ms = MIN(w->old_ms, worker_now() + OLD_LOOK_MS);
 }
 
+static void say_renewed(void *arg, struct str key) {
+    log_msg(LOG_NOTICE, 0, "zone \"" STR_FMT "\" has other parameters than before and starts empty", STR_ARG(key));
+}
+
 // Takes over the reference. `want`: all its sockets.
 static void take(struct worker *w, struct conf *next, const struct sockets *want) {
     worker_finish_drop(w); // of the reload before
@@ -95,6 +99,7 @@ static void take(struct worker *w, struct conf *next, const struct sockets *want
     worker_raise_limits(main_conf(next));
     log_set_default(error_log_main(next));
     worker_crash_log(w);
+    zones_renewed(next->zones, say_renewed, NULL);
     http_service_swap(w->service, conf_ref(next));
     loops_serve(&w->loops, next, &more);
     loops_refresh(&w->loops);
@@ -121,6 +126,7 @@ static void told_conf(struct worker *w, int pack) {
     struct sbuf why;
     sbuf_init_heap(&why, CHANNEL_BYTES);
     struct conf *next = NULL;
+    zones_renewed(w->conf->zones, NULL, NULL); // of one that was refused
     if (!broker_replay(pack))
         sbuf_printf(&why, "the configuration cannot be received (%d: %s)", errno, strerror(errno));
     else

@@ -88,6 +88,7 @@ bool conf_is_last(const struct conf *c); // nobody but the caller has a referenc
 
 // The manual: one directive (false when unknown; then *similar is a list of near names), all of them as Markdown, names only.
 bool manual_directive(struct feature *const *features, size_t n, struct str name, struct sbuf *out);
+bool manual_knows(struct feature *const *features, size_t n, struct str name); // a directive that does something
 bool manual_variable(struct feature *const *features, size_t n, struct str name, struct sbuf *out);
 void manual_markdown(struct feature *const *features, size_t n, struct sbuf *out);
 struct str manual_similar(struct feature *const *features, size_t n, struct str name, struct arena *arena); // "" when none

@@ -114,6 +114,16 @@ bool manual_directive(struct feature *const *features, size_t n, struct str name
     return first != NULL || module != NULL;
 }
 
+bool manual_knows(struct feature *const *features, size_t n, struct str name) {
+    struct names names;
+    names_init(&names, features, n);
+    bool known = false;
+    for (const struct named_row *r = names_find(&names, name); r != NULL && !known; r = r->next)
+        known = (r->row->flags & ROW_IGNORED) == 0;
+    names_done(&names);
+    return known;
+}
+
 static void put_var_notes(struct sbuf *out, const struct var_def *v) {
     if (v->set != NULL || (v->flags & VAR_CHANGEABLE))
         sbuf_lit(out, " It may be set.");

@@ -146,6 +146,20 @@ bool var_get(struct eval *e, const struct var *v, struct str *out) {
     return true;
 }
 
+bool var_get_named(struct eval *e, struct str name, struct str *out) {
+    const struct var *used = map_get(&e->vars->by_name, name);
+    if (used != NULL)
+        return var_get(e, used, out);
+    *out = STR_NONE;
+    const struct var_def *def = find_def(e->vars, name);
+    if (def == NULL)
+        return false;
+    struct var v = {.name = name, .flags = def->flags, .get = def->get, .data = def->data};
+    if (def->prefix)
+        v.rest = str_from(name, strlen(def->name));
+    return v.get(e, &v, out);
+}
+
 void var_assign(struct eval *e, const struct var *v, struct str value) {
     if (v->set != NULL)
         v->set(e, v, value);

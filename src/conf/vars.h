@@ -83,6 +83,8 @@ struct eval {
     bool revived;             // kept values stand for cheap getters too: what those read is gone
 };
 bool var_get(struct eval *e, const struct var *v, struct str *out);
+// By a name that came while the request runs, lower case; also of variables that the configuration does not use.
+bool var_get_named(struct eval *e, struct str name, struct str *out);
 void var_assign(struct eval *e, const struct var *v, struct str value); // by its setter if it has one, else kept
 void var_put(struct eval *e, const struct var *v, struct str value); // keeps a value (set, captures)
 void var_put_absent(struct eval *e, const struct var *v); // keeps that it is not found

@@ -15,6 +15,14 @@ struct zones {
     struct map by_name;   // -> struct zone_entry, newest of its stack
     uint64_t generation;
     size_t count;
+    struct renewed *renewed;
+};
+
+// A zone that starts empty beside an older one.
+struct renewed {
+    struct renewed *next;
+    size_t n;
+    char key[];
 };
 
 struct zone_entry {
@@ -35,6 +43,7 @@ void zones_free(struct zones *z) {
     if (z == NULL)
         return;
     CHECK(z->count == 0);
+    zones_renewed(z, NULL, NULL);
     map_done(&z->by_name);
     pthread_mutex_destroy(&z->lock);
     free(z);
@@ -56,6 +65,27 @@ static struct zone_entry *entry_new(struct zones *z, const struct zone_kind *kin
     return e;
 }
 
+static void note_renewed(struct zones *z, struct str key) {
+    struct renewed *r = xmalloc(sizeof(*r) + key.n);
+    r->next = z->renewed;
+    r->n = key.n;
+    memcpy(r->key, key.p, key.n);
+    z->renewed = r;
+}
+
+void zones_renewed(struct zones *z, void (*fn)(void *arg, struct str key), void *arg) {
+    pthread_mutex_lock(&z->lock);
+    struct renewed *r = z->renewed;
+    z->renewed = NULL;
+    pthread_mutex_unlock(&z->lock);
+    for (struct renewed *next; r != NULL; r = next) {
+        next = r->next;
+        if (fn != NULL)
+            fn(arg, str_n(r->key, r->n));
+        free(r);
+    }
+}
+
 struct zone *zone_get(struct zones *z, const struct zone_kind *kind, struct str name, const void *params, bool *fresh) {
     struct zone_entry *e = entry_new(z, kind, name);
     pthread_mutex_lock(&z->lock);
@@ -68,6 +98,8 @@ struct zone *zone_get(struct zones *z, const struct zone_kind *kind, struct str 
         e->zone.state = kind->make(params);
         CHECK(e->zone.state != NULL);
         e->older = newest;
+        if (newest != NULL)
+            note_renewed(z, e->key);
         if (newest != NULL)
             map_del(&z->by_name, e->key); // the key in the map is the newest entry's own
         map_put(&z->by_name, e->key, e);

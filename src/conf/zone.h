@@ -26,4 +26,7 @@ struct zones *zones_new(void);
 void zones_free(struct zones *z); // no zone may be left
 // A counted zone. *fresh (may be NULL) tells whether its state was made by this call.
 struct zone *zone_get(struct zones *z, const struct zone_kind *kind, struct str name, const void *params, bool *fresh);
+// fn(arg, "kind name") for each zone since the last call that was made although one of its kind and name existed, because its
+// parameters are others: it starts empty. fn NULL: forgets them.
+void zones_renewed(struct zones *z, void (*fn)(void *arg, struct str key), void *arg);
 void zone_unref(struct zone *z); // any thread; NULL does nothing

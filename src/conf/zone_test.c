@@ -68,6 +68,38 @@ TEST(zone_changed) {
     zones_free(z);
 }
 
+static void note(void *arg, struct str key) {
+    sbuf_str(arg, key);
+    sbuf_chr(arg, ';');
+}
+
+// Who asks hears once which zones start empty; those that are new or fit are none of them.
+TEST(zone_renewed) {
+    struct zones *z = zones_new();
+    char text[100];
+    struct sbuf b;
+    sbuf_init_fixed(&b, text, sizeof text);
+    struct zone *old = zone_get(z, &one, STR("x"), &p1, NULL), *other = zone_get(z, &one, STR("y"), &p1, NULL);
+    struct zone *same = zone_get(z, &one, STR("y"), &p1, NULL);
+    zones_renewed(z, note, &b);
+    EXPECT_STR(sbuf_view(&b), STR(""));
+    struct zone *now = zone_get(z, &one, STR("x"), &p2, NULL);
+    zones_renewed(z, note, &b);
+    zones_renewed(z, note, &b);
+    EXPECT_STR(sbuf_view(&b), STR("one x;"));
+    zone_unref(now);
+    now = zone_get(z, &one, STR("x"), &p2, NULL);
+    zones_renewed(z, NULL, NULL);
+    zones_renewed(z, note, &b);
+    EXPECT_STR(sbuf_view(&b), STR("one x;"));
+    zone_unref(zone_get(z, &one, STR("y"), &p2, NULL)); // not asked for: no leak
+    zone_unref(old);
+    zone_unref(now);
+    zone_unref(other);
+    zone_unref(same);
+    zones_free(z);
+}
+
 struct zone_holder {
     struct zone *zone;
 };

@@ -59,6 +59,7 @@
     X(disable_symlinks)                                                                                                \
     X(open_file_cache)                                                                                                 \
     X(static)                                                                                                          \
+    X(slice)                                                                                                           \
     X(not_modified)                                                                                                    \
     X(expires)                                                                                                         \
     X(add_header)                                                                                                      \
@@ -66,6 +67,7 @@
     X(range)                                                                                                           \
     X(sub_filter)                                                                                                      \
     X(charset)                                                                                                         \
+    X(ssi)                                                                                                             \
     X(addition)                                                                                                        \
     X(post_action)                                                                                                     \
     X(gunzip)                                                                                                          \

@@ -28,6 +28,7 @@ enum step answer_ready(struct req *r, unsigned status, struct body *body, int64_
     CHECK_OBJ(r, REQ_MAGIC);
     if (r->out_body != body)
         drop_answer(r);
+    r->built_in_page = false;
     r->outcome = OUTCOME_ANSWER;
     // The answer of an error_page keeps the status that it explains, or has the one that "=code" gave.
     r->out.status = r->error_status != 0 ? r->error_status : status;
@@ -200,6 +201,7 @@ static void built_in(struct req *r, unsigned status) {
         answer_ready(r, visible_status(status), NULL, 0);
     }
     r->error_status = kept;
+    r->built_in_page = true;
 }
 
 // A page of this server is fetched; anything else is where to redirect to.

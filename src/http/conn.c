@@ -305,7 +305,10 @@ void http_loop_stop(struct loop *l) {
     list_each(c, &http_loop(l)->conns, struct conn, all) h2_stop(c);
 }
 
-void http_loop_retire(struct loop *l) { http_loop(l)->stopping = true; }
+void http_loop_retire(struct loop *l) {
+    http_loop(l)->stopping = true;
+    list_each(c, &http_loop(l)->conns, struct conn, all) h2_stop(c);
+}
 
 // --- after a reload ------------------------------------------------------------------------------------------------------
 

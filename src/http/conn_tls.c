@@ -104,22 +104,6 @@ static void refuse(struct conn *c) {
 
 #define ALPN_HTTP1 "\x08http/1.1\x08http/1.0\x08http/0.9"
 
-static const struct {
-    struct str name;
-    serve_fn *serve;
-} codecs[] = {
-    {STR_INIT("h2"), h2_serve},
-    {STR_INIT("http/1.1"), h1_serve},
-};
-
-static void choose_codec(struct conn *c) {
-    struct str name = link_tls_alpn(c->link);
-    for (size_t i = 0; i < ARRAY_LEN(codecs); i++) {
-        if (str_eq(codecs[i].name, name))
-            c->serve = codecs[i].serve;
-    }
-}
-
 static bool handshake(struct conn *c, const struct greeting *g, uint64_t deadline) {
     struct arena names;
     arena_init(&names, loop_blocks(link_loop(c->link)));
@@ -145,7 +129,8 @@ static bool handshake(struct conn *c, const struct greeting *g, uint64_t deadlin
     if (err == 0) {
         if (link_tls_early(c->link))
             c->early_conf = conf_ref(c->conf);
-        choose_codec(c);
+        if (str_eq(link_tls_alpn(c->link), STR("h2")))
+            c->serve = h2_serve;
         return true;
     }
     if (err == -ETIMEDOUT)

@@ -123,6 +123,40 @@ struct regex *regex_compile(struct conf_cx *cx, struct str pattern, bool nocase,
     return name_captures(cx, re, node) ? re : NULL;
 }
 
+struct regex *regex_compile_text(struct str pattern, bool nocase, struct arena *a, struct str *error) {
+    int code = 0;
+    size_t at = 0;
+    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n, nocase ? PCRE2_CASELESS : 0, &code, &at, NULL);
+    if (compiled == NULL) {
+        char *text = arena_bytes(a, 256);
+        pcre2_get_error_message(code, (PCRE2_UCHAR *)text, 256);
+        *error = str_c(text);
+        return NULL;
+    }
+    arena_cleanup(a, free_code, compiled);
+    struct regex *re = arena_new(a, struct regex);
+    re->code = compiled;
+    re->pattern = pattern;
+    uint32_t captures = 0;
+    pcre2_pattern_info(compiled, PCRE2_INFO_CAPTURECOUNT, &captures);
+    re->captures = captures;
+    return re;
+}
+
+bool regex_next_name(const struct regex *re, unsigned *at, struct str *name, unsigned *capture) {
+    uint32_t count = 0, size = 0;
+    PCRE2_SPTR table = NULL;
+    pcre2_pattern_info(re->code, PCRE2_INFO_NAMECOUNT, &count);
+    pcre2_pattern_info(re->code, PCRE2_INFO_NAMEENTRYSIZE, &size);
+    pcre2_pattern_info(re->code, PCRE2_INFO_NAMETABLE, &table);
+    if (*at >= count)
+        return false;
+    const unsigned char *entry = table + (size_t)(*at)++ * size;
+    *capture = (unsigned)entry[0] << 8 | entry[1];
+    *name = str_c((const char *)entry + 2);
+    return true;
+}
+
 unsigned regex_captures(const struct regex *re) { return re->captures; }
 
 // --- matching ------------------------------------------------------------------------------------------------------------

@@ -16,3 +16,7 @@ bool regex_match(const struct regex *re, struct str subject, size_t *ov, unsigne
 // regex_match, then sets $1.. and named variables of the request.
 bool regex_match_req(const struct regex *re, struct str subject, struct req *r);
 unsigned regex_captures(const struct regex *re);
+// While a request runs (ssi); memory of its arena, no variables are made. NULL and the engine's words in *error.
+struct regex *regex_compile_text(struct str pattern, bool nocase, struct arena *a, struct str *error);
+// The next named capture: start with *at = 0. False at the end.
+bool regex_next_name(const struct regex *re, unsigned *at, struct str *name, unsigned *capture);

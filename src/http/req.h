@@ -63,6 +63,7 @@ struct req {
     struct str method_text;
     struct scope *server_scope, *scope; // scope: location in force
     const struct server *server;
+    bool content_only;         // a clone of its parent: begins with the content of `scope`, and has no response hooks
     bool internal;             // by error_page, index, try_files, rewrite...
     bool uri_changed;          // by rewrite: route again
     bool uri_goes_whole;       // by `rewrite ... break`: proxy_pass sends uri as it is, and its own URI part does not count
@@ -82,6 +83,7 @@ struct req {
     int64_t out_length;         // -1: unknown
     struct head *out_trailers;
     int64_t last_modified;      // unix s of the answer, -1
+    bool built_in_page;         // out_body is a page that this server made of a status
     struct str location;        // of a redirect, a path that the codec makes absolute (answer_absolute); else in `out`
     bool head_only;             // HEAD, or a status without body
     bool head_sent, keepalive, chunked_out;

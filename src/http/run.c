@@ -152,6 +152,11 @@ static void run_once(struct req *r, bool first) {
     struct str target = r->goto_uri;
     r->goto_uri = STR_NONE;
     r->outcome = OUTCOME_NONE;
+    if (r->content_only) {
+        if (run_stage(r, r->scope, STAGE_CONTENT) != STEP_DONE)
+            answer_status(r, 404);
+        return;
+    }
     if (named) {
         struct scope *s = r->server->routes ? route_named(r->server->routes, target) : NULL;
         if (s == NULL) {
@@ -204,14 +209,15 @@ void run_request(struct req *r) {
             answer_resolve_status(r);
         if (r->outcome != OUTCOME_GOTO)
             break;
-        first = false;
+        first = r->content_only = false;
         bool named = r->goto_uri.p[0] == '@';
         if (!may_change(r, named ? "redirect to named location" : "internally redirecting to", r->goto_uri))
             goto outcome;
         follow(r);
     }
     if (r->outcome == OUTCOME_ANSWER) {
-        run_response_hooks(r);
+        if (!r->content_only)
+            run_response_hooks(r);
         answer_finish(r);
     }
 }

@@ -101,6 +101,18 @@ static void share_values(struct req *sr, bool own) {
     }
 }
 
+static void clone(struct req *sr, const struct req *parent) {
+    sr->content_only = true;
+    sr->uri = parent->uri;
+    sr->args = parent->args;
+    sr->valid_unparsed_uri = parent->valid_unparsed_uri;
+    sr->internal = parent->internal;
+    sr->scope = parent->scope;
+    sr->log.log = parent->log.log;
+    memcpy(sr->captures, parent->captures, sizeof(sr->captures));
+    sr->ncaptures = parent->ncaptures;
+}
+
 struct req *subrequest_new(struct req *parent, const struct subrequest_opts *o) {
     CHECK_OBJ(parent, REQ_MAGIC);
     struct req *main = parent->main;
@@ -114,7 +126,9 @@ struct req *subrequest_new(struct req *parent, const struct subrequest_opts *o) 
     sr->method = o->method != METHOD_UNKNOWN || o->method_text.n != 0 ? o->method : METHOD_GET;
     sr->method_text = o->method_text.n != 0 ? o->method_text : method_name(sr->method);
     sr->args = o->args;
-    if (o->uri.n != 0 && o->uri.p[0] == '@') {
+    if (o->clone)
+        clone(sr, parent);
+    else if (o->uri.n != 0 && o->uri.p[0] == '@') {
         sr->uri = parent->uri;
         sr->goto_uri = o->uri;
     } else {

@@ -26,6 +26,8 @@ struct subrequest_opts {
     struct str method_text;
     bool body;              // its body is the client's, which was buffered before (req_buffer_body); else it has none
     bool own_values;        // variables are copied, not shared: its memory is freed with it
+    bool clone;             // asks the parent's location again, from its content on; uri and args are the parent's, and what
+                            // comes back is as the handler gave it, without response hooks
 };
 
 // NULL when a limit is met; logged in nginx's words.

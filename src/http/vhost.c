@@ -20,12 +20,56 @@ struct http_world *http_world(const struct conf *c) { return c->world; }
 
 static void free_tables(void *arg) { host_map_done(&((struct vhost_tables *)arg)->names); }
 
+static bool is_wildcard(const struct sockaddr *sa) {
+    if (sa->sa_family == AF_INET)
+        return ((const struct sockaddr_in *)sa)->sin_addr.s_addr == INADDR_ANY;
+    return sa->sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)sa)->sin6_addr);
+}
+
+enum { KEY = 3 + 16 };
+
+// Family, port and address of an IP address; STR_NONE for others.
+static struct str key_of(const struct sockaddr *sa, char room[KEY]) {
+    if (sa->sa_family != AF_INET && sa->sa_family != AF_INET6)
+        return STR_NONE;
+    struct str bytes = addr_bytes(sa);
+    unsigned port = addr_port(sa);
+    room[0] = (char)sa->sa_family;
+    room[1] = (char)(port >> 8);
+    room[2] = (char)port;
+    memcpy(room + 3, bytes.p, bytes.n);
+    return str_n(room, 3 + bytes.n);
+}
+
+// The key of the wildcard address of the same family and port.
+static struct str wildcard_key(const struct sockaddr *sa, char room[KEY]) {
+    struct str key = key_of(sa, room);
+    if (key.n != 0)
+        memset(room + 3, 0, key.n - 3);
+    return key;
+}
+
 static struct vhosts *vhosts_of(const struct http_world *w, const struct sockaddr *sa) {
+    char room[KEY];
+    struct str key = key_of(sa, room);
+    if (key.n != 0)
+        return map_get(&w->by_addr, key);
     for (unsigned i = 0; i < w->count; i++) {
         if (addr_eq(&w->at[i]->addr.sa, sa))
             return w->at[i];
     }
     return NULL;
+}
+
+static void free_world(void *arg) {
+    struct http_world *w = arg;
+    map_done(&w->by_addr);
+    map_done(&w->shared);
+}
+
+static void put_key(struct conf_cx *cx, struct map *m, struct str key, void *value) {
+    if (key.n != 0 && map_get(m, key) == NULL)
+        map_put(m, arena_dup(cx->arena, key), value);
 }
 
 static struct vhosts *add_vhosts(struct conf_cx *cx, struct http_world *w, const struct listen_conf *l) {
@@ -42,6 +86,8 @@ static struct vhosts *add_vhosts(struct conf_cx *cx, struct http_world *w, const
     host_map_init(&v->tables->names, false, cx->conf->seed);
     arena_cleanup(cx->arena, free_tables, v->tables);
     w->at[w->count++] = v;
+    char room[KEY];
+    put_key(cx, &w->by_addr, key_of(&v->addr.sa, room), v);
     return v;
 }
 
@@ -131,11 +177,19 @@ static bool add_names(struct conf_cx *cx, struct http_world *w, struct server *s
 
 bool vhosts_build(struct conf_cx *cx, struct http_world *w) {
     bool ok = true;
+    map_init(&w->by_addr, false, cx->conf->seed);
+    map_init(&w->shared, false, cx->conf->seed);
+    arena_cleanup(cx->arena, free_world, w);
     for (unsigned i = 0; i < w->nservers; i++) {
         conf_list_each(const struct listen_conf, l, w->servers[i]->listens) ok &= add_listen(cx, w, w->servers[i], l);
     }
     for (unsigned i = 0; ok && i < w->nservers; i++)
         ok &= add_names(cx, w, w->servers[i]);
+    for (unsigned i = 0; i < w->count; i++) {
+        char room[KEY];
+        if (!w->at[i]->opts.bind && !is_wildcard(&w->at[i]->addr.sa))
+            put_key(cx, &w->shared, wildcard_key(&w->at[i]->addr.sa, room), w);
+    }
     return ok;
 }
 
@@ -161,34 +215,17 @@ struct server *vhost_find_name(const struct vhosts *v, struct str host) { return
 
 // --- addresses -----------------------------------------------------------------------------------------------------------
 
-static bool is_wildcard(const struct sockaddr *sa) {
-    if (sa->sa_family == AF_INET)
-        return ((const struct sockaddr_in *)sa)->sin_addr.s_addr == INADDR_ANY;
-    return sa->sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)sa)->sin6_addr);
-}
-
-// A wildcard socket of this configuration takes the connections of that address.
-static bool covers(const struct sockaddr *wild, const struct vhosts *v) {
-    return is_wildcard(wild) && !v->opts.bind && v->addr.sa.sa_family == wild->sa_family && !is_wildcard(&v->addr.sa) &&
-           addr_port(&v->addr.sa) == addr_port(wild);
-}
-
 bool vhosts_own_socket(const struct http_world *w, const struct vhosts *v) {
-    for (unsigned i = 0; i < w->count; i++) {
-        if (w->at[i] != v && covers(&w->at[i]->addr.sa, v))
-            return false;
-    }
-    return true;
+    char room[KEY];
+    if (v->opts.bind || is_wildcard(&v->addr.sa))
+        return true;
+    struct str key = wildcard_key(&v->addr.sa, room);
+    return key.n == 0 || map_get(&w->by_addr, key) == NULL;
 }
 
 bool vhosts_need_local(const struct http_world *w, const struct sockaddr *bound) {
-    if (!is_wildcard(bound))
-        return false;
-    for (unsigned i = 0; i < w->count; i++) {
-        if (covers(bound, w->at[i]))
-            return true;
-    }
-    return false;
+    char room[KEY];
+    return is_wildcard(bound) && map_get(&w->shared, key_of(bound, room)) != NULL;
 }
 
 struct vhosts *vhosts_at(const struct http_world *w, const struct sockaddr *bound, const struct sockaddr *local) {

@@ -1,5 +1,6 @@
 // Which server answers: one table per listening address, names exact, wildcard and regex, in nginx's order.
 #pragma once
+#include "base/map.h"
 #include "http/req.h"
 #include "io/listen.h"
 
@@ -45,6 +46,8 @@ struct vhosts {
 struct http_world {
     struct vhosts **at;
     unsigned count;
+    struct map by_addr; // private: IP addresses with ports -> struct vhosts
+    struct map shared;  // private: wildcard addresses with ports whose socket takes the connections of other addresses
     struct server **servers;
     unsigned nservers;
 };

@@ -5,29 +5,54 @@
 #include "io/broker.h"
 #include "base/map.h"
 #include "base/sbuf.h"
+#include "io/channel.h"
 #include <fcntl.h>
 #include <glob.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_STEP = 16 << 10, KIND_FILE = 'f', KIND_GLOB = 'g' };
+enum { READ_STEP = 16 << 10, NOTE_MAX = 16 << 20, KIND_FILE = 'f', KIND_GLOB = 'g' };
 
 struct entry {
     uint32_t kind, err;
     uint64_t key, value; // lengths
 };
 
-static enum { PLAIN, RECORDING, REPLAYING } mode;
-static struct sbuf record;  // RECORDING
-static struct map contents; // REPLAYING: entries by kind and key
+static __thread enum { PLAIN, RECORDING, REPLAYING } mode;
+static __thread struct sbuf record;  // RECORDING
+static __thread struct map contents; // REPLAYING: entries by kind and key
+
+struct name {
+    struct name *next;
+    char path[];
+};
+static struct name *noted, *named; // of the last recording; that may be asked for. The supervisor's only thread
+
+static int ask_channel = -1; // written before threads start
+static pthread_mutex_t ask_lock = PTHREAD_MUTEX_INITIALIZER; // one question at a time
+
+static void names_free(struct name *n) {
+    for (struct name *next; n != NULL; n = next) {
+        next = n->next;
+        free(n);
+    }
+}
 
 static void keep(uint32_t kind, struct str key, int err, struct str value) {
     struct entry e = {kind, (uint32_t)err, key.n, value.n};
     sbuf_put(&record, &e, sizeof e);
     sbuf_str(&record, key);
     sbuf_str(&record, value);
+    if (kind != KIND_FILE || err != 0)
+        return;
+    struct name *n = xmalloc(sizeof *n + key.n + 1);
+    memcpy(n->path, key.p, key.n);
+    n->path[key.n] = '\0';
+    n->next = noted;
+    noted = n;
 }
 
 // --- the world -------------------------------------------------------------------------------------------------------------
@@ -102,7 +127,7 @@ int broker_read(const char *path, struct arena *a, size_t max, struct str *text)
     }
     int err = read_plain(path, a, max, text);
     if (mode == RECORDING)
-        keep(KIND_FILE, key, err, *text);
+        keep(KIND_FILE, key, err, err == 0 ? *text : STR_NONE);
     return err;
 }
 
@@ -128,6 +153,8 @@ int broker_glob(const char *pattern, struct arena *a, struct str **paths, size_t
 
 void broker_record(void) {
     broker_end();
+    names_free(noted);
+    noted = NULL;
     sbuf_init_heap(&record, SIZE_MAX);
     mode = RECORDING;
 }
@@ -217,3 +244,79 @@ void broker_end(void) {
     }
     mode = PLAIN;
 }
+
+// --- descriptors -------------------------------------------------------------------------------------------------------------
+
+void broker_note(const char *path) {
+    if (mode != RECORDING)
+        return;
+    struct arena a;
+    struct str text;
+    arena_init(&a, NULL);
+    if (broker_read(path, &a, NOTE_MAX, &text) == 0)
+        explicit_bzero((char *)(uintptr_t)text.p, text.n);
+    arena_done(&a);
+}
+
+static int open_packed(const char *path) {
+    const struct entry *e = mode == REPLAYING ? find(KIND_FILE, str_c(path)) : NULL;
+    if (e == NULL || e->err != 0)
+        return -1;
+    struct str text = value_of(e);
+    int fd = memfd_create("weir file", MFD_CLOEXEC);
+    if (fd >= 0 && (write(fd, text.p, text.n) != (ssize_t)text.n || lseek(fd, 0, SEEK_SET) != 0)) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static int ask(const char *path) {
+    struct channel_message *m = xmalloc(sizeof *m);
+    pthread_mutex_lock(&ask_lock);
+    int fd = -1;
+    if (ask_channel >= 0 && channel_send(ask_channel, KIND_FILE, str_c(path), -1) == 0 && channel_receive(ask_channel, m, true) == 1)
+        fd = m->fd;
+    pthread_mutex_unlock(&ask_lock);
+    free(m);
+    return fd;
+}
+
+int broker_open(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int err = errno;
+    if (fd >= 0)
+        broker_note(path);
+    else if (err == EACCES && (fd = open_packed(path)) < 0)
+        fd = ask(path);
+    errno = err;
+    return fd;
+}
+
+void broker_accept(void) {
+    names_free(named);
+    named = noted;
+    noted = NULL;
+}
+
+bool broker_serve(int channel) {
+    static struct channel_message m;
+    int r = channel_receive(channel, &m, false);
+    if (r == -EAGAIN || r == -EBADMSG)
+        return true;
+    if (r != 1)
+        return false;
+    if (m.fd >= 0)
+        close(m.fd);
+    int fd = -1;
+    for (const struct name *n = named; fd < 0 && n != NULL; n = n->next) {
+        if (str_eq(str_c(n->path), str_n(m.bytes, m.n)))
+            fd = open(n->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    }
+    r = channel_send(channel, KIND_FILE, STR_NONE, fd);
+    if (fd >= 0)
+        close(fd);
+    return r == 0;
+}
+
+void broker_ask_on(int channel) { ask_channel = channel; }

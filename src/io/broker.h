@@ -6,8 +6,11 @@
 //
 //   supervisor: broker_record ─► conf_load ─► broker_pack ═══ memfd ═══► worker: broker_replay ─► conf_load ─► broker_end
 //
-// For what is read while a configuration is loaded (its text, includes, certificates, keys), on the thread that loads. With
-// neither recording nor replaying (the first start, -t, tests) it is a plain read. One thread at a time.
+// For what is read while a configuration is loaded (its text, includes, certificates, keys), on the thread that loads: what
+// is recorded or replayed is a thread's own. With neither (-t, tests) it is a plain read.
+//
+// Later, when such a file has changed, the worker may ask for it: any thread, over a channel of its own. The supervisor opens
+// what its own reading of the configuration in force named, and nothing else.
 #pragma once
 #include "base/arena.h"
 
@@ -16,7 +19,19 @@ int broker_read(const char *path, struct arena *a, size_t max, struct str *text)
 // Paths that match a pattern, in byte order: 0 or a positive errno.
 int broker_glob(const char *pattern, struct arena *a, struct str **paths, size_t *count) MUST_USE;
 
+// Opens a file that the configuration names for reading: a descriptor, or -1 and errno, as open(2). What this process may not
+// read comes from the pack or from the supervisor, which may take seconds.
+int broker_open(const char *path) MUST_USE;
+// Tells a recording of a file that was opened otherwise.
+void broker_note(const char *path);
+
 void broker_record(void);
 int broker_pack(void);        // ends recording: a descriptor of the pack (the caller's), or -errno
 bool broker_replay(int fd);   // takes the pack (and closes it); false: errno
 void broker_end(void);        // ends either; harmless else
+
+// The supervisor's list: files of what was recorded last become those that may be asked for. After broker_pack or broker_end.
+void broker_accept(void);
+// A worker's question on `channel`: answers it. False: the other end is gone.
+bool broker_serve(int channel) MUST_USE;
+void broker_ask_on(int channel); // the worker's end, before it makes threads; -1: nobody is asked

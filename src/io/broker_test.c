@@ -1,5 +1,6 @@
 #include "base/test.h"
 #include "io/broker.h"
+#include "io/channel.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,5 +105,68 @@ TEST(broker_replays) {
     broker_end();
     EXPECT_STR(read_ok("a"), STR("two"));
     free(big);
+    end();
+}
+
+static char first_byte(int fd) {
+    char c = 0;
+    EXPECT(fd >= 0);
+    EXPECT(read(fd, &c, 1) == 1);
+    close(fd);
+    return c;
+}
+
+// The supervisor opens what its last accepted reading named, and nothing else.
+TEST(broker_serves_named_files) {
+    begin();
+    put("a", "A");
+    put("b", "B");
+    broker_record();
+    EXPECT_STR(read_ok("a"), STR("A"));
+    EXPECT_INT(read_err("c", 10), ENOENT);
+    close(broker_pack());
+    broker_accept();
+    put("c", "C");
+    int ends[2];
+    EXPECT(channel_pair(ends));
+    static struct channel_message m;
+    static const char *const asked[] = {"a", "b", "c", "../etc/passwd"};
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        EXPECT_INT(channel_send(ends[1], 0, path_of(asked[i]), -1), 0);
+        EXPECT(broker_serve(ends[0]));
+        EXPECT_INT(channel_receive(ends[1], &m, true), 1);
+        EXPECT((m.fd >= 0) == (i == 0));
+        if (i == 0)
+            EXPECT_INT(first_byte(m.fd), 'A');
+    }
+    EXPECT(broker_serve(ends[0])); // nothing was asked
+    // A recording that is not accepted changes nothing.
+    broker_record();
+    EXPECT_STR(read_ok("b"), STR("B"));
+    broker_end();
+    EXPECT_INT(channel_send(ends[1], 0, path_of("b"), -1), 0);
+    EXPECT(broker_serve(ends[0]));
+    EXPECT_INT(channel_receive(ends[1], &m, true), 1);
+    EXPECT_INT(m.fd, -1);
+    close(ends[1]);
+    EXPECT(!broker_serve(ends[0]));
+    close(ends[0]);
+    end();
+}
+
+// What was opened otherwise is in the pack when the recording was told of it.
+TEST(broker_notes) {
+    begin();
+    put("a", "A");
+    broker_note(path_of("a").p); // nobody records
+    broker_record();
+    broker_note(path_of("a").p);
+    int fd = broker_open(path_of("a").p), pack = broker_pack();
+    EXPECT_INT(first_byte(fd), 'A');
+    put("a", "later");
+    EXPECT(broker_replay(pack));
+    EXPECT_STR(read_ok("a"), STR("A"));
+    EXPECT_INT(broker_open(path_of("c").p), -1);
+    EXPECT_INT(errno, ENOENT);
     end();
 }

@@ -4,14 +4,16 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { SEND_SECONDS = 10 };
+enum { WAIT_SECONDS = 10 };
 
 bool channel_pair(int fds[2]) {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
         return false;
-    struct timeval limit = {.tv_sec = SEND_SECONDS};
+    struct timeval limit = {.tv_sec = WAIT_SECONDS};
     for (int i = 0; i < 2; i++)
-        setsockopt(fds[i], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+        if (setsockopt(fds[i], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0 ||
+            setsockopt(fds[i], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0)
+            return false;
     return true;
 }
 
@@ -57,11 +59,11 @@ int channel_receive(int channel, struct channel_message *m, bool wait) {
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
             memcpy(&m->fd, CMSG_DATA(c), sizeof m->fd);
     }
-    if ((size_t)n < sizeof m->kind || (h.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+    if ((size_t)n < sizeof m->kind || (h.msg_flags & MSG_TRUNC)) {
         if (m->fd >= 0)
             close(m->fd);
         m->fd = -1;
-        return h.msg_flags & MSG_CTRUNC ? -EMFILE : -EBADMSG;
+        return -EBADMSG;
     }
     m->n = (size_t)n - sizeof m->kind;
     return 1;

@@ -19,6 +19,12 @@ void log_target_take(struct log_target *t, int fd) {
     target_classify(t);
 }
 
+// Where standard output is a socket (a service) or somebody else's terminal, its name cannot be opened; it can be written to.
+static int inherited(const char *path) {
+    int fd = strcmp(path, "/dev/stdout") == 0 ? STDOUT_FILENO : strcmp(path, "/dev/stderr") == 0 ? STDERR_FILENO : -1;
+    return fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+}
+
 static int file_target_open(const char *path, struct log_target *t) {
     const int common = O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
     int fd = open(path, O_WRONLY | common, 0644);
@@ -29,6 +35,8 @@ static int file_target_open(const char *path, struct log_target *t) {
         fd = open(path, O_RDWR | common, 0644);
         err = fd < 0 ? errno : 0;
     }
+    if (fd < 0)
+        fd = inherited(path);
     if (fd < 0)
         return -err;
     log_target_take(t, fd);

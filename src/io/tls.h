@@ -69,9 +69,6 @@ void tls_config_unref(struct tls_config *c);
 bool tls_config_refresh(struct tls_config *c, struct sbuf *why);
 // Why no OCSP response can be had for the i-th certificate, in nginx's words; NULL: it can.
 const char *tls_staple_problem(struct tls_config *c, size_t i);
-// Who opens files that this process may not (EACCES): a descriptor, or -errno. Before threads start.
-typedef int tls_open_fn(const char *path);
-void tls_set_opener(tls_open_fn *fn);
 
 // --- handshakes ------------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 // The texts that contexts are made of: read once when the configuration is loaded, while files may be read that the worker
 // may not, and again when a file of a certificate changes. Keys are kept decrypted, in memory that is wiped.
 #include "base/hash.h"
+#include "io/broker.h"
 #include "io/tls_config.h"
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -52,14 +53,13 @@ static bool has_changed(const struct tls_text *t) {
            memcmp(&st.st_mtim, &t->mtime, sizeof t->mtime) != 0 || memcmp(&st.st_ctim, &t->ctime, sizeof t->ctime) != 0;
 }
 
-static tls_open_fn *opener; // written before threads start
-void tls_set_opener(tls_open_fn *fn) { opener = fn; }
-
 // The file as a BIO of OpenSSL's; its errors are in the queue. A file that only the supervisor may read comes from there.
 static BIO *open_file(struct str name, struct stat *st) {
     BIO *b = BIO_new_file(name.p, "r");
-    if (b == NULL && errno == EACCES && opener != NULL) {
-        int fd = opener(name.p);
+    if (b != NULL)
+        broker_note(name.p);
+    if (b == NULL && errno == EACCES) {
+        int fd = broker_open(name.p);
         FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
         b = f != NULL ? BIO_new_fp(f, BIO_CLOSE) : NULL;
         if (b != NULL)

@@ -1,7 +1,7 @@
 // Keys of session tickets (RFC 5077, RFC 8446 4.6.1): from files, or made here and changed every hour. Those of the process
 // are one set for all loops, and a reload does not touch them. Old ones still open tickets for a day.
+#include "io/broker.h"
 #include "io/tls_private.h"
-#include <fcntl.h>
 #include <openssl/core_names.h>
 #include <openssl/rand.h>
 #include <pthread.h>
@@ -29,7 +29,7 @@ static struct tls_tickets own = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static bool read_key(struct ticket_key *k, struct str path, struct sbuf *why) {
     unsigned char b[81];
-    int fd = open(path.p, O_RDONLY | O_CLOEXEC);
+    int fd = broker_open(path.p);
     ssize_t n = fd >= 0 ? read(fd, b, sizeof b) : -1;
     int err = errno;
     if (fd >= 0)

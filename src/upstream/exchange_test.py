@@ -128,7 +128,6 @@ def test_defaults_of_today(site):
     assert site.backend().connections == 1
 
 
-@pytest.mark.xfail(strict=False, reason="unsteady: connections counted before the back end saw them idle; to be looked into")
 def test_kept_connection_that_died(site):
     """A connection that the back end closed while it was idle costs the client nothing."""
     server = site.server('location / { proxy_pass http://g; proxy_http_version 1.1; proxy_set_header Connection ""; }',

@@ -22,6 +22,7 @@ struct peer {
     struct str server;      // as written in `server`
     struct str route;       // of `server`; empty: none
     unsigned flags;
+    bool by_address;        // of `resolve`: consistent hashing knows it by its address, else by its server
     unsigned weight;        // >= 1
     unsigned max_conns;     // 0: no limit
     unsigned max_fails;     // 0: never counted out

@@ -54,6 +54,7 @@ bool names_server(struct conf_cx *cx, const struct conf_node *node, struct str t
         return conf_err(cx, node, "service upstream \"" STR_FMT "\" may not have port", STR_ARG(text));
     if (!dns_name_ok(s->host))
         return malformed(cx, node, "invalid host", text);
+    s->peer.by_address = later;
     if (later)
         return true;
     return names_resolve(cx->arena, text, default_port, &s->fixed, &why) || not_found(cx, node, text);

@@ -10,6 +10,9 @@
 //
 // An idle link that becomes readable, ends, or is too old wakes as a task on its loop, which closes it.
 //
+// More than `keepalive` may be idle for a moment (GRACE_MS): loops give back and take links in bursts, and closing what is
+// needed again at once would cost a connection each time. After that the ones idle for longest go.
+//
 // A peer that closes idle links is learnt from: how long a link had been idle then. Two closes at about the same age of a
 // second or more make later links retire a little earlier. And requests that could not be repeated take no link whose age is
 // near to one at which the peer was seen to close, until one that is still alive beyond it shows that this has changed.
@@ -24,7 +27,9 @@ struct idle {
     struct message drop; // from a thief to the owner
     uint32_t magic;
     struct peer_state *peer;     // lives as long as `state`
-    uint64_t parked_ms;
+    uint64_t parked_ms, until_ms;
+    int64_t most;                // links that the group keeps
+    bool excess;                 // parked for GRACE_MS only: there were more than that
     struct list of_peer, of_age; // under the shard's lock, unlinked when taken
     struct list of_loop;         // the owner's own
     struct pool_shard *shard;
@@ -130,6 +135,7 @@ enum {
     RETIRE_MARGIN_MS = 500,
     CAREFUL_MARGIN_MS = 20,
     SURVIVED_MARGIN_MS = 50,
+    GRACE_MS = 100,
 };
 
 void pool_peer_closed(struct peer *p, uint64_t idle_ms) {
@@ -212,6 +218,31 @@ static struct idle *entry_new(struct pool_loop *pl) {
     return e;
 }
 
+static void evict_oldest(struct pool_loop *pl, struct pool_shard *sh);
+static void noticed(void *arg);
+
+// Makes an entry known that nobody else knows of. Its link is parked first: from then on a thief's message may come at any
+// time.
+static void put_in(struct pool_loop *pl, struct idle *e, uint64_t now) {
+    struct pool_shard *sh = e->shard;
+    struct group_state *s = e->state;
+    bool full = atomic_load_explicit(&s->idle, memory_order_relaxed) >= e->most;
+    bool may_wait = full && !e->excess && now == e->parked_ms;
+    e->excess = may_wait;
+    link_park(e->link, noticed, e, "idle upstream", may_wait ? MIN(e->until_ms, now + GRACE_MS) : e->until_ms);
+    pthread_mutex_lock(&sh->lock);
+    if (UNLIKELY(e->peer->slot >= sh->nslots))
+        grow_slots(sh, e->peer->slot);
+    list_push_front(&sh->by_slot[e->peer->slot], &e->of_peer);
+    list_push_back(&sh->by_age, &e->of_age);
+    atomic_fetch_add_explicit(&sh->count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&e->peer->idle, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->idle, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&sh->lock);
+    if (full && !may_wait)
+        evict_oldest(pl, sh);
+}
+
 // The task of a parked link: it is readable, gone or too old, all of which end it. A thief may have been faster.
 static void noticed(void *arg) {
     struct idle *e = arg;
@@ -223,6 +254,10 @@ static void noticed(void *arg) {
     pthread_mutex_unlock(&e->shard->lock);
     if (stolen && !e->dropped) {
         e->noticed = true; // the thief's message ends it
+        return;
+    }
+    if (!stolen && e->excess && link_news(e->link) == LINK_TIMEOUT) {
+        put_in(pool_loop(true), e, loop_now(loop_self()));
         return;
     }
     if (!stolen) {
@@ -426,19 +461,10 @@ void pool_give_for(struct group *g, struct peer *p, struct link *l, int64_t requ
     e->fd = link_is_tls(l) ? -1 : link_fd(l);
     e->requests = requests;
     e->since_ms = since_ms;
-    // Parked before others may see it: from then on a thief's message may come at any time.
-    link_park(l, noticed, e, "idle upstream", now + idle_ms);
-    pthread_mutex_lock(&sh->lock);
-    if (UNLIKELY(p->state->slot >= sh->nslots))
-        grow_slots(sh, p->state->slot);
-    list_push_front(&sh->by_slot[p->state->slot], &e->of_peer);
-    list_push_back(&sh->by_age, &e->of_age);
-    atomic_fetch_add_explicit(&sh->count, 1, memory_order_relaxed);
-    pthread_mutex_unlock(&sh->lock);
-    atomic_fetch_add_explicit(&p->state->idle, 1, memory_order_relaxed);
-    int64_t most = (int64_t)g->keepalive * atomic_load_explicit(&loops, memory_order_relaxed);
-    if (atomic_fetch_add_explicit(&s->idle, 1, memory_order_relaxed) >= most)
-        evict_oldest(pl, sh);
+    e->until_ms = now + idle_ms;
+    e->most = (int64_t)g->keepalive * atomic_load_explicit(&loops, memory_order_relaxed);
+    e->excess = false;
+    put_in(pl, e, now);
 }
 
 void pool_give(struct group *g, struct peer *p, struct link *l, int64_t requests, uint64_t since_ms) {

@@ -67,23 +67,33 @@ TEST(pool_limits) {
     struct group g = group;
     g.keepalive = 2;
     g.keepalive_requests = 10;
-    g.keepalive_timeout_ms = 20;
+    g.keepalive_timeout_ms = 1000;
     g.state = group_state_new();
     group_attach(&g);
-    int far[5];
+    int far[6];
     for (int i = 0; i < 3; i++)
         pool_give(&g, &peer, make(&far[i]), 1, loop_now(l));
+    turns(l, 2);
+    EXPECT_INT(g.state->idle, 3); // for a moment
+    g.keepalive_timeout_ms = 20;
+    usleep(150000);
+    turns(l, 4);
     EXPECT_INT(g.state->idle, 2);
     EXPECT(ended(far[0]) && !ended(far[1])); // the oldest went
+    usleep(950000);
+    turns(l, 4);
+    EXPECT(ended(far[1]) && ended(far[2]) && g.state->idle == 0); // too old
+    pool_give(&g, &peer, make(&far[4]), 1, loop_now(l));
     pool_give(&g, &peer, make(&far[3]), 10, loop_now(l));
     EXPECT(ended(far[3])); // served its requests
     usleep(30000);
     turns(l, 40);
     EXPECT_INT(g.state->idle, 0); // too old
-    g.keepalive = 0;
-    pool_give(&g, &peer, make(&far[4]), 1, loop_now(l));
     EXPECT(ended(far[4]));
-    for (int i = 0; i < 5; i++)
+    g.keepalive = 0;
+    pool_give(&g, &peer, make(&far[5]), 1, loop_now(l));
+    EXPECT(ended(far[5]));
+    for (int i = 0; i < 6; i++)
         close(far[i]);
     pools_close();
     loop_free(l);
@@ -105,6 +115,108 @@ TEST(pool_forget) {
     EXPECT(ended(far));
     close(far);
     pools_close();
+    loop_free(l);
+}
+
+// --- learning ------------------------------------------------------------------------------------------------------------------
+
+static uint64_t clock_ms;
+static uint64_t set_clock(void *arg) { return clock_ms; }
+
+static void at(struct loop *l, uint64_t ms) {
+    clock_ms = ms;
+    turns(l, 2);
+}
+
+// A link that has been idle for age ms, and then is closed by the far end (or not).
+static void idle_for(struct loop *l, struct group *g, uint64_t age, bool closes) {
+    int far;
+    pool_give(g, &peer, make(&far), 1, loop_now(l));
+    at(l, clock_ms + age);
+    if (closes)
+        close(far);
+    turns(l, 3);
+    if (!closes) {
+        link_free(pool_take(g, &peer, false));
+        close(far);
+    }
+}
+
+TEST(pool_learns_when_a_peer_closes) {
+    struct loop *l = loop_new(0);
+    clock_ms = 1000000;
+    loop_set_clock(l, set_clock, NULL);
+    at(l, clock_ms);
+    struct group g = group;
+    g.state = group_state_new();
+    group_attach(&g);
+    int far;
+    // Nothing is known: everybody takes what is there.
+    pool_give(&g, &peer, make(&far), 1, loop_now(l));
+    at(l, clock_ms + 3000);
+    struct link *got = pool_take(&g, &peer, true);
+    EXPECT(got != NULL);
+    EXPECT_INT(pool_idle_ms(got), 3000);
+    link_free(got);
+    close(far);
+    // One close at 5 s: what cannot be repeated takes no link near to that age.
+    idle_for(l, &g, 5000, true);
+    EXPECT_INT(peer.state->closes_ms, 5000);
+    pool_give(&g, &peer, make(&far), 1, loop_now(l));
+    at(l, clock_ms + 4400);
+    EXPECT((got = pool_take(&g, &peer, true)) != NULL);
+    pool_give(&g, &peer, got, 1, loop_now(l));
+    at(l, clock_ms + 4600);
+    EXPECT(pool_take(&g, &peer, true) == NULL);
+    EXPECT((got = pool_take(&g, &peer, false)) != NULL);
+    link_free(got);
+    close(far);
+    // A second close at that age: links retire half a second earlier.
+    idle_for(l, &g, 5010, true);
+    EXPECT_INT(peer.state->closes_seen, 2);
+    pool_give(&g, &peer, make(&far), 1, loop_now(l));
+    at(l, clock_ms + 4400);
+    EXPECT_INT(g.state->idle, 1);
+    at(l, clock_ms + 200);
+    EXPECT_INT(g.state->idle, 0);
+    close(far);
+    // Long ago does not count.
+    at(l, clock_ms + 11 * 60 * 1000);
+    pool_give(&g, &peer, make(&far), 1, loop_now(l));
+    at(l, clock_ms + 6000);
+    EXPECT((got = pool_take(&g, &peer, true)) != NULL);
+    link_free(got);
+    close(far);
+    pools_close();
+    group_detach(&g);
+    group_state_unref(g.state);
+    loop_free(l);
+}
+
+TEST(pool_forgets_a_close_by_chance) {
+    struct loop *l = loop_new(0);
+    clock_ms = 1000000;
+    loop_set_clock(l, set_clock, NULL);
+    at(l, clock_ms);
+    struct group g = group;
+    g.state = group_state_new();
+    group_attach(&g);
+    int far;
+    idle_for(l, &g, 3, true); // started anew, say
+    pool_give(&g, &peer, make(&far), 1, loop_now(l));
+    EXPECT(pool_take(&g, &peer, true) == NULL);
+    at(l, clock_ms + 40);
+    EXPECT(pool_take(&g, &peer, true) == NULL);
+    at(l, clock_ms + 40); // it lives on
+    struct link *got = pool_take(&g, &peer, true);
+    EXPECT(got != NULL && peer.state->closes_ms == UINT32_MAX);
+    pool_give(&g, &peer, got, 1, loop_now(l));
+    EXPECT((got = pool_take(&g, &peer, true)) != NULL);
+    link_free(got);
+    close(far);
+    pools_close();
+    group_detach(&g);
+    group_state_unref(g.state);
     loop_free(l);
 }
 

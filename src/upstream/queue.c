@@ -93,4 +93,4 @@ struct peer *queue_wait(struct group *g, struct req *r, uint64_t *tried, enum qu
     }
 }
 
-bool queue_is_waiting(struct group *g) { return g->queue != 0 && __atomic_load_n(&g->state->queued, __ATOMIC_RELAXED) != 0; }
+bool queue_is_waiting(struct group *g) { return g->queue != 0 && atomic_load_explicit(&g->state->queued, memory_order_relaxed) != 0; }

@@ -22,7 +22,7 @@ struct group_state {
     uint64_t last_id;          // of a peer_state
     uint64_t random;           // state of a generator
     struct list queue;         // queue.c: requests that wait for a peer
-    unsigned queued;
+    _Atomic unsigned queued;   // changed under the lock only
     _Atomic int64_t idle;      // links in the pools of all loops
     struct pool_shard *_Atomic shards[POOL_LOOPS_MAX]; // by loop id; made on first use
 };

@@ -14,6 +14,7 @@ import shutil
 import ssl
 import subprocess
 import tempfile
+import time
 
 _directory = None
 
@@ -80,6 +81,7 @@ def directory():
     _write('passwords', 'first phrase\nsecond phrase\n')
     for name in os.listdir(_directory):
         os.chmod(os.path.join(_directory, name), 0o644)
+    time.sleep(1.1)    # whole days are left from now on, for whoever counts them
     return _directory
 
 

@@ -106,8 +106,8 @@ static int check_crypt(const char *password, const char *hash) {
     if (data == NULL)
         return -ENOMEM;
     errno = 0;
-    const char *made = crypt_r(password, hash, data);
-    int res = made == NULL || made[0] == '*' ? -(errno != 0 ? errno : EINVAL) : same_text(made, hash);
+    const char *made = crypt_rn(password, hash, data, sizeof(*data)); // of libxcrypt: like crypt_r, but NULL when it fails
+    int res = made == NULL ? -(errno != 0 ? errno : EINVAL) : same_text(made, hash);
     OPENSSL_cleanse(data, sizeof(*data));
     free(data);
     return res;

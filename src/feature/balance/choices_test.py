@@ -177,6 +177,23 @@ def test_least_time(site, what):
     assert {q.backend.name for b in ('one', 'two') for q in site.backend(b).requests} == {'one', 'two'}, 'each is tried'
 
 
+@pytest.mark.weir_only('nginx balances for each worker')
+def test_weights_are_exact_over_all_threads(site):
+    server = serve(site, 'server @one@ weight=5; server @two@ weight=3; server @three@ weight=2;', workers=4)
+    seen, lock = collections.Counter(), threading.Lock()
+
+    def run():
+        mine = collections.Counter(who(server, ['/'] * 50))
+        with lock:
+            seen.update(mine)
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert seen == {'one': 200, 'two': 120, 'three': 80}
+
+
 def test_failed_servers_of_hashes_rest(site):
     """A server that is counted out loses its keys to others and gets them back."""
     server = serve(site, 'hash $uri consistent; server @one@ max_fails=1 fail_timeout=1s; server @two@;')

@@ -96,10 +96,12 @@ static uint32_t crc_of_server(struct str server) {
     return hash_crc32_add(crc, port);
 }
 
-// The servers of the ring: a server with several addresses has its points once.
+static struct str identity(const struct peer *p) { return p->by_address ? p->name : p->server; }
+
+// The servers of the ring: a server with several addresses has its points once, unless it is one of `resolve`.
 static bool is_first_of_server(const struct group *g, unsigned i) {
     for (unsigned k = 0; k < i; k++)
-        if ((g->peers[k].flags & PEER_BACKUP) == 0 && str_eq(g->peers[k].server, g->peers[i].server))
+        if ((g->peers[k].flags & PEER_BACKUP) == 0 && str_eq(identity(&g->peers[k]), identity(&g->peers[i])))
             return false;
     return (g->peers[i].flags & PEER_BACKUP) == 0;
 }
@@ -112,7 +114,7 @@ static void prepare(struct group *g, struct arena *a) {
     for (unsigned i = 0; i < g->npeers; i++) {
         if (!is_first_of_server(g, i))
             continue;
-        uint32_t base = crc_of_server(g->peers[i].server), prev = 0;
+        uint32_t base = crc_of_server(identity(&g->peers[i])), prev = 0;
         for (unsigned k = 0; k < MAX(g->peers[i].weight / scale, 1) * POINTS; k++) {
             const char bytes[4] = {(char)prev, (char)(prev >> 8), (char)(prev >> 16), (char)(prev >> 24)};
             prev = ~hash_crc32_add(base, str_n(bytes, 4));
@@ -147,7 +149,7 @@ static int of_server(const struct group *g, struct choice *c, unsigned first) {
     bool any = false;
     memset(same, 0, group_bits(g) * sizeof(*same));
     peers_each(i, g, c->eligible) {
-        if (i >= first && str_eq(g->peers[i].server, g->peers[first].server)) {
+        if (i >= first && str_eq(identity(&g->peers[i]), identity(&g->peers[first]))) {
             same[i / 64] |= (uint64_t)1 << (i % 64);
             any = true;
         }

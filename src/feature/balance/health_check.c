@@ -363,7 +363,29 @@ static void start_scope(struct conf *c, const struct scope *s, const struct hc_c
         start_scope(c, i, hcs);
 }
 
-static void start(struct conf *c) { start_scope(c, c->root, NULL); }
+static bool is_checked(const struct group *g) {
+    list_each(ck, &checks, struct check, all) {
+        if (ck->group == g && !ck->stopped)
+            return true;
+    }
+    return false;
+}
+
+// What earlier snapshots found out means nothing where nobody checks any more.
+static void forget_health(struct group *g) {
+    pthread_mutex_lock(&g->state->lock);
+    for (unsigned i = 0; i < g->state->nslots; i++)
+        g->state->slots[i]->health = HEALTH_UNCHECKED;
+    pthread_mutex_unlock(&g->state->lock);
+}
+
+static void start(struct conf *c) {
+    struct groups *gs = groups_of(c, false);
+    start_scope(c, c->root, NULL);
+    for (size_t i = 0; gs != NULL && i < gs->count; i++)
+        if (!is_checked(gs->all[i]))
+            forget_health(gs->all[i]);
+}
 
 static void stop(struct conf *c) {
     list_each_safe(ck, &checks, struct check, all) {

@@ -148,6 +148,15 @@ def test_bad_names(site, dns):
     assert server.alive()
 
 
+@pytest.mark.weir_only('nginx asks for a resolver')
+def test_without_resolver_the_system_is_asked(site):
+    """/etc/hosts, here."""
+    port = site.backend().port
+    server = site.server(f'resolver_timeout 3s; location / {{ proxy_pass http://$http_x_name:{port}; }}')
+    assert ask(server, '/x', 'X-Name: localhost').status == 200
+    assert ask(server, '/x', 'X-Name: LocalHost').status == 200
+
+
 # --- upstream ---------------------------------------------------------------------------------------------------------------------
 
 def seen(server, n=20):
@@ -220,6 +229,22 @@ def test_addresses_of_a_server_follow_its_name(site, dns, three, workers):
     until(lambda: len(dns.queries) > asked + 2, 'new questions')
     assert seen(server) == {'three': 10, 'two': 10}
     server.wait_error('error', r'\Aapp\.test could not be resolved \(2: Server failure\) in upstream "g", its last addresses stay in use')
+
+
+@pytest.mark.weir_only('nginx has resolve since 1.27.3')
+def test_consistent_hash_over_the_addresses_of_a_name(site, dns, three):
+    dns.records['app.test'] = ['127.0.0.2', '127.0.0.3', '127.0.0.4']
+    server = site.server('location / { proxy_pass http://g; }', workers=2, http=f'resolver {dns.address}; '
+                         f'upstream g {{ zone z 64k; hash $uri consistent; server app.test:{three} resolve; }}')
+
+    def where():
+        with Client(server.port) as c:
+            return [c.ask(get(f'/{i}')).text.split(':')[0] for i in range(90)]
+    before = where()
+    assert where() == before and min(collections.Counter(before).values()) > 10 and len(set(before)) == 3
+    dns.records['app.test'] = ['127.0.0.4', '127.0.0.2']
+    until(lambda: 'two' not in where(), 'the address to leave')
+    assert {b for b, a in zip(before, where()) if a != b} == {'two'}
 
 
 @pytest.mark.weir_only('nginx has resolve since 1.27.3')

@@ -1,8 +1,6 @@
 // The upstream block and its servers. What else may stand in the block has files of its own beside this one.
 #include "feature/balance/balance.h"
-#include <fcntl.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "io/broker.h"
 
 // --- what the block's other directives use -------------------------------------------------------------------------------------
 
@@ -139,22 +137,11 @@ static bool set_server(struct conf_cx *cx, const struct conf_row *row, void *con
 
 // --- state -------------------------------------------------------------------------------------------------------------------------
 
+enum { STATE_MAX = 16 << 20 };
+
 static int state_read(void *arg, struct str path, struct arena *arena, struct str *text) {
-    int fd = open(arena_dup(arena, path).p, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno;
-    struct sbuf b;
-    sbuf_init_arena(&b, arena, 4096, 16 << 20);
-    ssize_t n = 1;
-    while (n > 0) {
-        char *to = sbuf_room(&b, 4096);
-        n = to == NULL ? 0 : read(fd, to, 4096);
-        b.n += n > 0 ? (size_t)n : 0;
-    }
-    int err = n < 0 ? errno : 0;
-    close(fd);
-    *text = sbuf_view(&b);
-    return err;
+    *text = *(struct str *)arg;
+    return 0;
 }
 
 static int state_glob(void *arg, struct str pattern, struct arena *arena, struct str **paths, size_t *count) {
@@ -170,9 +157,11 @@ static bool set_state(struct conf_cx *cx, const struct conf_row *row, void *conf
         return conf_err(cx, node, "\"state\" directive cannot be used together with \"server\"");
     ss->from_state = true;
     upstream_of(cx)->state_path = path;
-    if (access(path.p, F_OK) != 0 && errno == ENOENT)
-        return true;
-    struct conf_source source = {.read = state_read, .glob = state_glob};
+    struct str text;
+    int err = broker_read(path.p, cx->arena, STATE_MAX, &text);
+    if (err != 0)
+        return err == ENOENT || conf_err(cx, node, "open() \"" STR_FMT "\" failed (%d: %s)", STR_ARG(path), err, strerror(err));
+    struct conf_source source = {.read = state_read, .glob = state_glob, .arg = &text};
     struct conf_tree tree;
     if (!conf_parse(&tree, path, STR_NONE, &source, cx->arena, &cx->conf->errors))
         return false;

@@ -14,8 +14,6 @@ static bool set_connections(struct conf_cx *cx, const struct conf_row *row, void
     int64_t n;
     if (!conf_parse_num(node->args[1], &n))
         return conf_err(cx, node, "invalid number \"" STR_FMT "\"", STR_ARG(node->args[1]));
-    if (n == 0)
-        return conf_err(cx, node, "0 worker_connections are not enough for any connection");
     ((struct events_conf *)conf)->worker_connections = n;
     return true;
 }

@@ -59,12 +59,8 @@ struct group *gateway_group(struct req *r, const struct gateway_address *a, unsi
         log_msg(LOG_ERR, 0, "no port in upstream \"" STR_FMT "\"", STR_ARG(text));
         return NULL;
     }
-    g = group_of_request(r, text, 0);
-    if (g == NULL) {
-        *status = 502;
-        log_msg(LOG_ERR, 0, "no resolver defined to resolve " STR_FMT, STR_ARG(text));
-    }
-    return g;
+    *status = 502;
+    return group_of_request(r, text, 0);
 }
 
 struct exchange *gateway_exchange(struct req *r, struct feature *settings, const struct protocol *protocol, struct group *g) {

@@ -169,7 +169,7 @@ static void many_parts(struct req *r, const struct range *ranges, unsigned count
 
 // --- the hook ------------------------------------------------------------------------------------------------------------
 
-static void unsatisfiable(struct req *r, uint64_t size) {
+void range_refuse(struct req *r, uint64_t size) {
     body_free(r->out_body);
     struct str page = answer_page(r, 416);
     r->out_body = body_of_text(&r->arena, page);
@@ -213,7 +213,7 @@ static enum step cut(struct req *r, const void *conf) {
     case RANGE_WHOLE:
         return STEP_NEXT;
     case RANGE_UNSATISFIABLE:
-        unsatisfiable(r, size);
+        range_refuse(r, size);
         return STEP_NEXT;
     case RANGE_SOME:
         break;

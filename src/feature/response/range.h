@@ -9,3 +9,5 @@ extern struct feature feature_range;
 void range_allow(struct req *r, struct file_ref *whole);
 // A filter changes bytes and keeps their number: parts are cut from what it yields.
 void range_in_order(struct req *r);
+// The answer becomes 416; size is that of the whole.
+void range_refuse(struct req *r, uint64_t size);

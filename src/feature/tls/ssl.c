@@ -1,7 +1,7 @@
 // The ssl_* directives of servers.
 #include "feature/tls/ssl.h"
 #include "feature/core/blocks.h"
-#include <fcntl.h>
+#include "io/broker.h"
 #include <unistd.h>
 
 struct str ssl_file(struct conf_cx *cx, struct str name) {
@@ -50,7 +50,7 @@ static bool set_password_file(struct conf_cx *cx, const struct conf_row *row, vo
     struct ssl_conf *c = conf;
     struct str path = ssl_file(cx, node->args[1]);
     char text[4096];
-    int fd = open(path.p, O_RDONLY | O_CLOEXEC);
+    int fd = broker_open(path.p);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : -1;
     int err = errno;
     if (fd >= 0)

@@ -1,0 +1,154 @@
+"""Short of descriptors, of disk for logs and bodies: a clear line, what can be served is served, and it recovers by itself."""
+import os
+import subprocess
+import time
+
+import pytest
+
+from weirtest import Client, exchange, get, is_nginx, post, response, until
+
+root_only = pytest.mark.root
+
+
+def asks(port, target='/'):
+    """The status of a new connection's request; None when it gets none."""
+    try:
+        with Client(port, timeout=2) as c:
+            return c.ask(get(target)).status
+    except (OSError, IndexError, AssertionError):
+        return None
+
+
+def test_descriptors_run_out(site):
+    """Who is connected is served; who waits is served when others have gone; one line says so, not one for each."""
+    server = site.server('location / { return 200; }', main='worker_rlimit_nofile 64;', workers=1)
+    server.alerts.append('accept4')
+    clients = []
+    for _ in range(90):
+        clients.append(Client(server.port))
+    served = [c for c in clients if answered(c)]
+    assert 20 <= len(served) < 90
+    server.wait_error('crit', r'\Aaccept4\(\) failed.* \(24: Too many open files\)')
+    for c in served[:10]:
+        assert c.ask(get('/')).status == 200
+    for c in served:
+        c.close()
+    waiting = [c for c in clients if c not in served]
+    for c in waiting[:20]:
+        c.timeout = 15
+        c.socket.settimeout(15)
+        assert c.response().status == 200
+    for c in clients:
+        c.close()
+    until(lambda: asks(server.port) == 200, 'new connections')
+    if not is_nginx(server.binary):
+        assert len([line for line in server.errors('crit') if 'accept4' in line.message]) == 1
+
+
+def answered(c):
+    c.send(get('/'))
+    c.socket.settimeout(0.3)
+    try:
+        return len(c.responses(1)) == 1
+    finally:
+        c.ended = None if c.ended == 'timeout' else c.ended
+        c.socket.settimeout(15)
+
+
+@pytest.fixture
+def small_disk(site):
+    """A file system of 256 KiB."""
+    place = site.directory_for('small')
+    r = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=256k,mode=777', 'weirtest', place], capture_output=True, text=True)
+    if r.returncode != 0:
+        pytest.skip('cannot mount: ' + r.stderr)
+    yield place
+    subprocess.run(['umount', '-l', place], check=True)
+
+
+def fill(place):
+    with open(f'{place}/filler', 'wb', buffering=0) as f:
+        try:
+            while f.write(b'x' * 4096):
+                pass
+        except OSError:
+            pass
+
+
+@root_only
+@pytest.mark.weir_only('nginx says it for each line, to the same disk')
+def test_disk_for_logs_is_full(site, small_disk):
+    """Serving goes on; the error log says it once; lines come again when there is room, and the count of those that are lost."""
+    server = site.server(f'access_log {small_disk}/access.log; location / {{ return 200; }}')
+    server.alerts.append('No space left')
+    assert asks(server.port) == 200
+    until(lambda: os.path.getsize(f'{small_disk}/access.log') > 0, 'a line')
+    fill(small_disk)
+    for _ in range(200):
+        assert asks(server.port, '/' + 'x' * 200) == 200
+    until(lambda: any('No space left' in line.message for line in server.errors()), 'a line in the error log')
+    time.sleep(0.3)
+    said = [line for line in server.errors() if 'No space left' in line.message]
+    assert len(said) <= 2, said
+    os.unlink(f'{small_disk}/filler')
+
+    def last_line():
+        assert asks(server.port, '/again') == 200
+        with open(f'{small_disk}/access.log') as f:
+            return '/again' in f.read()
+    until(last_line, 'lines again')
+
+
+@root_only
+def test_disk_for_request_bodies_is_full(site, small_disk):
+    """The request is refused with 500, the next small one is served, and a large one again when there is room."""
+    site.backend(answer=lambda q: response(str(len(q.body))))
+    server = site.server(f'client_max_body_size 0; client_body_buffer_size 8k; client_body_in_file_only clean; client_body_temp_path {small_disk};'
+                         ' location / { proxy_pass http://@backend@; }')
+    server.alerts.append('No space left')
+    server.temporary = []
+    assert exchange(server.port, post('/', b'x' * 100000))[0].text == '100000'
+    fill(small_disk)
+    big = post('/', b'x' * 500000)
+    with Client(server.port) as c:
+        c.send(big)
+        assert c.response().status == 500
+    server.wait_error('crit', r'\(28: No space left on device\)')
+    assert asks(server.port) in (200, 500)
+    os.unlink(f'{small_disk}/filler')
+    assert exchange(server.port, post('/', b'x' * 100000))[0].text == '100000'
+
+
+@root_only
+@pytest.mark.weir_only('nginx cuts the answer')
+def test_disk_for_responses_is_full(site, small_disk):
+    """A slow client of a large answer gets all of it, at the back end's expense."""
+    size = 8 << 20
+    site.backend(answer=lambda q: response(b'z' * size))
+    server = site.server(f'proxy_buffers 4 4k; proxy_temp_path {small_disk}; location / {{ proxy_pass http://@backend@; }}')
+    server.alerts.append('No space left')
+    server.temporary = []
+    fill(small_disk)
+    with Client(server.port) as c:
+        c.send(get('/'))
+        time.sleep(1)
+        r = c.response()
+        assert r.status == 200 and len(r.body) == size
+    assert asks(server.port) == 200
+
+
+@pytest.mark.weir_only('one process')
+def test_worker_connections_run_out(site):
+    server = site.server('location / { return 200; }', main='events { worker_connections 8; }', workers=1)
+    clients = [Client(server.port) for _ in range(20)]
+    served = [c for c in clients if answered(c)]
+    assert len(served) == 8
+    server.wait_error('crit', r'\A8 worker_connections are not enough')
+    for c in served:
+        c.close()
+    waiting = [c for c in clients if c not in served]
+    for c in waiting[:8]:
+        assert c.response().status == 200
+    for c in clients:
+        c.close()
+    assert len([line for line in server.errors('crit')]) == 1
