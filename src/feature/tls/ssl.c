@@ -204,7 +204,7 @@ static const struct conf_row rows[] = {
     ROW_BITS("ssl_protocols", HERE, S, protocols, "TLSv1.2 TLSv1.3", protocol_words, "Versions of TLS that clients may speak."),
     {"ssl_ciphers", HERE, 1, 1, 0, 0, set_text, NULL, FIELD_AT(S, ciphers, struct str), "HIGH:!aNULL:!MD5", 0, 0, NULL,
      "Ciphers up to TLS 1.2, in OpenSSL's words.", "ciphers"},
-    ROW_FLAG("ssl_prefer_server_ciphers", HERE, S, prefer_server_ciphers, "off", "The server's order of ciphers counts."),
+    ROW_FLAG("ssl_prefer_server_ciphers", HERE, S, prefer_server_ciphers, "on", "The server's order of ciphers counts, not the client's."),
     {"ssl_ecdh_curve", HERE, 1, 1, 0, 0, set_text, NULL, FIELD_AT(S, curves, struct str), "auto", 0, 0, NULL,
      "Groups for the exchange of keys, in the order of preference.", "auto | curve:curve..."},
     ROW_FILE("ssl_dhparam", dhparam, "Parameters for DHE ciphers."),
