@@ -14,16 +14,16 @@ import proc
 
 BENCH = os.path.dirname(os.path.abspath(__file__))
 WEIR = os.environ.get("WEIR", os.path.join(BENCH, "..", "build", "weir"))
-LISTENERS = ("PROXY", "LOG", "LOGBUF", "STATIC", "TLS")
+LISTENERS = ("PROXY", "LOG", "LOGBUF", "STATIC", "TLS", "H2", "H2STATIC")
 NAMES = ("nginx", "haproxy", "weir", "floor")
 
 # Why a server has no figure for a case that it cannot do. The floor answers on one listener and never closes.
 CANNOT = {
     "nginx": set(),
     "weir": set(),
-    "haproxy": {"log-buffered", "static-1k", "static-1m"},
+    "haproxy": {"log-buffered", "static-1k", "static-1m", "h2-1k", "h2-64k"},
     "floor": {"log", "log-buffered", "static-1k", "static-1m", "close", "tls-200", "tls-64k", "tls-10m", "tls-full", "tls-resumed",
-              "tls-idle"},
+              "tls-idle", "h2-200", "h2-1k", "h2-64k"},
 }
 
 
