@@ -51,7 +51,9 @@ struct tls_settings {
     const struct tls_command *commands;
     size_t ncommands;
     size_t record;               // plain bytes in a record; 0: small ones first, large ones in bulk
-    struct str stapling_file;    // DER of an OCSP response
+    bool stapling, stapling_verify; // OCSP responses go with handshakes
+    struct str stapling_file;    // DER of an OCSP response, instead of asking
+    struct str responder;        // URL, instead of the certificate's
     bool watched;                // handshakes look now and then whether files have changed
     struct str id;               // sessions of one id are refused by any other
 };
@@ -65,6 +67,8 @@ void tls_config_unref(struct tls_config *c);
 // Looks whether files of certificates and keys have changed, and takes what they say now for new handshakes. What cannot be
 // read or does not fit together is reported in *why (once for each change) and the old stays. Blocks: from a helper thread.
 bool tls_config_refresh(struct tls_config *c, struct sbuf *why);
+// Why no OCSP response can be had for the i-th certificate, in nginx's words; NULL: it can.
+const char *tls_staple_problem(struct tls_config *c, size_t i);
 
 // --- handshakes ------------------------------------------------------------------------------------------------------------
 

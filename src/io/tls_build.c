@@ -35,8 +35,11 @@ static void set_protocols(SSL_CTX *ctx, unsigned allowed) {
 static bool set_algorithms(SSL_CTX *ctx, const struct tls_settings *s, struct sbuf *why) {
     if (s->ciphers.n != 0 && SSL_CTX_set_cipher_list(ctx, s->ciphers.p) != 1)
         return say(why, "SSL_CTX_set_cipher_list(\"%s\") failed", s->ciphers.p);
-    if (s->prefer_server_ciphers)
-        SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
+    if (s->prefer_server_ciphers) {
+        // With TLS 1.3 all ciphers are strong: the cheapest comes first, and for clients without AES in hardware ChaCha20.
+        SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+        SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
+    }
     if (s->curves.n != 0 && !str_eq(s->curves, STR("auto")) && SSL_CTX_set1_curves_list(ctx, s->curves.p) != 1)
         return say(why, "SSL_CTX_set1_curves_list(\"%s\") failed", s->curves.p);
     return true;
@@ -115,6 +118,8 @@ static bool set_server(SSL_CTX *ctx, const struct tls_settings *s, const struct 
         return say(why, "SSL_CTX_set_tlsext_ticket_key_evp_cb() failed");
     if (s->early_data)
         SSL_CTX_set_max_early_data(ctx, TLS_EARLY_MAX);
+    if (s->stapling && s->npairs != 0)
+        tls_staple_attach(ctx, s);
     tls_alpn_attach(ctx);
     return true;
 }

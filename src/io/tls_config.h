@@ -34,6 +34,7 @@ struct tls_config {
     struct tls_material *material; // under `lock` of tls_load.c
     uint64_t version;              // atomic; changes with the material
     uint64_t look_ms;              // atomic: when the files are looked at next, ms of the loops' clock
+    struct tls_staple *staples;    // [npairs]; tls_staple.c
     struct tls_context *of_loops[TLS_LOOPS / TLS_CHUNK]; // atomic pointers; each place is its loop's own
 };
 
@@ -42,6 +43,9 @@ void tls_material_unref(struct tls_material *m);
 // A context; NULL with OpenSSL's errors queued and *why (may be NULL) filled in nginx's words.
 SSL_CTX *tls_build(const struct tls_settings *s, const struct tls_material *m, OSSL_LIB_CTX *lib, struct sbuf *why);
 void tls_contexts_free(struct tls_config *c);
+void tls_staples_free(struct tls_config *c); // tls_staple.c
+void tls_staples_forget(struct tls_config *c); // the certificates are others now
+void tls_staple_attach(SSL_CTX *ctx, const struct tls_settings *s); // s is a tls_config's
 void tls_peers_free(struct tls_loop *t); // tls_client.c
 // tls_load.c, for tls_build: each puts one text into a context.
 bool tls_use_pair(SSL_CTX *ctx, const struct tls_text *cert, const struct tls_text *key, OSSL_LIB_CTX *lib, struct sbuf *why);

@@ -234,7 +234,8 @@ static int write_early(struct tls *t, const char *p, size_t n) {
 
 static bool tls_pending(const struct link *l) {
     const struct tls *t = l->tls;
-    return !t->failed && (t->in != NULL || t->to_tell || SSL_pending(t->ssl) > 0);
+    // What is held back must go out before anybody waits for the peer: a read looks to that.
+    return !t->failed && (t->in != NULL || t->to_tell || t->hold || SSL_pending(t->ssl) > 0);
 }
 
 // A failure of an established connection, told once, with what the log of the running task knows.
@@ -274,13 +275,14 @@ static ssize_t tls_read(struct link *l, char *to, size_t n) {
                 break;
             }
             int err = read_failed(l, r);
-            if (!chain_empty(&t->out) && t->owed == 0 && !t->hold)
+            t->hold = false;
+            if (!chain_empty(&t->out) && t->owed == 0)
                 tls_flush(l, false);
             return err;
         }
         total += (size_t)r;
         t->plain_in += (uint64_t)r;
-        if (!tls_pending(l))
+        if (t->in == NULL && SSL_pending(t->ssl) == 0)
             break;
     }
     if (UNLIKELY(!chain_empty(&t->out)) && t->owed == 0 && !t->hold)

@@ -239,6 +239,7 @@ void tls_config_unref(struct tls_config *c) {
     if (c == NULL || __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) != 0)
         return;
     tls_contexts_free(c);
+    tls_staples_free(c);
     tls_material_unref(c->material);
     pthread_mutex_destroy(&c->refreshing);
     free(c);
@@ -283,6 +284,7 @@ static bool refresh(struct tls_config *c, struct sbuf *why) {
     c->material = m;
     pthread_mutex_unlock(&material_lock);
     __atomic_add_fetch(&c->version, 1, __ATOMIC_RELEASE);
+    tls_staples_forget(c);
     tls_material_unref(old);
     return true;
 }

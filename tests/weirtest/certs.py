@@ -53,6 +53,7 @@ def _revocations():
     _write('crlnumber', '01\n')
     _write('ca.cnf', '[ca]\ndefault_ca=a\n[a]\ndatabase=index\ncrlnumber=crlnumber\ndefault_md=sha256\n'
                      'default_crl_days=10\ncertificate=ca.pem\nprivate_key=ca.key\n')
+    _run('ca', '-config', 'ca.cnf', '-valid', 'server.pem')
     _run('ca', '-config', 'ca.cnf', '-revoke', 'revoked.pem')
     _run('ca', '-config', 'ca.cnf', '-gencrl', '-out', 'crl.pem')
 
@@ -82,6 +83,29 @@ def directory():
         os.chmod(os.path.join(_directory, name), 0o644)
     time.sleep(1.1)    # whole days are left from now on, for whoever counts them
     return _directory
+
+
+class Responder:
+    """An OCSP responder of ca."""
+
+    def __init__(self, port):
+        self.process = subprocess.Popen(['openssl', 'ocsp', '-index', 'index', '-port', str(port), '-rsigner', 'ca.pem', '-rkey', 'ca.key',
+                                         '-CA', 'ca.pem', '-ndays', '1'], cwd=directory(), stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def ocsp_response(name):
+    """The DER of a response about a certificate, as a file's path."""
+    # It ends with 1, as nobody told it whom to trust; the response is written nevertheless.
+    subprocess.run(['openssl', 'ocsp', '-issuer', 'ca.pem', '-cert', f'{name}.pem', '-no_nonce', '-index', 'index', '-CA', 'ca.pem',
+                    '-rsigner', 'ca.pem', '-rkey', 'ca.key', '-ndays', '1', '-respout', f'{name}.ocsp'], cwd=directory(),
+                   check=False, capture_output=True)
+    os.chmod(path(f'{name}.ocsp'), 0o644)
+    return path(f'{name}.ocsp')
 
 
 def path(name):

@@ -24,6 +24,7 @@ struct ssl_conf {
     struct conf_list ticket_files; // struct str
     struct tls_tickets *ticket_keys; // of these
     bool stapling, stapling_verify;
+    struct str stapling_file, responder;
     bool cert_cache_off;
     int64_t cert_cache_max, cert_cache_inactive, cert_cache_valid; // s
 };

@@ -32,6 +32,10 @@ void ssl_settings(const struct ssl_conf *c, struct tls_settings *s) {
         .commands = c->commands.at,
         .ncommands = c->commands.count,
         .record = (size_t)c->buffer_size,
+        .stapling = c->stapling,
+        .stapling_verify = c->stapling_verify,
+        .stapling_file = c->stapling ? c->stapling_file : STR(""),
+        .responder = c->responder,
     };
 }
 
@@ -96,6 +100,11 @@ static bool make_config(struct conf_cx *cx, struct https *h, const struct ssl_co
     if (h->config == NULL)
         return conf_err(cx, NULL, STR_FMT, STR_ARG(sbuf_view(&why)));
     arena_cleanup(cx->arena, unref_config, h->config);
+    for (size_t i = 0; c->stapling && i < s.npairs; i++) {
+        const char *problem = tls_staple_problem(h->config, i);
+        if (problem != NULL)
+            conf_warn(cx, NULL, "\"ssl_stapling\" ignored, %s \"" STR_FMT "\"", problem, STR_ARG(pairs[i].cert));
+    }
     return true;
 }
 

@@ -243,6 +243,25 @@ def test_ticket_keys(site, size):
             assert client.socket.session_reused is want
 
 
+def test_early_data(site):
+    """A request that comes with the first flight is answered before the handshake's end, and says so; the next one does not."""
+    request = site.file('request', get('/early', host='example.com'))
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_early_data on; ' + CERT + ' return 200 "[$uri early=$ssl_early_data reused=$ssl_session_reused]"; }',
+                         workers=1)
+    session = os.path.join(site.directory, 'session')
+
+    def s_client(*arguments, asks):
+        with subprocess.Popen(['openssl', 's_client', '-connect', f'127.0.0.1:{server.port}', '-tls1_3', *arguments], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as p:
+            time.sleep(0.3)
+            return p.communicate(asks, timeout=20)[0].decode('latin-1')
+    last = get('/late', 'Connection: close', host='example.com')
+    s_client('-sess_out', session, '-ign_eof', asks=last)
+    out = s_client('-sess_in', session, '-early_data', request, '-ign_eof', asks=last)
+    assert 'Early data was accepted' in out
+    assert re.findall(r'\[/(\w+) early=(\w*) reused=(.)\]', out) == [('early', '1', 'r'), ('late', '', 'r')]
+
+
 # --- what may be negotiated --------------------------------------------------------------------------------------------------
 
 def negotiated(port, name='example.com', **how):
@@ -363,6 +382,67 @@ def test_files_that_change(site):
     time.sleep(1.2)
     until(lambda: subject(server.port, None)[0] == 'other.test', 'the new certificate')
     server.wait_error('notice', r'certificates .* have changed')
+
+
+# --- OCSP stapling -------------------------------------------------------------------------------------------------------------
+
+def stapled(port):
+    """What s_client says of the OCSP response that came with a handshake."""
+    out = subprocess.run(['openssl', 's_client', '-connect', f'127.0.0.1:{port}', '-servername', 'example.com', '-status', '-CAfile',
+                          certs.path('ca.pem')], input='', capture_output=True, text=True, timeout=20, check=False).stdout
+    if 'OCSP response: no response sent' in out:
+        return None
+    return re.search(r'Cert Status: (\w+)', out)[1]
+
+
+def test_stapling(site):
+    port = site.port()
+    responder = certs.Responder(port)
+    try:
+        server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_stapling on; ssl_stapling_verify on; ssl_trusted_certificate @certs@/ca.pem; '
+                             f'ssl_stapling_responder http://127.0.0.1:{port}/; ' + CERT + ' return 200; }')
+        until(lambda: stapled(server.port) == 'good', 'a stapled response')
+    finally:
+        responder.stop()
+    assert stapled(server.port) == 'good', 'it is kept'
+
+
+def test_stapling_file(site):
+    file = certs.ocsp_response('server')
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_stapling on; ssl_trusted_certificate @certs@/ca.pem; '
+                         f'ssl_stapling_file {file}; ' + CERT + ' return 200; }')
+    until(lambda: stapled(server.port) == 'good', 'the file to be stapled')
+
+
+@pytest.mark.weir_only('nginx staples whatever the file holds')
+def test_stapling_of_another_certificate(site):
+    file = certs.ocsp_response('revoked')
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_stapling on; ssl_trusted_certificate @certs@/ca.pem; '
+                         f'ssl_stapling_file {file}; ' + CERT + ' return 200; }')
+    assert stapled(server.port) is None
+    server.wait_error('error', r'no OCSP response is stapled to certificate ".*server\.pem": it is about another certificate')
+    assert stapled(server.port) is None
+
+
+def test_stapling_without_a_responder(site):
+    """A dead responder holds up nobody, and is told once."""
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_stapling on; ssl_trusted_certificate @certs@/ca.pem; '
+                         f'ssl_stapling_responder http://@dead@/; ' + CERT + ' return 200; }')
+    assert [stapled(server.port) for _ in range(3)] == [None] * 3
+    server.wait_error('error', r'OCSP' if WEIR.endswith('nginx') else r'no OCSP response is stapled .*: the responder did not answer \(responder http://127')
+
+
+@pytest.mark.parametrize('text', ['ssl_stapling on;', 'ssl_stapling on; ssl_trusted_certificate @certs@/ca.pem;'])
+def test_stapling_warnings(tmp_path, text):
+    conf = tmp_path / 'nginx.conf'
+    text = (text + BARE).replace('@certs@', certs.directory())
+    conf.write_text(f'pid {tmp_path}/pid; error_log {tmp_path}/log; events {{ }} http {{ access_log off; server {{ listen 1 ssl; {text} }} }}')
+    seen = []
+    for binary in ('/usr/sbin/nginx', WEIR):
+        out = run('-t', '-c', str(conf), binary=binary)
+        assert out.returncode == 0
+        seen.append([re.sub(r' in \S+:\d+$', '', re.sub(r'^.*\[warn\] (\d+#\d+: )?', '', line)) for line in out.stderr.splitlines() if '[warn]' in line])
+    assert seen[1] == seen[0] and len(seen[0]) == 1
 
 
 # --- clients that misbehave ----------------------------------------------------------------------------------------------------
