@@ -49,6 +49,9 @@
     X(dav_methods)                                                                                                     \
     X(gateway_fastcgi)                                                                                                 \
     X(fastcgi)                                                                                                         \
+    X(gateway_grpc)                                                                                                     \
+    X(gateway_ssl_grpc)                                                                                                 \
+    X(grpc)                                                                                                             \
     X(empty_gif)                                                                                                       \
     X(stub_status)                                                                                                     \
     X(random_index)                                                                                                    \
