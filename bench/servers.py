@@ -102,7 +102,7 @@ class Server:
                  "NOFILE": env.nofile, "CONNECTIONS": env.nofile - 500, "IDLE_MAX": env.idle + 100, "CERT": env.cert, "KEY": env.key, **self.ports}
         file = {"nginx": "nginx.conf", "weir": "weir.conf", "haproxy": "haproxy.cfg"}[self.name]
         with open(os.path.join(BENCH, "conf", file), encoding="utf-8") as f:
-            text = re.sub(r"@([A-Z_]+)@", lambda m: str(words[m[1]]), f.read())
+            text = re.sub(r"@([A-Z0-9_]+)@", lambda m: str(words[m[1]]), f.read())
         path = os.path.join(self.dir, file)
         with open(path, "w", encoding="utf-8") as f:
             f.write(text)
