@@ -2,6 +2,8 @@
 
 import http.client
 import os
+import re
+import ssl
 import subprocess
 import threading
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ class Round:
     cpu_us: float       # per request
     rate: float         # requests per second
     memory: int         # resident bytes while under load
-    p50_us: float
+    p50_us: float       # None where the load does not say
     p99_us: float
     requests: int
 
@@ -24,9 +26,24 @@ def _payload(case):
     return b"x" * int(case.kind[5:]) if case.kind.startswith("post=") else None
 
 
+def _fetch_h2(port, case):
+    done = subprocess.run(["curl", "-s", "--max-time", "10", "--http2-prior-knowledge",
+                           f"http://127.0.0.1:{port}{case.path}", "-w", "%{http_code} %{http_version}"],
+                          capture_output=True, check=False)
+    body, words = done.stdout[:-5], done.stdout[-5:]
+    if done.returncode or words != b"200 2" or len(body) != case.length:
+        raise Broken(f"the first request got {words!r} and {len(body)} bytes of body instead of {case.length}")
+    return body
+
+
 def fetch(port, case):
     """The body that the server answers to the case's request. Raises Broken when it is not the right one."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    if case.kind.startswith("h2="):
+        return _fetch_h2(port, case)
+    if case.listener == "TLS":
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=ssl._create_unverified_context())
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     payload = _payload(case)
     try:
         connection.request("POST" if payload else "GET", case.path, body=payload,
@@ -48,15 +65,42 @@ def fetch(port, case):
 
 def _wrk(env, port, case, seconds):
     pin = [] if env.load_core is None else ["taskset", "-c", str(env.load_core)]
+    if case.kind in ("full", "resumed"):
+        command = pin + [env.tool("tls"), case.kind, str(port), str(seconds), case.path, str(case.length)]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if case.kind.startswith("h2="):
+        command = pin + ["h2load", "-t1", f"-c{case.conns}", "-m" + case.kind[3:], f"-D{seconds}",
+                         f"http://127.0.0.1:{port}{case.path}"]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True)
+    scheme = "https" if case.listener == "TLS" else "http"
     command = pin + ["wrk", "-t1", f"-c{case.conns}", f"-d{seconds}s", "--timeout", "10s", "-s",
-                     os.path.join(BENCH, "load.lua"), f"http://127.0.0.1:{port}{case.path}", "--", case.kind]
+                     os.path.join(BENCH, "load.lua"), f"{scheme}://127.0.0.1:{port}{case.path}", "--", case.kind]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             text=True)
+
+
+def parse_h2load(text, case):
+    """(requests, seconds, None, None) of h2load's summary, which has no percentiles. Raises Broken when an answer was wrong."""
+    finished = re.search(r"finished in ([\d.]+)(m?)s", text)
+    counts = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", text)
+    good = re.search(r"status codes: (\d+) 2xx, 0 3xx, 0 4xx, 0 5xx", text)
+    size = re.search(r"\((\d+)\) data", text)
+    if not finished or not counts or not good or not size:
+        raise Broken("h2load: " + (text.strip().splitlines() or ["no output"])[-1])
+    done, succeeded, *wrong = (int(n) for n in counts.groups())
+    if any(wrong) or not done or done != succeeded:
+        raise Broken(f"h2load: {counts[0]}")
+    if int(size[1]) < done * case.length:
+        raise Broken(f"{done} answers had {size[1]} bytes together, which is too few")
+    return done, float(finished[1]) / (1000 if finished[2] else 1), None, None
 
 
 def parse_wrk(text, case):
     """(requests, seconds, p50 µs, p99 µs) of load.lua's last line. Raises Broken when an answer was wrong."""
     lines = [line.split()[1:] for line in text.splitlines() if line.startswith("result ")]
+    if lines and len(lines[-1]) == 2: # of tls.c, which has checked its answers
+        return int(lines[-1][0]), int(lines[-1][1]) / 1e6, 0, 0
     if not lines or len(lines[-1]) != 10:
         raise Broken("wrk: " + (text.strip().splitlines() or ["no output"])[-1])
     requests, duration, size, *errors, p50, p99 = (int(n) for n in lines[-1])
@@ -94,7 +138,7 @@ def drive(env, server, case, seconds):
     server.check_alive()
     if set(server.pids()) != set(pids):
         raise Broken("a process of the server was replaced during the round")
-    requests, took, p50, p99 = parse_wrk(text, case)
+    requests, took, p50, p99 = (parse_h2load if case.kind.startswith("h2=") else parse_wrk)(text, case)
     return Round(spent / 1000 / requests, requests / took, seen[0] if seen else 0, p50, p99, requests)
 
 
@@ -117,7 +161,8 @@ class Idle:
     def __init__(self, env, server, case, count):
         pin = [] if env.load_core is None else ["taskset", "-c", str(env.load_core)]
         self.count = count
-        self.command = pin + [env.tool("hold"), str(server.ports[case.listener]), str(count)]
+        tool = [env.tool("tls"), "hold"] if case.listener == "TLS" else [env.tool("hold")]
+        self.command = pin + tool + [str(server.ports[case.listener]), str(count)]
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -37,7 +37,7 @@ class Result:
             return self.calls
         if what in ("per_conn", "all"):
             return self.idle[what == "all"] if self.idle else None
-        values = [getattr(r, what) for r in self.rounds]
+        values = [v for v in (getattr(r, what) for r in self.rounds) if v is not None]
         return statistics.median(values) if values else None
 
     def spread(self):

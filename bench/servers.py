@@ -14,15 +14,16 @@ import proc
 
 BENCH = os.path.dirname(os.path.abspath(__file__))
 WEIR = os.environ.get("WEIR", os.path.join(BENCH, "..", "build", "weir"))
-LISTENERS = ("PROXY", "LOG", "LOGBUF", "STATIC")
+LISTENERS = ("PROXY", "LOG", "LOGBUF", "STATIC", "TLS", "H2", "H2STATIC")
 NAMES = ("nginx", "haproxy", "weir", "floor")
 
 # Why a server has no figure for a case that it cannot do. The floor answers on one listener and never closes.
 CANNOT = {
     "nginx": set(),
     "weir": set(),
-    "haproxy": {"log-buffered", "static-1k", "static-1m"},
-    "floor": {"log", "log-buffered", "static-1k", "static-1m", "close"},
+    "haproxy": {"log-buffered", "static-1k", "static-1m", "h2-1k", "h2-64k"},
+    "floor": {"log", "log-buffered", "static-1k", "static-1m", "close", "tls-200", "tls-64k", "tls-10m", "tls-full", "tls-resumed",
+              "tls-idle", "h2-200", "h2-1k", "h2-64k"},
 }
 
 
@@ -98,7 +99,7 @@ class Server:
         if self.name == "floor":
             return [env.tool("forwarder"), proxy, str(backend_port)]
         words = {"DIR": self.dir, "WWW": env.www, "USER": getpass.getuser(), "BACKEND": backend_port,
-                 "NOFILE": env.nofile, "CONNECTIONS": env.nofile - 500, "IDLE_MAX": env.idle + 100, **self.ports}
+                 "NOFILE": env.nofile, "CONNECTIONS": env.nofile - 500, "IDLE_MAX": env.idle + 100, "CERT": env.cert, "KEY": env.key, **self.ports}
         file = {"nginx": "nginx.conf", "weir": "weir.conf", "haproxy": "haproxy.cfg"}[self.name]
         with open(os.path.join(BENCH, "conf", file), encoding="utf-8") as f:
             text = re.sub(r"@([A-Z_]+)@", lambda m: str(words[m[1]]), f.read())
@@ -106,6 +107,10 @@ class Server:
         with open(path, "w", encoding="utf-8") as f:
             f.write(text)
         if self.name == "haproxy":
+            with open(os.path.join(self.dir, "both.pem"), "w", encoding="ascii") as both:
+                for part in (env.cert, env.key):
+                    with open(part, encoding="ascii") as f:
+                        both.write(f.read())
             return [program("haproxy"), "-db", "-f", path]
         binary = program("nginx") if self.name == "nginx" else weir()
         return [binary, "-p", self.dir + "/", "-e", self.dir + "/error.log", "-c", path]
@@ -128,7 +133,7 @@ class Server:
         if self.name in ("nginx", "weir"):
             wanted = list(LISTENERS)
         elif self.name == "haproxy":
-            wanted = ["PROXY", "LOG"]
+            wanted = ["PROXY", "LOG", "TLS"]
         deadline = time.monotonic() + 10
         while wanted:
             try:

@@ -312,6 +312,26 @@ static void copy_run(struct chain *to, struct chain *run) {
     }
 }
 
+void chain_own(struct chain *c) {
+    const struct piece *foreign = c->head;
+    while (foreign != NULL && !(foreign->kind == PIECE_MEM && foreign->block == NULL))
+        foreign = foreign->next;
+    if (foreign == NULL)
+        return;
+    struct chain own;
+    chain_init(&own, c->pool);
+    while (c->head != NULL) {
+        struct piece *p = c->head;
+        if (p->kind == PIECE_MEM && p->block == NULL) {
+            chain_add_copy(&own, str_n(p->p, p->n));
+            chain_drop(c, p->n);
+        } else {
+            link_last(&own, unlink_first(c));
+        }
+    }
+    chain_append(c, &own);
+}
+
 void chain_compact(struct chain *c) {
     struct chain done, run;
     chain_init(&done, c->pool);

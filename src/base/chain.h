@@ -64,5 +64,7 @@ size_t chain_iov(const struct chain *c, struct iovec *iov, size_t max, size_t *b
 size_t chain_peek(const struct chain *c, char *to, size_t n);
 // Memory really held by the blocks of the chain's pieces (a slice of a large block counts the whole block).
 size_t chain_held(const struct chain *c);
+// Copies the bytes that no block owns, so that the chain may outlive them.
+void chain_own(struct chain *c);
 // Copies memory pieces into blocks of fitting size, so that chain_held is near to bytes. For chains that will wait.
 void chain_compact(struct chain *c);

@@ -359,3 +359,29 @@ TEST(misuse_is_found) {
     chain_drop(&c, 3);
     blocks_free(pool);
 }
+
+TEST(chain_owns_what_no_block_holds) {
+    struct blocks *pool = blocks_new();
+    struct chain c;
+    char foreign[3000];
+    memset(foreign, 'x', sizeof foreign);
+    chain_init(&c, pool);
+    chain_own(&c);
+    EXPECT(chain_empty(&c));
+    chain_add_copy(&c, STR("one "));
+    chain_add_const(&c, foreign, sizeof foreign);
+    struct block *b = block_new(pool, 10);
+    memcpy(b->data, "three", 5);
+    chain_give_block(&c, b, b->data, 5);
+    chain_add_const(&c, foreign, 2);
+    chain_own(&c);
+    memset(foreign, 'y', sizeof foreign);
+    EXPECT_INT(c.bytes, 4 + 3000 + 5 + 2);
+    char all[3011];
+    EXPECT_INT(chain_peek(&c, all, sizeof all), sizeof all);
+    EXPECT(memcmp(all, "one x", 5) == 0 && all[3003] == 'x' && memcmp(all + 3004, "threexx", 7) == 0);
+    for (const struct piece *p = c.head; p != NULL; p = p->next)
+        EXPECT(p->block != NULL);
+    chain_done(&c);
+    blocks_free(pool);
+}

@@ -53,6 +53,9 @@
     X(scgi)                                                                                                            \
     X(gateway_uwsgi)                                                                                                   \
     X(uwsgi)                                                                                                           \
+    X(gateway_grpc)                                                                                                     \
+    X(gateway_ssl_grpc)                                                                                                 \
+    X(grpc)                                                                                                             \
     X(empty_gif)                                                                                                       \
     X(stub_status)                                                                                                     \
     X(random_index)                                                                                                    \

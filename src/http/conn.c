@@ -6,7 +6,6 @@
 #include "http/tape.h"
 #include "io/inbox.h"
 #include "io/loop.h"
-#include "io/tls.h"
 #include "wire/http2.h"
 #include <pthread.h>
 #include <stdlib.h>

@@ -38,7 +38,8 @@ static int wait_input(struct h2_body *b) {
     h2_grow_window(&q->h->session, &q->stream, WINDOW_SMALL); // http2_body_preread_size may be small, even 0
     if (!chain_empty(&q->h->out))
         h2_kick(q->h);
-    uint64_t deadline = loop_now(r->loop) + req_core(r)->client_body_timeout;
+    // How long a tunnel may be silent is the back end's time-out.
+    uint64_t deadline = q->connects ? UINT64_MAX : loop_now(r->loop) + req_core(r)->client_body_timeout;
     CHECK(q->in_waiter == NULL);
     q->in_waiter = task_self();
     int err = 0;
@@ -77,7 +78,7 @@ static ssize_t read_body(struct body *body, struct chain *to, size_t room, enum 
     if (!chain_empty(&q->h->out))
         h2_kick(q->h);
     uint64_t max = req_core(r)->client_max_body_size;
-    if (max != 0 && r->body_bytes_in > max && r->content_length < 0) {
+    if (max != 0 && r->body_bytes_in > max && r->content_length < 0 && !q->connects) {
         log_msg(LOG_ERR, 0, "client intended to send too large chunked body: %llu bytes (limit: client_max_body_size %llu)",
                 (unsigned long long)r->body_bytes_in, (unsigned long long)max);
         return fail(b, -EFBIG);

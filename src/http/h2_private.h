@@ -40,7 +40,7 @@ struct h2_request {
     bool malformed;          // RFC 9113 8.1.1: the stream is reset when it is answered
     int error;               // the client has reset it or is gone: negative errno
     struct task *watcher;    // to be cancelled then
-    struct str connect_protocol; // of an extended CONNECT (RFC 8441)
+    bool connects;           // an extended CONNECT (RFC 8441): 2xx means that a tunnel is there
     // the request's body
     struct chain in;
     struct task *in_waiter;
@@ -71,4 +71,5 @@ int h2_send(struct req *r);
 int h2_interim(struct req *r, unsigned status, const struct head *fields);
 void h2_schedule(struct h2_conn *h); // frames what waits, by urgency, while there is room
 void h2_window_opened(struct h2_conn *h, struct h2_stream *st); // NULL: of the connection
+void h2_reorder(struct h2_request *q); // its urgency has changed
 void h2_leave(struct h2_request *q); // waits for no turn any more

@@ -1,10 +1,12 @@
 // Requests of HTTP/2: from a header block to a task that runs the plan, and their end.
+#include "base/base64.h"
 #include "http/admit.h"
 #include "http/answer.h"
 #include "http/h2_private.h"
 #include "http/run.h"
 #include "io/loop.h"
 #include "wire/http1.h"
+#include <sys/random.h>
 
 static void set_limits(struct h2_head_limits *lim, const struct http_core *core) {
     *lim = (struct h2_head_limits){
@@ -45,7 +47,7 @@ static void end_stream(struct h2_request *q, int err) {
         else
             h2_reset(s, &q->stream, H2_PROTOCOL_ERROR);
     } else if (!whole) {
-        h2_reset(s, &q->stream, err == -ETIMEDOUT ? H2_CANCEL : H2_INTERNAL_ERROR);
+        h2_reset(s, &q->stream, err == -ETIMEDOUT && !r->body_failed ? H2_CANCEL : H2_INTERNAL_ERROR);
     } else {
         h2_reset(s, &q->stream, H2_NO_ERROR); // RFC 9113 8.1: the rest of the request is not needed
     }
@@ -124,16 +126,47 @@ static unsigned check_length(struct h2_request *q, bool end_stream) {
     return 0;
 }
 
-static unsigned admit(struct h2_request *q, bool end_stream) {
+// RFC 8441: to the rest of the house, and to back ends of HTTP/1, it is a GET that asks for an upgrade.
+static unsigned take_connect(struct h2_request *q, const struct h2_head *head, bool end_stream) {
+    struct req *r = q->r;
+    if (head->protocol.n == 0)
+        return 0;
+    if (!str_eq(head->protocol, STR("websocket")) || end_stream) {
+        log_msg(LOG_INFO, 0, "client sent extended CONNECT for \"" STR_FMT "\"", STR_ARG(str_head(head->protocol, 100)));
+        return 501;
+    }
+    q->connects = true;
+    r->in.method = METHOD_GET;
+    r->in.method_text = STR("GET");
+    head_add_known(&r->in, FIELD_UPGRADE, head->protocol);
+    head_add_known(&r->in, FIELD_CONNECTION, STR("upgrade"));
+    unsigned char key[16];
+    struct sbuf text;
+    if (getrandom(key, sizeof key, GRND_NONBLOCK) != sizeof key)
+        return 500;
+    sbuf_init_arena(&text, &r->arena, 32, 32);
+    base64_encode(&text, str_n((const char *)key, sizeof key));
+    head_add(&r->in, FIELD_UNKNOWN, STR("Sec-WebSocket-Key"), sbuf_view(&text));
+    return 0;
+}
+
+static unsigned admit(struct h2_request *q, const struct h2_head *head, bool end_stream) {
     struct req *r = q->r;
     struct conn *c = r->conn;
+    unsigned refused = take_connect(q, head, end_stream);
+    if (refused != 0)
+        return refused;
     unsigned status = admit_request(r);
+    if (status == 400 && r->uri.n == 0)
+        r->request_line = STR_NONE; // nginx: who asks for no valid path has no request line
     r->phase = NULL;
     if (status == 0 || r->host.n != 0)
         choose_server(c, r);
     if (status == 0)
         status = check_length(q, end_stream);
-    if (status == 0 && !end_stream) {
+    if (status == 0 && q->connects) {
+        r->tunnel_in = h2_request_body(q, false);
+    } else if (status == 0 && !end_stream) {
         r->chunked_in = r->content_length < 0;
         struct str expect = head_value(&r->in, FIELD_EXPECT);
         r->body = h2_request_body(q, str_ieq(expect, STR("100-continue")));
@@ -227,7 +260,7 @@ bool h2_request_begin(struct h2_conn *h, struct h2_event *ev) {
     if (ok && res != H2_HEAD_OK)
         q->refused = refuse_head(r, &head, &lim, res);
     else if (ok)
-        q->refused = admit(q, ev->end_stream);
+        q->refused = admit(q, &head, ev->end_stream);
     q->malformed |= res == H2_HEAD_MALFORMED;
     q->in_ended = ev->end_stream;
     if (q->refused != 0)

@@ -32,6 +32,7 @@ static struct h2_conn *state_new(struct conn *c) {
         .max_block = (uint32_t)MIN(core->client_header_buffer_size +
                                        core->large_client_header_buffers.count * core->large_client_header_buffers.size + 16384,
                                    (uint64_t)1 << 24),
+        .connect_protocol = true,
     };
     struct h2_conn *h = xcalloc(1, sizeof *h);
     h->magic = H2_CONN_MAGIC;
@@ -137,6 +138,9 @@ static bool on_event(struct h2_conn *h, struct h2_event *ev, struct block *in) {
         return true;
     case H2_EV_WINDOW:
         h2_window_opened(h, ev->stream);
+        return true;
+    case H2_EV_PRIORITY:
+        h2_reorder(q);
         return true;
     case H2_EV_GOAWAY:
         h->closing = true; // it will open no more; what runs is answered

@@ -27,6 +27,13 @@ static void enlist(struct h2_request *q, bool behind) {
 
 void h2_leave(struct h2_request *q) { list_remove(&q->ready); }
 
+void h2_reorder(struct h2_request *q) {
+    if (list_empty(&q->ready))
+        return;
+    list_remove(&q->ready);
+    enlist(q, false);
+}
+
 static void wake_writer(struct h2_request *q) {
     if (q->out_waiter != NULL)
         task_wake(q->out_waiter);
@@ -43,7 +50,7 @@ static bool frame(struct h2_request *q, size_t n) {
     n = MIN(MIN(n, q->pending.bytes), h2_room(s, &q->stream));
     bool all = n == q->pending.bytes;
     if (n != 0 || (all && q->out_last)) {
-        q->r->body_bytes_out += n + H2_FRAME_HEAD * MAX((n + s->peer_max_frame - 1) / s->peer_max_frame, 1);
+        q->r->body_bytes_out += n; // as in nginx, without the heads of frames
         h2_put_data(s, &q->stream, &q->pending, n, all && q->out_last);
         h2_kick(q->h);
     }
@@ -338,6 +345,7 @@ static ssize_t pull(struct pump *p, size_t room, enum body_wait wait) {
     chain_init(&piece, q->pending.pool);
     ssize_t n = body_read(r->out_body, &piece, room, wait);
     if (n > 0) {
+        chain_own(&piece); // the connection may send it when the request is gone
         int err = load_files(r, &piece);
         if (err != 0)
             n = err;
@@ -391,9 +399,20 @@ static int pump_body(struct pump *p) {
     return err;
 }
 
+// 2xx to an extended CONNECT would mean that a tunnel is there (RFC 8441 5).
+static void refuse_connect(struct req *r) {
+    log_msg(LOG_ERR, 0, "nothing accepted the upgrade that the client asked for with CONNECT");
+    body_free(r->out_body);
+    r->out_body = NULL;
+    r->out_length = 0;
+    r->out.status = 502;
+}
+
 int h2_send(struct req *r) {
     struct h2_request *q = r->codec_state;
     struct pump p = {.q = q};
+    if (q->connects && !r->tunnelled && r->out.status / 100 == 2)
+        refuse_connect(r);
     ssize_t got = 0;
     if (q->error != 0)
         return q->error;

@@ -83,6 +83,7 @@ void req_release(struct req *r, struct arena *keep) {
     if (UNLIKELY(r->subs != NULL))
         subrequests_end(r);
     body_free(r->body);
+    body_free(r->tunnel_in);
     tape_unref(r->body_tape);
     req_ends_run(&r->ends);
     r->magic = 0;

@@ -49,6 +49,7 @@ struct req {
     struct str request_line;   // for $request and logs: as received, control bytes kept
     struct str host, port;     // from Host or the target: lower-cased name; may be empty
     struct body *body;         // of the request; NULL: none
+    struct body *tunnel_in;    // of an extended CONNECT (RFC 8441) that asks as an upgrade: what the client sends afterwards
     int64_t content_length;    // -1: not given
     bool chunked_in;
     struct tape *body_tape;    // buffered body; see req_buffer_body
@@ -90,6 +91,7 @@ struct req {
     bool head_sent, keepalive, chunked_out;
     bool body_failed;           // out_body gave an error while it was sent
     bool pipelined;             // its head was there before the last answer was sent
+    bool tunnelled;             // out_body is the other side of tunnel_in: the upgrade was accepted
     bool completed;             // answered to the end
     bool client_gone;           // it ended its side before the request was whole: an answer has no reader
     bool linger;               // the client may still be sending when the answer is out

@@ -49,7 +49,8 @@ bool names_resolve(struct arena *a, struct str host_port, unsigned default_port,
     *why = NULL;
     if (!names_split(host_port, default_port, &host, &port, why))
         return false;
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list = NULL;
+    // Without a way to IPv6 (or IPv4) there is no use in such addresses.
+    struct addrinfo hints = {.ai_flags = AI_ADDRCONFIG, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list = NULL;
     if (getaddrinfo(arena_dup(a, host).p, NULL, &hints, &list) != 0)
         return false;
     size_t count = 0;

@@ -7,9 +7,11 @@
 #include "io/inbox.h"
 #include "io/log.h"
 #include "io/resolver_private.h"
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -202,6 +204,16 @@ static void refresh_files(struct resolver *rs) {
     free(conf.text);
 }
 
+// Whether the host has a way to IPv6 addresses at all: asked by connecting a socket that sends nothing.
+static bool have_ipv6(void) {
+    struct sockaddr_in6 far = {.sin6_family = AF_INET6, .sin6_port = htons(53), .sin6_addr.s6_addr = {0x20, 0x01, [15] = 1}};
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool have = fd >= 0 && connect(fd, (const struct sockaddr *)&far, sizeof(far)) == 0;
+    if (fd >= 0)
+        close(fd);
+    return have;
+}
+
 struct job {
     struct resolver *rs; // counted
     struct entry *e;     // asking
@@ -285,7 +297,7 @@ static void ask_task(void *arg) {
     j->rc = rs->rc;
     unsigned first = rs->preferred;
     pthread_mutex_unlock(&rs->lock);
-    struct question q = {.srv = j->e->key.p[0] == 's', .ipv4 = rs->o.ipv4, .ipv6 = rs->o.ipv6, .name = str_from(j->e->key, 1),
+    struct question q = {.srv = j->e->key.p[0] == 's', .ipv4 = rs->o.ipv4, .ipv6 = rs->o.ipv6 && (!rs->system || have_ipv6()), .name = str_from(j->e->key, 1),
                          .rc = &j->rc, .search = rs->system, .first = first, .given_up = nobody_waits, .arg = j,
                          .counters = &rs->counters};
     if (!(rs->system && !q.srv && ask_hosts(j, &q)))

@@ -71,6 +71,8 @@ static void note_counters(struct exchange *x) {
 void exchange_drop_link(struct exchange *x) {
     send_end(x);
     note_counters(x);
+    if (x->protocol->close != NULL)
+        x->protocol->close(x, false);
     link_free(x->link);
     x->link = NULL;
     chain_done(&x->early);
@@ -110,6 +112,8 @@ void exchange_done(struct exchange *x, bool clean) {
     watch_client(x, false);
     send_end(x);
     note_counters(x);
+    if (x->protocol->close != NULL)
+        x->protocol->close(x, clean);
     bool keep = clean && x->keepalive && x->request_sent && chain_empty(&x->early) && x->link != NULL;
     chain_done(&x->early);
     if (keep)
@@ -163,6 +167,8 @@ static void forget(void *arg) {
     struct exchange *x = arg;
     CHECK(x->sender == NULL && x->request_body == NULL);
     watch_client(x, false);
+    if (x->protocol->close != NULL)
+        x->protocol->close(x, false);
     chain_done(&x->early);
     chain_done(&x->out);
     link_free(x->link);

@@ -22,6 +22,13 @@ struct protocol {
     int (*read_head)(struct exchange *x);
     // The body that reads the response's body from x->link; when it ends cleanly it calls exchange_done(x, true).
     struct body *(*body)(struct exchange *x);
+    // Protocols that carry many requests on one connection (HTTP/2) have no x->link, and instead of put_head, frame and
+    // read_head these: a connection to x->peer (`fresh`: a new one; x->reused): 0, or the negative errno of connecting. Waits.
+    int (*open)(struct exchange *x, bool fresh);
+    // Sends the request, awaits the head of the response: x->head, x->body_length. As send_and_await. Waits.
+    int (*ask)(struct exchange *x);
+    // The exchange leaves the connection; called after send_end, possibly twice.
+    void (*close)(struct exchange *x, bool clean);
 };
 
 // One try, for $upstream_addr and friends.
@@ -88,6 +95,7 @@ struct exchange {
     struct peer *peer;
     struct link *link;
     bool reused, keepalive;
+    bool repeatable;          // of protocols with `ask`, when it failed: the peer has done nothing with the request
     int64_t link_requests;
     uint64_t link_since;
     uint64_t link_idle_ms;      // how long a reused link had been idle

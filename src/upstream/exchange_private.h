@@ -28,6 +28,11 @@ void send_begin(struct exchange *x);
 // Sends head and body and awaits the head of the response. 0, or -errno: x->body_error != 0 says that the client's body
 // failed, x->send_error what the link said. Waits.
 int send_and_await(struct exchange *x);
+// For protocols with `ask`. One piece of the body, framed, to the end of x->out: >0, 0 at the end, or the error, which is kept.
+ssize_t send_pull(struct exchange *x, size_t room, enum body_wait wait);
+void send_finished(struct exchange *x); // all of the request is out
+// Makes x->link, a new connection to x->peer: 0 or -errno. Waits.
+int exchange_connect(struct exchange *x);
 void send_end(struct exchange *x); // ends the sender; what was not sent is dropped. Waits for the task, shortly.
 
 // Ends the sender and the link without keeping it, and notes the attempt's counters.

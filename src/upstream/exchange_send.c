@@ -56,11 +56,10 @@ void send_begin(struct exchange *x) {
         x->request_body = x->streaming ? r->body : tape_reader(r->body_tape, &r->arena, x->request_length);
 }
 
-// One piece of the body, framed, to the end of x->out: >0, 0 at the end, or the error, which is kept.
-static ssize_t pull(struct exchange *x, enum body_wait wait) {
+ssize_t send_pull(struct exchange *x, size_t room, enum body_wait wait) {
     struct chain piece;
     chain_init(&piece, x->out.pool);
-    ssize_t n = x->request_body == NULL ? 0 : body_read(x->request_body, &piece, SEND_ROOM, wait);
+    ssize_t n = x->request_body == NULL ? 0 : body_read(x->request_body, &piece, room, wait);
     if (n >= 0) {
         x->streamed_any |= x->streaming && n > 0;
         x->body_ended = n == 0;
@@ -74,7 +73,7 @@ static ssize_t pull(struct exchange *x, enum body_wait wait) {
     return n;
 }
 
-static void sent(struct exchange *x) {
+void send_finished(struct exchange *x) {
     drop_body(x);
     x->request_sent = true;
     x->sent_ms = loop_now(x->r->loop);
@@ -85,11 +84,11 @@ static int push_now(struct exchange *x) {
     for (;;) {
         ssize_t got = 1;
         while (!x->body_ended && x->out.bytes < SEND_ROOM && got > 0)
-            got = pull(x, BODY_NOWAIT);
+            got = send_pull(x, SEND_ROOM, BODY_NOWAIT);
         if (x->body_error != 0)
             return (int)x->body_error;
         if (chain_empty(&x->out) && x->body_ended) {
-            sent(x);
+            send_finished(x);
             return 0;
         }
         if (chain_empty(&x->out))
@@ -117,10 +116,10 @@ static void sender_task(void *arg) {
             x->bytes_sent_any = true;
         }
         if (x->body_ended) {
-            sent(x);
+            send_finished(x);
             break;
         }
-        if (pull(x, BODY_WAIT) < 0)
+        if (send_pull(x, SEND_ROOM, BODY_WAIT) < 0)
             break;
     }
     x->sender_over = true;

@@ -47,7 +47,7 @@ static bool bind_address(struct exchange *x, struct addr_full *a, bool *ok) {
     return false;
 }
 
-static int connect_fresh(struct exchange *x) {
+int exchange_connect(struct exchange *x) {
     struct addr_full from;
     bool ok, bound = bind_address(x, &from, &ok);
     int err = 0;
@@ -126,6 +126,9 @@ static bool provably_unread(const struct exchange *x, int err) {
 // An idle connection that was dead already, and a request that may be sent again.
 static bool dead_reuse(struct exchange *x, int err, bool sent_before) {
     bool closed = err == -EPIPE || err == -ECONNRESET;
+    if (x->protocol->open != NULL)
+        return closed && !x->streamed_any && !x->any_received &&
+               (x->repeatable || (x->reused && method_is_idempotent(method_from(x->method))));
     if (!x->reused || x->any_received || !closed)
         return false;
     pool_peer_closed(x->peer, x->link_idle_ms);
@@ -183,10 +186,22 @@ static struct try_result explain(struct exchange *x, int err) {
 
 // --- the try ---------------------------------------------------------------------------------------------------------------------
 
+// The same of a protocol whose connections are shared.
+static int get_shared(struct exchange *x, bool fresh) {
+    int err = x->protocol->open(x, fresh);
+    struct attempt *a = exchange_attempt(x);
+    a->reused = x->reused;
+    if (err == 0)
+        a->connect_ms = loop_now(x->r->loop) - a->start_ms;
+    return err;
+}
+
 static int get_link(struct exchange *x, bool fresh) {
+    if (x->protocol->open != NULL)
+        return get_shared(x, fresh);
     x->link = fresh ? NULL : take_idle(x);
     x->reused = x->link != NULL;
-    int err = x->reused ? 0 : connect_fresh(x);
+    int err = x->reused ? 0 : exchange_connect(x);
     if (err != 0)
         return err;
     struct attempt *a = exchange_attempt(x);
@@ -226,7 +241,7 @@ struct try_result exchange_try(struct exchange *x, bool fresh) {
         log_connect(x, err);
         return err == -ETIMEDOUT ? failed(NEXT_TIMEOUT, 504) : failed(NEXT_ERROR, 502);
     }
-    err = send_and_await(x);
+    err = x->protocol->ask != NULL ? x->protocol->ask(x) : send_and_await(x);
     if (err == 0)
         return (struct try_result){.end = TRY_ANSWERED};
     struct try_result t = {TRY_FAILED, NEXT_ERROR, 502, true};

@@ -42,7 +42,8 @@ static void put(struct exchange *x, struct sbuf *to, struct str name, struct str
 // A tunnel needs the client's whole connection: HTTP/1.1 on a link of its own, nothing else under way on it.
 static bool may_upgrade(const struct exchange *x, const struct h1_request_conf *rc) {
     const struct req *r = x->r;
-    return rc->version >= 11 && r->in.version == 11 && r->conn != NULL && r->codec->upgrades && r == r->main &&
+    bool can = (r->in.version == 11 && r->codec->upgrades) || r->tunnel_in != NULL;
+    return rc->version >= 11 && r->conn != NULL && can && r == r->main &&
            r->body == NULL && r->body_tape == NULL && !x->has_body && x->gw->pass_request_headers;
 }
 

@@ -16,7 +16,7 @@
 
 enum {
     FIRST_LOOK_MS = 5000,  // of names that were found while loading
-    RETRY_FIRST_MS = 1000, RETRY_MOST_MS = 5000,
+    RETRY_FIRST_MS = 1000, RETRY_MOST_MS = 5000, RETRY_KEPT_MS = 60 * 1000, // the last: while old addresses are in use
     AGAIN_LEAST_MS = 1000, AGAIN_MOST_MS = 3600 * 1000,
     AWAIT_STEP_MS = 10,
     SERVER_PEERS_MAX = 1024,
@@ -285,7 +285,7 @@ static void take_answer(struct watch *w, int err, const struct target *to, unsig
         if (!w->known && server_of(w)->fixed.count == 0)
             __atomic_store_n(&w->group->names->errors[w->server], err, __ATOMIC_RELAXED);
     } else {
-        w->failures = 0;
+        w->failures = w->stale ? w->failures + 1 : 0;
         __atomic_store_n(&w->group->names->errors[w->server], 0, __ATOMIC_RELAXED);
         if (!same_targets(w, to, n)) {
             free(w->targets);
@@ -301,10 +301,11 @@ static void take_answer(struct watch *w, int err, const struct target *to, unsig
     w->was_pending = false;
 }
 
-static uint64_t next_look(const struct watch *w, int err, uint64_t fresh_ms) {
-    if (err != 0) {
-        uint64_t pause = (uint64_t)RETRY_FIRST_MS << MIN(w->failures - 1, 3u);
-        return MIN(MAX(pause, fresh_ms), (uint64_t)RETRY_MOST_MS);
+static uint64_t next_look(const struct watch *w, uint64_t fresh_ms) {
+    if (w->failures != 0) { // ever more patiently: name servers that fail must not be flooded
+        uint64_t most = w->known || server_of(w)->fixed.count != 0 ? RETRY_KEPT_MS : RETRY_MOST_MS;
+        uint64_t pause = (uint64_t)RETRY_FIRST_MS << MIN(w->failures - 1, 6u);
+        return MIN(MAX(pause, fresh_ms), most);
     }
     // A little later than the answer's end, so that the question is really asked.
     return MIN(MAX(fresh_ms, (uint64_t)AGAIN_LEAST_MS), (uint64_t)AGAIN_MOST_MS) + 10;
@@ -325,7 +326,7 @@ static void look_task(void *arg) {
         free_watch(w);
     } else {
         take_answer(w, err, to, n);
-        timer_set(loop_self(), &w->timer, loop_now(loop_self()) + next_look(w, err, fresh_ms));
+        timer_set(loop_self(), &w->timer, loop_now(loop_self()) + next_look(w, fresh_ms));
     }
     arena_done(&a);
     conf_unref(c);

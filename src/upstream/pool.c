@@ -18,6 +18,7 @@
 // near to one at which the peer was seen to close, until one that is still alive beyond it shows that this has changed.
 #include "io/inbox.h"
 #include "io/tls.h"
+#include "upstream/h2_link.h"
 #include "upstream/state.h"
 #include <stdlib.h>
 
@@ -506,6 +507,7 @@ void pool_forget(struct group_state *s) {
 }
 
 void pools_close(void) {
+    h2_ups_close();
     struct pool_loop *pl = pool_loop(false);
     if (pl == NULL)
         return;

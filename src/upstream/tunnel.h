@@ -9,3 +9,5 @@
 // One side's end is passed on as an end (half-close); the other direction goes on. *_read_timeout bounds how long nothing may
 // come from either side, *_send_timeout and send_timeout how long a side may take nothing.
 enum step tunnel_answer(struct req *r, struct exchange *x);
+// The same where the client side is a stream (req.tunnel_in): 200 with what the peer sends as its body.
+enum step tunnel_stream_answer(struct req *r, struct exchange *x);

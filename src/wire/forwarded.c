@@ -2,10 +2,8 @@
 #include "wire/forwarded.h"
 
 bool trusted_has(const struct trusted *t, const struct sockaddr *sa) {
-    if (sa->sa_family == AF_UNIX)
-        return t->unix_sockets;
     for (size_t i = 0; i < t->n; i++) {
-        if (cidr_has(&t->at[i], sa))
+        if (sa->sa_family == AF_UNIX ? t->at[i].family == AF_UNIX : cidr_has(&t->at[i], sa))
             return true;
     }
     return false;

@@ -3,10 +3,10 @@
 #include "wire/addr.h"
 #include "wire/head.h"
 
+// Networks; one of the family AF_UNIX stands for all peers of Unix sockets.
 struct trusted {
     const struct cidr *at;
     size_t n;
-    bool unix_sockets; // peers of Unix sockets are trusted
 };
 bool trusted_has(const struct trusted *t, const struct sockaddr *sa);
 

@@ -6,7 +6,7 @@ static struct trusted trusted(void) {
     bool truncated;
     EXPECT(cidr_parse(&nets[0], STR("10.0.0.0/8"), &truncated));
     EXPECT(cidr_parse(&nets[1], STR("fe80::/10"), &truncated));
-    return (struct trusted){nets, 2, false};
+    return (struct trusted){nets, 2};
 }
 
 static struct str text_of(const struct addr *a, struct arena *arena) {
@@ -79,4 +79,16 @@ TEST(forwarded_by_field_goes_on_in_the_line_before) {
     EXPECT_STR(text_of(&a, &arena), STR("1.1.1.1:0"));
     EXPECT(!forwarded_by_field(&a, &h, STR("Other"), &t, true));
     arena_done(&arena);
+}
+
+TEST(trusted_peers_of_unix_sockets) {
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct trusted t = trusted();
+    EXPECT(!trusted_has(&t, (struct sockaddr *)&un));
+    nets[2] = (struct cidr){.family = AF_UNIX};
+    t.n = 3;
+    EXPECT(trusted_has(&t, (struct sockaddr *)&un));
+    struct addr a = {.sa.sa_family = AF_UNIX};
+    EXPECT(forwarded_by_value(&a, STR("1.2.3.4"), &t, false));
+    EXPECT_INT(a.sa.sa_family, AF_INET);
 }

@@ -278,12 +278,13 @@ static bool on_priority_update(struct h2_session *s, const unsigned char *p, str
     if (pay(s, ev, H2_COST_PRIORITY, COST_PRIORITY))
         return true;
     struct h2_stream *st = h2_stream_find(s, id);
-    if (st != NULL) {
-        st->urgency = 3; // what a frame leaves out has its default (RFC 9218 7)
-        st->incremental = false;
-        h2_parse_priority(str_n((const char *)p + 4, s->frame.length - 4), &st->urgency, &st->incremental);
-    }
-    return false;
+    if (st == NULL)
+        return false;
+    st->urgency = 3; // what a frame leaves out has its default (RFC 9218 7)
+    st->incremental = false;
+    h2_parse_priority(str_n((const char *)p + 4, s->frame.length - 4), &st->urgency, &st->incremental);
+    *ev = (struct h2_event){.kind = H2_EV_PRIORITY, .stream = st, .id = id};
+    return true;
 }
 
 // --- header blocks -----------------------------------------------------------------------------------------------------------------

@@ -73,6 +73,7 @@ enum h2_event_kind {
     H2_EV_STREAM_ERROR, // the peer broke a rule; the stream was reset and is closed now
     H2_EV_WINDOW,       // there is more room to send: on `stream`, or, NULL, on all
     H2_EV_GOAWAY,       // the peer takes no more streams above ev.last
+    H2_EV_PRIORITY,     // the peer changed the stream's urgency
     H2_EV_PONG,         // the answer to h2_put_ping
     H2_EV_ACKED,        // the peer knows our settings
     H2_EV_ERROR,        // the connection is over: GOAWAY was put, nothing more is read

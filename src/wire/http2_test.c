@@ -77,6 +77,9 @@ static void on_event(struct side *x, const struct h2_event *ev) {
     case H2_EV_GOAWAY:
         sbuf_printf(&x->events, "G%u ", ev->last);
         break;
+    case H2_EV_PRIORITY:
+        sbuf_printf(&x->events, "P%u:%u ", ev->id, ev->stream->urgency);
+        break;
     case H2_EV_PONG:
         sbuf_lit(&x->events, "pong ");
         break;
@@ -246,6 +249,7 @@ TEST(http2_server_judges_frames) {
         {S "5:4:1:00000002" GET, "W0 !PROTOCOL_ERROR <GOAWAY0:PROTOCOL_ERROR "},
         {S "30:ff:0:aabbcc", "W0 "},
         {S "10:0:0:00000001753d31", "W0 "},
+        {S "1:4:1:" POST " 10:0:0:00000001753d31", "W0 H1 P1:1 "},
         {S "10:0:1:00000001753d31", "W0 !PROTOCOL_ERROR <GOAWAY0:PROTOCOL_ERROR "},
         {S "10:0:0:000000", "W0 !FRAME_SIZE_ERROR <GOAWAY0:FRAME_SIZE_ERROR "},
     };

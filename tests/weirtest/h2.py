@@ -94,6 +94,7 @@ class H2:
         self.data, self.closed, self.goaway = b'', None, None
         self.next = 1
         self.open_block = None
+        self.room, self.first_room = {0: 65535}, 65535    # what the server takes
         self.windows = window is None    # keep the windows open by ourselves
         if hello is not None:
             self.send(PREFACE + (settings() if window is None else settings(window=window)) + hello)
@@ -133,11 +134,24 @@ class H2:
         return stream
 
     def body(self, stream, data, end=True, piece=16384):
-        for at in range(0, len(data), piece):
-            last = at + piece >= len(data)
-            self.send(frame(DATA, END_STREAM if end and last else 0, stream, data[at:at + piece]))
+        """DATA, as the windows of the server allow; stops when it resets the stream or the connection ends."""
+        at = 0
+        while at < len(data):
+            room = min(self.room[0], self.room_of(stream), piece, len(data) - at)
+            if room <= 0:
+                if self.answer(stream).reset or self.read(PATIENCE) is None:
+                    return
+                continue
+            last = at + room == len(data)
+            self.room[0] -= room
+            self.room[stream] -= room
+            self.send(frame(DATA, END_STREAM if end and last else 0, stream, data[at:at + room]))
+            at += room
         if not data:
             self.send(frame(DATA, END_STREAM if end else 0, stream))
+
+    def room_of(self, stream):
+        return self.room.setdefault(stream, self.first_room)
 
     def window(self, stream, n):
         self.send(frame(WINDOW_UPDATE, 0, stream, struct.pack('>I', n)))
@@ -176,7 +190,15 @@ class H2:
         if self.open_block:
             assert f.kind == CONTINUATION and f.stream == self.open_block[0].stream, f'{f} inside a header block'
         if f.kind == SETTINGS and not f.flags & ACK:
+            for name, value in struct.iter_unpack('>HI', f.payload):
+                if name == 4:
+                    for stream in self.room.keys() - {0}:
+                        self.room[stream] += value - self.first_room
+                    self.first_room = value
             self.send(frame(SETTINGS, ACK))
+        elif f.kind == WINDOW_UPDATE:
+            self.room_of(f.stream)
+            self.room[f.stream] += f.number
         elif f.kind in (HEADERS, CONTINUATION):
             first = self.open_block or (f, [])
             assert f.kind == HEADERS or self.open_block

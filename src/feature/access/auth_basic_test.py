@@ -46,6 +46,7 @@ auth = Table('''
     location /anyallow/ { satisfy any; allow 127.0.0.1; deny all; auth_basic any; auth_basic_user_file @root@/users; }
     location /all/ { allow all; auth_basic all; auth_basic_user_file @root@/users; }
     location /alldeny/ { deny all; auth_basic all; auth_basic_user_file @root@/users; }
+    location /except/ { limit_except GET { auth_basic "for writers"; auth_basic_user_file @root@/users; } proxy_pass http://@backend@; }
     location /user/ { auth_basic x; auth_basic_user_file @root@/users; proxy_set_header X-User $remote_user; proxy_pass http://@backend@; }
     location /page/ { auth_basic x; auth_basic_user_file @root@/users; error_page 401 /401.html; }
     location /nofiledirective/ { auth_basic x; }
@@ -87,6 +88,9 @@ auth.case('empty file', get('/file/f?f=empty', basic('one', '1')), 401)
 auth.case('big file', get('/file/f?f=big', basic('user19999', 'p19999')), 200)
 auth.case('big file, first', get('/file/f?f=big', basic('user0', 'p0')), 200)
 auth.case('big file, nobody', get('/file/f?f=big', basic('user20000', 'p0')), 401)
+auth.case('limit_except reads', get('/except/'))
+auth.case('limit_except writes', post('/except/', b'x'), 401)
+auth.case('limit_except writes with', request('POST', '/except/', basic('plain', 'secret'), body=b'x'))
 auth.case('remote_user', get('/user/', basic('plain', 'secret')))
 test_auth = auth.tests()
 

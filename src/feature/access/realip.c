@@ -5,8 +5,7 @@
 #include "wire/forwarded.h"
 
 struct realip_conf {
-    struct conf_list from; // struct cidr
-    bool unix_sockets;     // "unix:"
+    struct conf_list from; // struct cidr; AF_UNIX for "unix:"
     bool recursive;
     struct str header;
 };
@@ -20,7 +19,7 @@ struct realip_ctx {
 struct feature feature_realip;
 
 static bool find_addr(struct req *r, const struct realip_conf *c, struct addr *a) {
-    struct trusted t = {c->from.at, c->from.count, c->unix_sockets};
+    struct trusted t = {c->from.at, c->from.count};
     if (str_ieq(c->header, STR("X-Forwarded-For")))
         return forwarded_by_field(a, &r->in, c->header, &t, c->recursive);
     if (!str_eq(c->header, STR("proxy_protocol"))) {
@@ -90,10 +89,8 @@ static bool set_from(struct conf_cx *cx, const struct conf_row *row, void *conf,
     struct str text = node->args[1];
     struct cidr net;
     bool truncated = false;
-    if (c->from.count == 0 || !conf_was_set(cx, row))
-        c->unix_sockets = false;
     if (str_eq(text, STR("unix:"))) {
-        c->unix_sockets = true;
+        add(cx, row, c, &(struct cidr){.family = AF_UNIX});
         return true;
     }
     if (cidr_parse(&net, text, &truncated)) {
@@ -117,7 +114,7 @@ static bool set_from(struct conf_cx *cx, const struct conf_row *row, void *conf,
 
 static bool bind_realip(struct conf_cx *cx, struct scope *s, void *conf) {
     const struct realip_conf *c = conf;
-    if (c->from.count == 0 && !c->unix_sockets)
+    if (c->from.count == 0)
         return true;
     if (s->place == IN_SERVER)
         plan_add(cx, s, STAGE_POST_READ, 0, replace, c, "realip");

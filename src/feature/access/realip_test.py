@@ -1,7 +1,7 @@
 """set_real_ip_from, real_ip_header, real_ip_recursive."""
 import pytest
 
-from weirtest import ANY, Table, checks_of_both, errors_of_both, get
+from weirtest import ANY, Table, checks_of_both, errors_of_both, exchange, get
 
 SAY = 'return 200 "addr=$remote_addr port=$remote_port realip=$realip_remote_addr binary=$binary_remote_addr xff=$proxy_add_x_forwarded_for";'
 LOG = 'request=$request|status=$status|addr=$remote_addr|real=$realip_remote_addr'
@@ -73,6 +73,17 @@ test_where = where.tests()
 def test_configuration(site, text):
     nginx, weir = checks_of_both(site, text)
     assert weir == nginx
+
+
+@pytest.mark.parametrize('directives, want', (
+    ('set_real_ip_from unix:;', '1.1.1.1'), ('set_real_ip_from unix:; set_real_ip_from 10.0.0.0/8;', '1.1.1.1'),
+    ('set_real_ip_from 10.0.0.0/8; set_real_ip_from unix:;', '1.1.1.1'), ('set_real_ip_from 10.0.0.0/8;', 'unix:'), ('', 'unix:'),
+    ('set_real_ip_from unix:; real_ip_recursive on; real_ip_header X-Real-IP;', '1.1.1.1')))
+def test_unix_sockets(site, directives, want):
+    server = site.server(f'server {{ listen unix:@dir@/s; {directives} location / {{ return 200 "$remote_addr|$realip_remote_addr|$remote_port|$realip_remote_port"; }} '
+                         'location /net { return 200 "$remote_addr"; } }', http='set_real_ip_from 1.2.3.4;')
+    r = exchange(server.directory + '/s', get('/', 'X-Real-IP: 1.1.1.1', 'Connection: close'))[0]
+    assert r.text == f'{want}|unix:||'
 
 
 def test_error_log_names_the_real_client(site):

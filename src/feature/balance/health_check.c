@@ -139,7 +139,7 @@ static void set_health(struct check *ck, struct peer *p, const char *why) {
         queue_wake(s);
     pthread_mutex_unlock(&s->lock);
     if (now == HEALTH_UNHEALTHY && before != now)
-        log_msg(LOG_WARN, 0, "peer is unhealthy while checking %s, health check \"" STR_FMT "\" of peer " STR_FMT " in upstream \"" STR_FMT
+        log_msg(LOG_WARN, 0, "peer is unhealthy while %s, health check \"" STR_FMT "\" of peer " STR_FMT " in upstream \"" STR_FMT
                 "\"", why, STR_ARG(ck->hc->match_name), STR_ARG(p->name), STR_ARG(ck->group->name));
     else if (now == HEALTH_UP && (before == HEALTH_UNHEALTHY || before == HEALTH_CHECKING))
         log_msg(LOG_NOTICE, 0, "peer is healthy, health check \"" STR_FMT "\" of peer " STR_FMT " in upstream \"" STR_FMT "\"",

@@ -73,18 +73,18 @@ const char *match_judge(const struct match *m, struct req *r, const struct head 
     size_t ov[2 * REGEX_CAPTURES_MAX];
     unsigned pairs;
     if (m == NULL)
-        return h->status >= 200 && h->status < 400 ? NULL : "status code";
+        return h->status >= 200 && h->status < 400 ? NULL : "checking status code";
     if (!status_holds(m, h->status))
-        return "status code";
+        return "checking status code";
     for (unsigned i = 0; i < m->nheaders; i++)
         if (!header_holds(&m->headers[i], r, h))
-            return "header";
+            return "checking header";
     if (m->body != NULL && regex_match(m->body, body, ov, &pairs) == m->not_body)
-        return "body";
+        return "checking body";
     for (unsigned i = 0; i < m->nrequire; i++) {
         struct str value = req_eval(r, m->require[i]);
         if (value.n == 0 || str_eq(value, STR("0")))
-            return "required variables";
+            return "checking required variables";
     }
     return NULL;
 }

@@ -10,6 +10,6 @@ extern struct feature feature_match;
 const struct match *match_find(const struct conf *c, struct str name);
 bool match_wants_body(const struct match *m);
 enum { MATCH_BODY_MAX = 256 << 10 }; // of the body, that is looked at
-// NULL: the response is as it must be; else what is not: "status code", "header", "body", "required variables". m NULL: a
+// NULL: the response is as it must be; else what is not: "checking status code", "checking header"... m NULL: a
 // status of 2xx or 3xx.
 const char *match_judge(const struct match *m, struct req *r, const struct head *h, struct str body);

@@ -84,30 +84,45 @@ static void collect(struct ssi_body *b) {
     chain_drop(&b->in, n);
 }
 
-static void find_opening(struct ssi_body *b) {
-    const struct piece *p = b->in.head;
-    if (b->matched == 0) {
-        const char *at = memchr(p->p, opening[0], p->n);
-        pass(b, at != NULL ? (size_t)(at - p->p) : p->n);
-        if (at != NULL) {
-            chain_drop(&b->in, 1);
-            b->matched = 1;
-        }
-        return;
-    }
-    if (p->p[0] != opening[b->matched]) { // the same byte may open anew
-        ssi_put(b, str_n(opening, b->matched));
-        b->matched = 0;
-        return;
-    }
-    chain_drop(&b->in, 1);
-    if (++b->matched < OPENING)
-        return;
+static void begin_command(struct ssi_body *b) {
     b->matched = 0;
     b->in_command = true;
     b->too_long = false;
     b->end = (struct ssi_end){0};
     sbuf_init_arena(&b->command, &b->r->arena, 256, SSI_COMMAND_MAX);
+}
+
+// The first place where the opening stands, or where the piece ends within it.
+static size_t opening_in(const struct piece *p) {
+    size_t at = 0;
+    while (at < p->n) {
+        const char *found = memchr(p->p + at, opening[0], p->n - at);
+        if (found == NULL)
+            return p->n;
+        at = (size_t)(found - p->p);
+        if (memcmp(found, opening, MIN(p->n - at, (size_t)OPENING)) == 0)
+            return at;
+        at++;
+    }
+    return at;
+}
+
+static void find_opening(struct ssi_body *b) {
+    const struct piece *p = b->in.head;
+    if (b->matched == 0) {
+        size_t at = opening_in(p);
+        b->matched = (unsigned)MIN(p->n - at, (size_t)OPENING);
+        pass(b, at);
+        chain_drop(&b->in, b->matched);
+    } else if (p->p[0] == opening[b->matched]) {
+        chain_drop(&b->in, 1);
+        b->matched++;
+    } else { // the same byte may open anew
+        ssi_put(b, str_n(opening, b->matched));
+        b->matched = 0;
+    }
+    if (b->matched == OPENING)
+        begin_command(b);
 }
 
 static bool waits(const struct ssi_body *b) {

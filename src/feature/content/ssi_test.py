@@ -11,7 +11,7 @@ ssi = Table('''
     types { text/html html; text/plain txt; }
     location /back/ { proxy_pass http://@backend@; }
     location /page { proxy_pass http://@backend@/back/page; }
-    location /silent { ssi_silent_errors on; proxy_pass http://@backend@/back/page; }
+    location /silent { ssi_silent_errors on; ssi_min_file_chunk 2k; proxy_pass http://@backend@/back/page; }
     location /lm/ { ssi_last_modified on; root @root@; }
     location /types/ { ssi_types text/plain; root @root@; }
     location /off/ { ssi off; root @root@; }

@@ -4,7 +4,8 @@
 #include "upstream/exchange.h"
 
 // The rows "*_connect_timeout" and so on under the family "proxy": its struct is struct gateway_conf.
-extern struct feature feature_gateway_proxy, feature_gateway_fastcgi, feature_gateway_uwsgi, feature_gateway_scgi;
+extern struct feature feature_gateway_proxy, feature_gateway_fastcgi, feature_gateway_uwsgi, feature_gateway_scgi,
+    feature_gateway_grpc;
 
 // Whether a field of a response is not passed to the client (hide_header, pass_header, and what is hidden by default).
 bool gateway_hides(const struct gateway_conf *gw, const struct field *f);

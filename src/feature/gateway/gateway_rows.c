@@ -289,16 +289,26 @@ static const struct conf_row rows[] = {
 };
 #undef G
 
-#define FAMILY(word)                                                                                                   \
+// gRPC streams in both directions: nothing of it waits for more.
+static bool finish_streaming(struct conf_cx *cx, struct scope *s, void *conf) {
+    struct gateway_conf *gw = conf;
+    if (!finish(cx, s, conf))
+        return false;
+    gw->buffering = gw->request_buffering = false;
+    return true;
+}
+
+#define FAMILY(word, finish_fn)                                                                                                   \
     struct feature feature_gateway_##word = {                                                                          \
         .name = #word " connections",                                                                                  \
         .family = #word,                                                                                               \
         .rows = rows,                                                                                                  \
         .nrows = ARRAY_LEN(rows),                                                                                      \
         .conf_size = sizeof(struct gateway_conf),                                                                      \
-        .finish = finish,                                                                                              \
+        .finish = finish_fn,                                                                                           \
     }
-FAMILY(proxy);
-FAMILY(fastcgi);
-FAMILY(uwsgi);
-FAMILY(scgi);
+FAMILY(proxy, finish);
+FAMILY(fastcgi, finish);
+FAMILY(uwsgi, finish);
+FAMILY(scgi, finish);
+FAMILY(grpc, finish_streaming);

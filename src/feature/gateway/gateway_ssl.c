@@ -142,6 +142,16 @@ static const struct conf_word protocol_words[] = {
     {NULL, 0},
 };
 
+const struct upstream_tls *gateway_ssl_for_h2(struct req *r, const struct feature *f, struct str host) {
+    const struct upstream_tls *u = gateway_ssl_for(r, f, host);
+    if (u == NULL)
+        return NULL;
+    struct upstream_tls *own = arena_new(&r->arena, struct upstream_tls);
+    *own = *u;
+    own->alpn = STR("\x02h2");
+    return own;
+}
+
 #define G struct gateway_ssl
 #define ROW_TEXT(n, fn, f, d, h, syn) {n, IN_HTTP_ALL, 1, 1, 0, 0, fn, NULL, FIELD_AT(G, f, struct str), d, 0, 0, NULL, h, syn}
 static const struct conf_row rows[] = {
@@ -173,11 +183,14 @@ static bool finish(struct conf_cx *cx, struct scope *s, void *conf) {
     return true;
 }
 
-struct feature feature_gateway_ssl_proxy = {
-    .name = "proxy over TLS",
-    .family = "proxy",
-    .rows = rows,
-    .nrows = ARRAY_LEN(rows),
-    .conf_size = sizeof(struct gateway_ssl),
-    .finish = finish,
-};
+#define FAMILY(word)                                                                                                   \
+    struct feature feature_gateway_ssl_##word = {                                                                      \
+        .name = #word " over TLS",                                                                                     \
+        .family = #word,                                                                                               \
+        .rows = rows,                                                                                                  \
+        .nrows = ARRAY_LEN(rows),                                                                                      \
+        .conf_size = sizeof(struct gateway_ssl),                                                                       \
+        .finish = finish,                                                                                              \
+    }
+FAMILY(proxy);
+FAMILY(grpc);

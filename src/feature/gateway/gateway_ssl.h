@@ -18,9 +18,11 @@ struct gateway_ssl {
     uint64_t tag;                     // of these settings
 };
 
-extern struct feature feature_gateway_ssl_proxy;
+extern struct feature feature_gateway_ssl_proxy, feature_gateway_ssl_grpc;
 
 // While binding: loads what the block's settings name, once for all blocks that share them; nginx's errors.
 bool gateway_ssl_ready(struct conf_cx *cx, const struct feature *f, struct scope *s);
 // For one request; `host` is where the address says it goes, and perhaps a port.
 const struct upstream_tls *gateway_ssl_for(struct req *r, const struct feature *f, struct str host);
+// The same for HTTP/2, which says so by ALPN.
+const struct upstream_tls *gateway_ssl_for_h2(struct req *r, const struct feature *f, struct str host);

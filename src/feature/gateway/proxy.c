@@ -282,7 +282,7 @@ static const struct var_def vars[] = {
 
 // --- rows ---------------------------------------------------------------------------------------------------------------------------
 
-static const struct conf_word versions[] = {{"1.0", 10}, {"1.1", 11}, {NULL, 0}};
+static const struct conf_word versions[] = {{"1.0", 10}, {"1.1", 11}, {"2", 20}, {NULL, 0}};
 
 #define P struct proxy_conf
 static const struct conf_row rows[] = {
@@ -290,7 +290,7 @@ static const struct conf_row rows[] = {
             "Passes requests to a back end: http:// or https:// and an address, the name of an upstream, or unix:/path:."),
     ROW_FNS("proxy_set_header", IN_HTTP_ALL, 2, 2, ROW_LISTED, set_header, NULL, "field value",
             "A field of the request to the back end; an empty value leaves it out."),
-    ROW_ENUM("proxy_http_version", IN_HTTP_ALL, P, version, "1.1", versions, "Version of HTTP towards back ends."),
+    ROW_ENUM("proxy_http_version", IN_HTTP_ALL, P, version, "1.1", versions, "Version of HTTP towards back ends; 2 shares connections between requests."),
     ROW_TMPL("proxy_method", IN_HTTP_ALL, P, method, NULL, "Method of requests to the back end instead of the client's."),
     ROW_TMPL("proxy_set_body", IN_HTTP_ALL, P, body, NULL, "Body of requests to the back end instead of the client's."),
     ROW_FNS("proxy_redirect", IN_HTTP_ALL, 1, 2, ROW_REPEAT, set_redirect, NULL, "off | default | redirect replacement",

@@ -1,6 +1,7 @@
 // What a proxied request asks of the back end: which group, which URI, and the exchange.
 #include "feature/gateway/proxy.h"
 #include "feature/gateway/gateway_ssl.h"
+#include "upstream/h2_client.h"
 #include "wire/http1.h"
 
 // nginx's rules: without a URI part the client's own line is passed as it came, unless the URI was changed since; with one, it
@@ -73,10 +74,12 @@ enum step proxy_content(struct req *r, const void *conf) {
     struct exchange *x = arena_new(&r->arena, struct exchange);
     x->r = r;
     x->gw = req_conf(r, &feature_gateway_proxy);
-    x->protocol = &h1_client;
+    bool h2 = pc->request.version == 20;
+    x->protocol = h2 ? &h2_client : &h1_client;
     x->protocol_conf = (void *)(uintptr_t)&pc->request;
     x->group = t->group;
-    x->tls = t->tls ? gateway_ssl_for(r, &feature_gateway_ssl_proxy, t->host) : NULL;
+    if (t->tls)
+        x->tls = (h2 ? gateway_ssl_for_h2 : gateway_ssl_for)(r, &feature_gateway_ssl_proxy, t->host);
     x->scheme = t->tls ? STR("https://") : STR("http://");
     x->family = "proxy";
     x->host = t->host;

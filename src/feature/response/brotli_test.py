@@ -94,3 +94,15 @@ def test_ratio(site):
 def test_errors(site, text):
     with pytest.raises(AssertionError, match='value|must be'):
         site.server(text)
+
+
+def test_every_level_decodes(site):
+    """The highest levels too: what they need of the stack must be there."""
+    site.file('f.html', LARGE)
+    brotli = ' '.join(f'location /br/{n}/ {{ alias @root@/; brotli on; brotli_comp_level {n}; }}' for n in (0, 1, 2, 4, 5, 6, 9, 10, 11))
+    zstd = ' '.join(f'location /zstd/{n}/ {{ alias @root@/; zstd on; zstd_comp_level {n}; }}' for n in (1, 3, 6, 9, 13, 17, 19, 22))
+    server = site.server('types { text/html html; } ' + brotli + zstd)
+    with Client(server.port) as c:
+        for coding, levels in (('br', (0, 1, 2, 4, 5, 6, 9, 10, 11)), ('zstd', (1, 3, 6, 9, 13, 17, 19, 22))):
+            for n in levels:
+                assert decode(coding, c.ask(get(f'/{coding}/{n}/f.html', f'Accept-Encoding: {coding}')).body) == LARGE, (coding, n)

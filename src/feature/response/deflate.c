@@ -87,7 +87,9 @@ static void *isal_make(const struct encoder_params *p) {
 }
 
 static bool isal_reset(void *state) {
-    isal_start(state);
+    struct isal *s = state;
+    isal_deflate_reset(&s->z); // keeps level and buffer
+    s->z.gzip_flag = IGZIP_GZIP; // it says meanwhile that the header is out
     return true;
 }
 

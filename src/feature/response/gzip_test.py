@@ -1,5 +1,6 @@
 """gzip: which answers are compressed for whom, what becomes of their heads, streaming; gzip_static and gunzip."""
 import gzip as gz
+import random
 import threading
 import zlib
 
@@ -198,3 +199,18 @@ def test_errors(site, text, message):
 def test_duplicate_type_is_warned_of(site):
     server = site.server('location / { gzip on; gzip_types text/html text/css text/css; return 200; }')
     assert server.stderr().count('duplicate MIME type "text/html"') + server.read('error.log').count('duplicate MIME type "text/html"') == 1
+
+
+def test_encoders_forget(site):
+    """One answer after the other through the same encoder: nothing of one may come into another."""
+    rng, texts = random.Random(5), []
+    for i in range(150):
+        words = [bytes(rng.choice(b'abcdefghij \n') for _ in range(rng.randrange(1, 12))) for _ in range(40)]
+        texts.append(b''.join(rng.choice(words) for _ in range(rng.choice((5, 50, 500, 5000, 20000)))) + b'.' * 20)
+        site.file(f'{i}.html', texts[-1])
+    server = site.server('root @root@; types { text/html html; } gzip on; location /6/ { alias @root@/; gzip_comp_level 6; } location /3/ { alias @root@/; gzip_comp_level 3; }',
+                         workers=1)
+    with Client(server.port) as c:
+        for i in range(150):
+            for where in ('', '3/', '6/'):
+                assert gz.decompress(c.ask(get(f'/{where}{i}.html', AE)).body) == texts[i], (i, where)

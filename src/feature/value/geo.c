@@ -22,7 +22,7 @@ static bool get_geo(struct eval *e, const struct var *v, struct str *out) {
     if (g->address != NULL && (!var_get(e, g->address, &text) || str_starts(text, STR("[")) || !addr_parse_ip(&a, text)))
         a.sa.sa_family = AF_UNSPEC; // 255.255.255.255
     if (g->proxies.count != 0) {
-        struct trusted t = {g->proxies.at, g->proxies.count, false};
+        struct trusted t = {g->proxies.at, g->proxies.count};
         (void)forwarded_by_field(&a, &r->in, STR("X-Forwarded-For"), &t, g->recursive);
     }
     const struct str *value = addr_map_find(&g->map, &a.sa);
@@ -46,6 +46,7 @@ struct reading {
     struct map seen;               // networks by their bytes -> struct addr_network
     struct bucket *buckets;        // with `ranges`
     bool begun;                    // an entry was read: too late for `ranges`
+    bool is_volatile;
     bool has_default;
 };
 
@@ -225,6 +226,10 @@ static bool add_entry(struct reading *rd, const struct conf_node *n) {
         rd->geo->recursive = true;
         return true;
     }
+    if (n->nargs == 1 && str_eq(key, STR("volatile"))) { // since nginx 1.29.3
+        rd->is_volatile = true;
+        return true;
+    }
     if (n->nargs != 2)
         return conf_err(rd->cx, n, "invalid number of the geo parameters");
     struct str value = n->args[1];
@@ -265,7 +270,7 @@ static void build_ranges(struct reading *rd) {
     free(all);
 }
 
-static bool read_block(struct conf_cx *cx, struct geo *g, const struct conf_node *node) {
+static bool read_block(struct conf_cx *cx, struct geo *g, const struct conf_node *node, unsigned *flags) {
     struct reading rd = {.cx = cx, .geo = g};
     map_init(&rd.seen, false, cx->conf->seed);
     bool ok = true;
@@ -279,6 +284,7 @@ static bool read_block(struct conf_cx *cx, struct geo *g, const struct conf_node
         free(rd.buckets[i].at);
     free(rd.buckets);
     map_done(&rd.seen);
+    *flags |= rd.is_volatile ? VAR_VOLATILE : 0;
     return ok;
 }
 
@@ -292,7 +298,9 @@ static bool set_geo(struct conf_cx *cx, const struct conf_row *row, void *conf, 
     if (node->nargs == 3)
         g->address = var_use(cx, str_from(node->args[1], 1), node);
     struct str name = str_from(node->args[node->nargs - 1], 1);
-    return var_make(cx, name, VAR_CHANGEABLE, get_geo, NULL, (uintptr_t)g, node) != NULL && read_block(cx, g, node);
+    unsigned flags = VAR_CHANGEABLE;
+    bool ok = read_block(cx, g, node, &flags);
+    return var_make(cx, name, flags, get_geo, NULL, (uintptr_t)g, node) != NULL && ok;
 }
 
 static const struct conf_row rows[] = {

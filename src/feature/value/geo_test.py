@@ -50,7 +50,7 @@ BLOCKS = ('', 'default;', 'default a; default b;', '1.2.3.4/24 a;', '1.2.3.4 a; 
           'ranges; delete default;', 'delete default;', 'default a; 0.0.0.0/0 c;', 'default a; delete 0.0.0.0/0;',
           'ranges; 10.0.0.0-10.0.0.9 a; 10.0.0.5-10.0.0.6 b; 10.0.0.4-10.0.0.7 c;', 'ranges; 10.0.0.0-10.1.255.255 a; 10.1.0.0-10.2.5.5 b;',
           'ranges; 1.2.3.4-1.2.3.9 a; 1.2.3.8-1.2.3.12 b;', 'ranges; ranges;', 'proxy 1.1.1.1; ranges;', '1.2.3.0/24 a; 1.2.3.99/24 b;',
-          '1.2.3.4 "";', 'unix: a;', 'volatile;')
+          '1.2.3.4 "";', 'unix: a;', 'volatile on;')
 WHOLE = ('geo x { }', 'geo $a $x { }', 'geo a $x { }', 'geo $uri { }', 'geo $x y z { }', 'geo { }', 'server { geo $x { } }', 'geo $x { 1.1.1.1 a; } geo $x { 1.1.1.1 b; }')
 
 
@@ -59,6 +59,13 @@ def test_configuration(site, text):
     nginx, weir = checks_of_both(site, text)
     assert weir[0] == nginx[0]
     assert [line.partition(' in ')[0] for line in weir[1]] == [line.partition(' in ')[0] for line in nginx[1]]
+
+
+@pytest.mark.weir_only('since nginx 1.29.3')
+def test_volatile(site):
+    server = site.server('server { listen 127.0.0.1:@port@; set $a 1.1.1.1; set $x "$v $k"; set $a 2.2.2.2; return 200 "$x $v $k"; }',
+                         http='geo $a $v { volatile; 1.1.1.1 one; 2.2.2.2 two; } geo $a $k { 1.1.1.1 one; 2.2.2.2 two; }')
+    assert exchange(server.port, get())[0].text == 'one one two one'
 
 
 def test_two_hundred_thousand_ranges(site):

@@ -1,10 +1,12 @@
 """listen ... proxy_protocol, its variables, and realip by it."""
+import socket
+import ssl
 import struct
 import time
 
 import pytest
 
-from weirtest import Client, Table, errors_of_both, exchange, get
+from weirtest import Client, Table, certs, errors_of_both, exchange, get
 
 SIGNATURE = b'\r\n\r\n\0\r\nQUIT\n'
 
@@ -112,3 +114,36 @@ def test_slow_header_times_out(site):
         begun = time.monotonic()
         assert client.read_to_end() == b''
         assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize('header', (GOOD['tcp4'], GOOD['v2 with TLVs']))
+@pytest.mark.parametrize('apart', (True, False))
+def test_in_front_of_tls(site, header, apart):
+    """The header comes before the handshake, alone or with the ClientHello in one piece."""
+    server = site.server('server { listen 127.0.0.1:@port@ ssl proxy_protocol; ssl_certificate @certs@/server.pem; ssl_certificate_key @certs@/server.key; '
+                         f'location / {{ return 200 "$proxy_protocol_addr $scheme"; }} }}')
+    with socket.create_connection(('127.0.0.1', server.port), timeout=10) as raw:
+        if apart:
+            raw.sendall(header)
+            time.sleep(0.05)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = certs.client(None, verify=False).wrap_bio(incoming, outgoing, server_hostname='example.com')
+        first = [b'' if apart else header]
+
+        def until_done(step):
+            while True:
+                try:
+                    return step()
+                except ssl.SSLWantReadError:
+                    data = b''.join(first) + outgoing.read()
+                    first.clear()
+                    if data:
+                        raw.sendall(data)
+                    incoming.write(raw.recv(65536))
+
+        until_done(tls.do_handshake)
+        tls.write(get('/', 'Connection: close'))
+        answer = until_done(lambda: tls.read(65536))
+        while b'https' not in answer:
+            answer += until_done(lambda: tls.read(65536))
+        assert answer.endswith(b'192.0.2.1 https' if header is GOOD['tcp4'] else b'1.2.3.4 https')

@@ -1,0 +1,290 @@
+"""HTTP/2 to back ends: sharing of connections, bodies and trailers, and what a back end may not do."""
+import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from weirtest import Client, get, post, request, until
+from weirtest.h2 import DATA, END_HEADERS, END_STREAM, H2, HEADERS, frame
+from weirtest.h2_backend import H2Backend
+
+pytestmark = pytest.mark.weir_only('nginx 1.22 has no proxy_http_version 2')
+
+CONF = '''
+upstream app { server %s; keepalive 10; }
+server { listen 127.0.0.1:@port@; http2 on; client_max_body_size 20m;
+  location / { proxy_http_version 2; proxy_read_timeout 3s; proxy_send_timeout 3s; proxy_pass http://app; }
+  location /stream/ { proxy_http_version 2; proxy_buffering off; proxy_request_buffering off; proxy_pass http://app; }
+  location /set/ { proxy_http_version 2; proxy_set_header Host other.test; proxy_set_header X-Mine "$remote_addr"; proxy_pass http://app; }
+  location /text/ { proxy_http_version 2; proxy_set_body "instead"; proxy_pass http://app; }
+  location /short/ { proxy_http_version 2; proxy_read_timeout 300ms; proxy_pass http://app; }
+}
+'''
+
+
+@pytest.fixture
+def place(site):
+    class Place:
+        def start(self, answer, workers=1, **how):
+            self.back = H2Backend(answer, **how)
+            self.server = site.server(CONF % self.back.address, workers=workers)
+            return self.server
+
+        def ask(self, data):
+            with Client(self.server.port, timeout=10) as c:
+                return c.ask(data)
+    place = Place()
+    yield place
+    place.back.stop()
+
+
+def test_a_request_and_its_answer(place):
+    place.start(lambda call: call.answer(b'hello', 201, ('x-back', 'yes'), ('set-cookie', 'a=b')))
+    r = place.ask(get('/x?y=z', 'X-A: b', 'Connection: keep-alive', 'Cookie: c=d'))
+    assert (r.status, r.body, r.header('X-Back')) == (201, b'hello', 'yes')
+    call = place.back.calls[0]
+    assert dict(call.fields)[':path'] == '/x?y=z' and call.field(':method') == 'GET' and call.field(':scheme') == 'http'
+    assert call.field(':authority') == 'app' and call.field('x-a') == 'b' and call.field('cookie') == 'c=d'
+    assert call.field('connection') is None and call.field('host') is None
+
+
+def test_fields_that_are_set(place):
+    place.start(lambda call: call.answer(b'x'))
+    assert place.ask(get('/set/x')).status == 200
+    call = place.back.calls[0]
+    assert call.field(':authority') == 'other.test' and call.field('x-mine') == '127.0.0.1'
+
+
+@pytest.mark.parametrize('size', [0, 1, 70000, 3000000])
+@pytest.mark.parametrize('path', ['/x', '/stream/x'])
+def test_bodies_both_ways(place, path, size):
+    place.start(lambda call: call.answer(call.wait()[::-1]))
+    body = bytes(i * 7 % 251 for i in range(1000)) * (size // 1000 + 1)
+    r = place.ask(post(path, body[:size]))
+    assert r.status == 200 and r.body == body[:size][::-1]
+    assert not place.back.problems
+
+
+def test_a_chunked_body(place):
+    place.start(lambda call: call.answer(call.wait()))
+    assert place.ask(request('POST', '/stream/x', chunks=[b'ab', b'cd'])).body == b'abcd'
+
+
+def test_a_body_of_the_configuration(place):
+    place.start(lambda call: call.answer(call.wait()))
+    assert place.ask(get('/text/x')).body == b'instead'
+
+
+def test_head_and_empty_answers(place):
+    place.start(lambda call: call.head(204, end=True) if call.field(':method') == 'GET' else
+                call.head(200, ('content-length', '10'), end=True))
+    assert place.ask(get('/x')).status == 204
+    r = place.ask(request('HEAD', '/x'))
+    assert r.status == 200 and r.header('Content-Length') == '10'
+
+
+def test_interim_answers_are_skipped(place):
+    def answer(call):
+        call.connection.do(lambda c: c.send_headers(call.stream, [(':status', '103'), ('link', '</x>')]))
+        call.answer(b'x')
+    place.start(answer)
+    assert place.ask(get('/x')).body == b'x'
+
+
+def test_many_requests_share_a_connection(place):
+    go = threading.Event()
+
+    def answer(call):
+        assert go.wait(10)
+        call.answer(b'x' * 1000)
+    place.start(answer)
+    with H2(place.server.port, timeout=10) as c:
+        streams = [c.request(f'/{i}') for i in range(50)]
+        until(lambda: len(place.back.calls) == 50, 'all requests at the back end')
+        go.set()
+        assert all(len(c.wait(s).body) == 1000 for s in streams)
+    assert place.back.connections == 1
+
+
+def test_the_peers_limit_of_streams(place):
+    def answer(call):
+        threading.Event().wait(0.05)
+        call.answer(b'x')
+    place.start(answer, max_concurrent_streams=3)    # python3-h2 ends a connection that has more
+    with H2(place.server.port, timeout=10) as c:
+        streams = [c.request(f'/{i}') for i in range(12)]
+        assert all(c.wait(s).status == 200 for s in streams)
+    assert not place.back.problems and place.back.connections >= 4
+
+
+def test_connections_are_kept(place):
+    place.start(lambda call: call.answer(b'x'))
+    for _ in range(5):
+        assert place.ask(get('/x')).status == 200
+    assert place.back.connections == 1
+
+
+def test_trailers_reach_the_client(place):
+    def answer(call):
+        call.head(200)
+        call.data(b'body')
+        call.end(('x-sum', '7'))
+    place.start(answer)
+    with H2(place.server.port) as c:
+        a = c.ask('/stream/x')
+        assert a.body == b'body' and a.trailers in ([], [[('x-sum', '7')]])
+
+
+def test_a_refused_stream_is_repeated(place):
+    """REFUSED_STREAM says that nothing was done: a POST too is repeated."""
+    def answer(call):
+        if len(place.back.calls) == 1:
+            call.refuse(7)
+        else:
+            call.answer(call.wait())
+    place.start(answer)
+    assert place.ask(post('/x', b'abc')).body == b'abc'
+    assert len(place.back.calls) == 2
+
+
+def test_a_stream_behind_goaway_is_repeated(place):
+    def answer(call):
+        if len(place.back.calls) == 1:
+            call.goaway(0)
+        else:
+            call.answer(b'again')
+    place.start(answer)
+    assert place.ask(get('/x')).body == b'again'
+    assert place.back.connections == 2
+
+
+def test_goaway_lets_streams_end(place):
+    go = threading.Event()
+
+    def answer(call):
+        call.head(200)
+        call.goaway(call.stream)
+        go.wait(10)
+        call.raw(frame(DATA, END_STREAM, call.stream, b'late'))
+    place.start(answer)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(place.ask, get('/x'))
+        until(lambda: place.back.calls, 'the request')
+        go.set()
+        assert asked.result().body == b'late'
+
+
+def test_a_back_end_that_closes(place):
+    place.start(lambda call: call.close())
+    assert place.ask(get('/x')).status == 502
+
+
+@pytest.mark.parametrize('code', [1, 2, 8, 11])
+def test_a_reset_before_the_head(place, code):
+    place.start(lambda call: call.refuse(code))
+    assert place.ask(get('/x')).status == 502
+    until(lambda: any(f'rejected request with error {code}' in line for line in place.server.lines('error.log')), 'the reason in the log')
+
+
+def test_a_reset_in_the_body(place):
+    def answer(call):
+        call.head(200, ('content-length', '100'))
+        call.data(b'half')
+        call.refuse(2)
+    place.start(answer)
+    with H2(place.server.port, timeout=10) as c:
+        a = c.ask('/stream/x')
+        assert a.reset is not None or a.status == 502
+        assert c.ping()
+
+
+def test_a_back_end_that_is_too_slow(place):
+    place.start(lambda call: None)
+    assert place.ask(get('/short/x')).status == 504
+    until(lambda: place.back.calls[0].reset == 8, 'the stream to be cancelled')
+
+
+def test_a_client_that_leaves(place):
+    place.start(lambda call: None)
+    with H2(place.server.port) as c:
+        s = c.request('/x')
+        until(lambda: place.back.calls, 'the request')
+        c.reset(s)
+        until(lambda: place.back.calls[0].reset == 8, 'the cancellation')
+
+
+def block(call, *fields):
+    import hpack
+    return hpack.Encoder().encode([(n, v) for n, v in fields], huffman=False)
+
+
+@pytest.mark.parametrize('fields', [
+    [('x', 'y')],
+    [(':status', '99')],
+    [(':status', '1000')],
+    [(':status', 'abc')],
+    [(':status', '200'), (':status', '200')],
+    [(':status', '200'), (':path', '/')],
+    [('x', 'y'), (':status', '200')],
+    [(':status', '200'), ('connection', 'close')],
+    [(':status', '200'), ('transfer-encoding', 'chunked')],
+    [(':status', '200'), ('X-Upper', 'y')],
+    [(':status', '200'), ('x', 'a\r\nb: c')],
+    [(':status', '200'), ('content-length', 'x')],
+    [(':status', '200'), ('content-length', '1'), ('content-length', '2')],
+    [(':status', '200'), ('content-length', '5')],
+    [(':status', '101')],
+    [(':status', '200'), ('x', 'y' * 100000)],
+], ids=str)
+def test_malformed_heads(place, fields):
+    place.start(lambda call: call.raw(frame(HEADERS, END_HEADERS | END_STREAM, call.stream, block(call, *fields)[:16384])))
+    assert place.ask(get('/x')).status == 502
+
+
+@pytest.mark.parametrize('data', [
+    frame(DATA, 0, 0, b'x'),
+    frame(DATA, 0, 99, b'x'),
+    frame(HEADERS, END_HEADERS | END_STREAM, 2, b'\x88'),
+    frame(5, END_HEADERS, 1, struct.pack('>I', 2) + b'\x82'),
+    frame(8, 0, 0, bytes(4)),
+    frame(4, 0, 1, b''),
+    frame(HEADERS, END_HEADERS | END_STREAM, 1, b'\xff\xff\xff'),
+    b'HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n',
+    bytes(range(256)) * 10,
+], ids=lambda d: d[:14].hex())
+def test_broken_connections(place, data):
+    place.start(lambda call: call.raw(data))
+    assert place.ask(get('/x')).status == 502
+    place.back.answer = lambda call: call.answer(b'fine')
+    assert place.ask(get('/x')).body == b'fine'
+
+
+def test_more_data_than_promised(place):
+    def answer(call):
+        call.head(200, ('content-length', '3'))
+        call.raw(frame(DATA, END_STREAM, call.stream, b'too long'))
+    place.start(answer)
+    with H2(place.server.port, timeout=10) as c:
+        a = c.ask('/x')
+        assert a.reset is not None or a.status == 502
+
+
+def test_windows_of_the_back_end_are_honoured(place):
+    place.start(lambda call: call.answer(b'x') if call.field(':method') == 'GET' else None, hold_windows=True,
+                initial_window_size=1000)
+    assert place.ask(get('/first')).status == 200    # its settings are known from here on
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(place.ask, post('/x', bytes(5000)))
+        until(lambda: len(place.back.calls) == 2 or place.back.problems, 'the request')
+        assert not place.back.problems
+        call = place.back.calls[1]
+        until(lambda: len(call.body) >= 1000, 'the first window')
+        assert not call.ended.wait(0.2)
+        with call.connection.lock:
+            call.connection.h2.increment_flow_control_window(10000, call.stream)
+            call.connection.flush()
+        assert len(call.wait()) == 5000
+        call.answer(b'done')
+        assert asked.result().body == b'done'
+    assert not place.back.problems
