@@ -50,13 +50,13 @@
     X(dav_methods)                                                                                                     \
     X(gateway_fastcgi)                                                                                                 \
     X(fastcgi)                                                                                                         \
-    X(gateway_grpc)                                                                                                     \
-    X(gateway_ssl_grpc)                                                                                                 \
-    X(grpc)                                                                                                             \
     X(gateway_scgi)                                                                                                    \
     X(scgi)                                                                                                            \
     X(gateway_uwsgi)                                                                                                   \
     X(uwsgi)                                                                                                           \
+    X(gateway_grpc)                                                                                                     \
+    X(gateway_ssl_grpc)                                                                                                 \
+    X(grpc)                                                                                                             \
     X(empty_gif)                                                                                                       \
     X(stub_status)                                                                                                     \
     X(random_index)                                                                                                    \
