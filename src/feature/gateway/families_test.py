@@ -28,7 +28,11 @@ CASES = '''
     grpc_ssl_ciphers DEFAULT;  grpc_ssl_ciphers;  grpc_ssl_conf_command Protocol TLSv1.2;  grpc_ssl_conf_command x;
     grpc_ssl_crl /none.pem;  grpc_ssl_password_file /none;  grpc_ssl_protocols TLSv1.2;  grpc_ssl_protocols SSLv9;
     grpc_ssl_server_name on;  grpc_ssl_server_name x;  grpc_ssl_session_reuse off;  grpc_ssl_session_reuse x;
-    grpc_ssl_verify_depth 2;  grpc_ssl_verify_depth x;
+    grpc_ssl_verify_depth 2;  grpc_ssl_verify_depth x;  grpc_buffering on;  grpc_buffers 4 16k;
+    grpc_busy_buffers_size 8k;  grpc_force_ranges on;  grpc_ignore_client_abort on;  grpc_limit_rate 10k;
+    grpc_max_temp_file_size 0;  grpc_pass_request_body off;  grpc_pass_request_headers off;
+    grpc_request_buffering off;  grpc_send_lowat 0;  grpc_store on;  grpc_store_access user:rw;
+    grpc_temp_file_write_size 16k;  grpc_temp_path /tmp/w;
     proxy_bind 127.0.0.1;  proxy_bind off;  proxy_bind 127.0.0.1:0 transparent;  proxy_bind;
     proxy_headers_hash_bucket_size 64;  proxy_headers_hash_max_size 512;  proxy_pass_header X-A;  proxy_pass_header;
     proxy_socket_keepalive on;  proxy_socket_keepalive x;  proxy_ssl_crl /none.pem;  proxy_ssl_password_file /none;
@@ -47,7 +51,7 @@ CASES = '''
     scgi_request_buffering x;  scgi_send_timeout 1s;  scgi_send_timeout x;  scgi_socket_keepalive on;
     scgi_socket_keepalive x;  scgi_store on;  scgi_store off;  scgi_store /data$uri;  scgi_store;
     scgi_store_access user:rw group:r;  scgi_store_access bogus;  scgi_store_access user:x;
-    scgi_temp_file_write_size 16k;  scgi_temp_file_write_size 1k;  scgi_temp_file_write_size x;
+    scgi_temp_file_write_size 16k;  scgi_temp_file_write_size 1k;  scgi_temp_file_write_size x;  scgi_send_lowat 0;
     uwsgi_bind 127.0.0.1;  uwsgi_bind off;  uwsgi_bind 127.0.0.1:0 transparent;  uwsgi_bind;  uwsgi_buffer_size 8k;
     uwsgi_buffer_size x;  uwsgi_buffering on;  uwsgi_buffering maybe;  uwsgi_buffers 4 16k;  uwsgi_buffers 1 4k;
     uwsgi_buffers 4;  uwsgi_buffers x 4k;  uwsgi_busy_buffers_size 8k;  uwsgi_busy_buffers_size 1k;
@@ -64,6 +68,7 @@ CASES = '''
     uwsgi_socket_keepalive x;  uwsgi_store on;  uwsgi_store off;  uwsgi_store /data$uri;  uwsgi_store;
     uwsgi_store_access user:rw group:r;  uwsgi_store_access bogus;  uwsgi_store_access user:x;
     uwsgi_temp_file_write_size 16k;  uwsgi_temp_file_write_size 1k;  uwsgi_temp_file_write_size x;
+    uwsgi_send_lowat 0;
 '''
 verdicts = Verdicts()
 for text in re.findall(r'\S[^;]*;', CASES):

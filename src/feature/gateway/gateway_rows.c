@@ -233,6 +233,7 @@ void gateway_tape_limits(const struct gateway_conf *gw, struct req *r, struct ta
 // --- rows ------------------------------------------------------------------------------------------------------------------------
 
 #define G struct gateway_conf
+// First what gRPC has too, last what SCGI and uwsgi have not.
 static const struct conf_row rows[] = {
     ROW_MSEC("*_connect_timeout", IN_HTTP_ALL, G, connect_timeout, "60s", 0, 0,
              "How long making a connection to a server may take."),
@@ -240,12 +241,31 @@ static const struct conf_row rows[] = {
              "How long the server may take nothing of a request between two successful writes."),
     ROW_MSEC("*_read_timeout", IN_HTTP_ALL, G, read_timeout, "60s", 0, 0,
              "How long the server may send nothing between two reads of its response."),
+    ROW_SIZE("*_buffer_size", IN_HTTP_ALL, G, buffer_size, "4k", 0, 0,
+             "Memory for the head of a response at first; it grows up to all of the buffers."),
+    ROW_BITS("*_next_upstream", IN_HTTP_ALL, G, next_upstream, "error timeout", next_words,
+             "When a request is passed to the next server."),
+    ROW_NUM("*_next_upstream_tries", IN_HTTP_ALL, G, next_upstream_tries, "0", 0, 0,
+            "How many servers may be tried; 0: all."),
+    ROW_MSEC("*_next_upstream_timeout", IN_HTTP_ALL, G, next_upstream_timeout, "0", 0, 0,
+             "For how long a request may be passed to next servers; 0: no limit."),
+    ROW_FLAG("*_intercept_errors", IN_HTTP_ALL, G, intercept_errors, "off",
+             "Answers statuses of 300 and above by error_page where there is one for them."),
+    ROW_FLAG("*_socket_keepalive", IN_HTTP_ALL, G, socket_keepalive, "off", "Sets SO_KEEPALIVE on connections to servers."),
+    ROW_FN("*_hide_header", IN_HTTP_ALL, 1, 1, ROW_LISTED, set_hide, NULL, "A field of responses that clients do not get."),
+    ROW_FN("*_pass_header", IN_HTTP_ALL, 1, 1, ROW_LISTED, set_pass, NULL, "A field that is otherwise hidden and shall be passed."),
+    ROW_BITS("*_ignore_headers", IN_HTTP_ALL, G, ignore_headers, NULL, ignore_words,
+             "Fields of responses that weir does not act on."),
+    ROW_FNS("*_allow_upstream", IN_HTTP_ALL, 1, 0xffff, ROW_LISTED, set_allow_upstream, NULL, "string ...",
+            "A server is asked only if none of these is empty or \"0\"; else it is 502, or the next one (denied)."),
+    ROW_NOOP("*_bind_dynamic", IN_HTTP_ALL, 1, 1, "*_bind is evaluated for each connection."),
+    ROW_NOOP("*_request_dynamic", IN_HTTP_ALL, 1, 1, "The request is made anew for each server that is tried."),
+    ROW_FN("*_bind", IN_HTTP_ALL, 1, 2, 0, set_bind, NULL, "Local address of connections to servers; off: the system chooses."),
+
     ROW_FLAG("*_buffering", IN_HTTP_ALL, G, buffering, "on",
              "Reads the response as fast as the server gives it, even when the client is slower."),
     ROW_FLAG("*_request_buffering", IN_HTTP_ALL, G, request_buffering, "on",
              "Reads the whole request body before asking a server; off passes it on as it comes."),
-    ROW_SIZE("*_buffer_size", IN_HTTP_ALL, G, buffer_size, "4k", 0, 0,
-             "Memory for the head of a response at first; it grows up to all of the buffers."),
     ROW_BUFS("*_buffers", IN_HTTP_ALL, G, buffers, "8 4k",
              "Memory for a buffered response before it goes to a temporary file; their sum also bounds the head."),
     ROW_SIZE("*_busy_buffers_size", IN_HTTP_ALL, G, busy_buffers_size, NULL, 0, 0,
@@ -255,24 +275,11 @@ static const struct conf_row rows[] = {
     ROW_SIZE("*_temp_file_write_size", IN_HTTP_ALL, G, temp_file_write_size, NULL, 0, 0,
              "Bytes written to the temporary file at once; at least 256k."),
     ROW_FN("*_temp_path", IN_HTTP_ALL, 1, 4, 0, set_temp_path, NULL, "Directory of temporary files of responses."),
-    ROW_BITS("*_next_upstream", IN_HTTP_ALL, G, next_upstream, "error timeout", next_words,
-             "When a request is passed to the next server."),
-    ROW_NUM("*_next_upstream_tries", IN_HTTP_ALL, G, next_upstream_tries, "0", 0, 0,
-            "How many servers may be tried; 0: all."),
-    ROW_MSEC("*_next_upstream_timeout", IN_HTTP_ALL, G, next_upstream_timeout, "0", 0, 0,
-             "For how long a request may be passed to next servers; 0: no limit."),
     ROW_FLAG("*_pass_request_headers", IN_HTTP_ALL, G, pass_request_headers, "on",
              "Whether fields of the client's request are passed on."),
     ROW_FLAG("*_pass_request_body", IN_HTTP_ALL, G, pass_request_body, "on", "Whether the request body is passed on."),
     ROW_FLAG("*_ignore_client_abort", IN_HTTP_ALL, G, ignore_client_abort, "off",
              "Lets the server finish when the client has gone away."),
-    ROW_FLAG("*_intercept_errors", IN_HTTP_ALL, G, intercept_errors, "off",
-             "Answers statuses of 300 and above by error_page where there is one for them."),
-    ROW_FLAG("*_socket_keepalive", IN_HTTP_ALL, G, socket_keepalive, "off", "Sets SO_KEEPALIVE on connections to servers."),
-    ROW_FN("*_hide_header", IN_HTTP_ALL, 1, 1, ROW_LISTED, set_hide, NULL, "A field of responses that clients do not get."),
-    ROW_FN("*_pass_header", IN_HTTP_ALL, 1, 1, ROW_LISTED, set_pass, NULL, "A field that is otherwise hidden and shall be passed."),
-    ROW_BITS("*_ignore_headers", IN_HTTP_ALL, G, ignore_headers, NULL, ignore_words,
-             "Fields of responses that weir does not act on."),
     ROW_FNS("*_limit_rate", IN_HTTP_ALL, 1, 1, 0, set_limit_rate, "0", "rate",
             "Bytes a second that are read of a response, where it is buffered; 0: no limit."),
     ROW_FLAG("*_force_ranges", IN_HTTP_ALL, G, force_ranges, "off",
@@ -281,35 +288,31 @@ static const struct conf_row rows[] = {
             "Saves responses with status 200 as files: where root or alias puts the URI, or at a path."),
     ROW_FNS("*_store_access", IN_HTTP_ALL, 1, 3, 0, set_store_access, "user:rw", "user:permissions ...",
             "Permissions of files that *_store makes."),
-    ROW_FNS("*_allow_upstream", IN_HTTP_ALL, 1, 0xffff, ROW_LISTED, set_allow_upstream, NULL, "string ...",
-            "A server is asked only if none of these is empty or \"0\"; else it is 502, or the next one (denied)."),
-    ROW_NOOP("*_bind_dynamic", IN_HTTP_ALL, 1, 1, "*_bind is evaluated for each connection."),
-    ROW_NOOP("*_request_dynamic", IN_HTTP_ALL, 1, 1, "The request is made anew for each server that is tried."),
+
     ROW_NOOP("*_send_lowat", IN_HTTP_ALL, 1, 1, "Nothing to tune on Linux."),
-    ROW_FN("*_bind", IN_HTTP_ALL, 1, 2, 0, set_bind, NULL, "Local address of connections to servers; off: the system chooses."),
 };
 #undef G
+enum { GRPC_ROWS = 16, CGI_ROWS = ARRAY_LEN(rows) - 1 };
 
-// gRPC streams in both directions: nothing of it waits for more.
+// gRPC streams in both directions: nothing of it waits for more, and there are no rows for buffers.
 static bool finish_streaming(struct conf_cx *cx, struct scope *s, void *conf) {
     struct gateway_conf *gw = conf;
-    if (!finish(cx, s, conf))
-        return false;
-    gw->buffering = gw->request_buffering = false;
+    gw->pass_request_headers = gw->pass_request_body = true;
+    compile_hidden(cx, s, gw);
     return true;
 }
 
-#define FAMILY(word, finish_fn)                                                                                                   \
+#define FAMILY(word, count, finish_fn)                                                                                                   \
     struct feature feature_gateway_##word = {                                                                          \
         .name = #word " connections",                                                                                  \
         .family = #word,                                                                                               \
         .rows = rows,                                                                                                  \
-        .nrows = ARRAY_LEN(rows),                                                                                      \
+        .nrows = count,                                                                                                \
         .conf_size = sizeof(struct gateway_conf),                                                                      \
         .finish = finish_fn,                                                                                           \
     }
-FAMILY(proxy, finish);
-FAMILY(fastcgi, finish);
-FAMILY(uwsgi, finish);
-FAMILY(scgi, finish);
-FAMILY(grpc, finish_streaming);
+FAMILY(proxy, ARRAY_LEN(rows), finish);
+FAMILY(fastcgi, ARRAY_LEN(rows), finish);
+FAMILY(uwsgi, CGI_ROWS, finish);
+FAMILY(scgi, CGI_ROWS, finish);
+FAMILY(grpc, GRPC_ROWS, finish_streaming);
