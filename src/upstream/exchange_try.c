@@ -22,8 +22,7 @@ static struct link *take_idle(struct exchange *x) {
     while ((l = pool_take_tagged(x->group, x->peer, careful, x->tls != NULL ? x->tls->tag : 0)) != NULL) {
         pool_facts(l, &x->link_requests, &x->link_since);
         x->link_idle_ms = pool_idle_ms(l);
-        // A peer that was never seen to close would have been noticed by epoll, but for this very turn.
-        if (!careful || !(x->streaming || pool_seen_closing(x->peer)) || link_alive(l))
+        if (!careful || !(x->streaming || pool_may_close(x->peer)) || link_alive(l))
             return l;
         pool_peer_closed(x->peer, x->link_idle_ms);
         link_free(l);

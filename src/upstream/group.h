@@ -56,6 +56,7 @@ struct peer_state {
     _Atomic uint32_t closes_ms;      // pool.c: idle age at which the peer was seen to close; UINT32_MAX: not seen
     _Atomic uint32_t closes_seen;    // 2: at least twice about then
     _Atomic uint64_t closes_at_ms;   // when that was seen last
+    _Atomic uint32_t calm;           // pool.c: links taken with care since then
 };
 
 struct group;
@@ -178,7 +179,9 @@ struct link *pool_take(struct group *g, struct peer *p, bool careful);
 // The same for a kind of connection that is told by a tag (link_tls_tag; 0: plain): these are never mixed.
 struct link *pool_take_tagged(struct group *g, struct peer *p, bool careful, uint64_t tag);
 uint64_t pool_idle_ms(struct link *l); // how long a link just taken had been idle
-bool pool_seen_closing(const struct peer *p); // it was seen to close idle links at some age, not long ago
+// Whether the kernel is asked before a request goes out that could not be repeated: until a thousand of them met no closed link.
+// After that epoll is trusted, which knows all but what happened in this very turn.
+bool pool_may_close(struct peer *p);
 void pool_peer_closed(struct peer *p, uint64_t idle_ms); // that a peer closed a link that had been idle for so long
 // Takes over a link that is idle and clean; `requests` were served on it, it was made at `since_ms`. Closes it when the
 // group keeps none, the limits are reached, or more than `keepalive` are idle (then the oldest goes).

@@ -137,6 +137,7 @@ enum {
     CAREFUL_MARGIN_MS = 20,
     SURVIVED_MARGIN_MS = 50,
     GRACE_MS = 100,
+    CALM_ENOUGH = 1000,               // links
 };
 
 void pool_peer_closed(struct peer *p, uint64_t idle_ms) {
@@ -148,6 +149,7 @@ void pool_peer_closed(struct peer *p, uint64_t idle_ms) {
     atomic_store_explicit(&ps->closes_ms, same ? MIN(known, age) : age, memory_order_relaxed);
     atomic_store_explicit(&ps->closes_seen, same ? 2 : 1, memory_order_relaxed);
     atomic_store_explicit(&ps->closes_at_ms, loop_now(loop_self()), memory_order_relaxed);
+    atomic_store_explicit(&ps->calm, 0, memory_order_relaxed);
 }
 
 // The idle age at which the peer is known to close, UINT32_MAX: nothing is known.
@@ -161,8 +163,12 @@ static uint32_t closes_ms(struct peer_state *ps, uint64_t now) {
     return UINT32_MAX;
 }
 
-bool pool_seen_closing(const struct peer *p) {
-    return atomic_load_explicit(&p->state->closes_ms, memory_order_relaxed) != UINT32_MAX;
+bool pool_may_close(struct peer *p) {
+    struct peer_state *ps = p->state;
+    if (atomic_load_explicit(&ps->calm, memory_order_relaxed) >= CALM_ENOUGH)
+        return false;
+    atomic_fetch_add_explicit(&ps->calm, 1, memory_order_relaxed);
+    return true;
 }
 
 // A link of that age that is still alive.
