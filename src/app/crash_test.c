@@ -1,5 +1,4 @@
 #include "app/crash.h"
-#include "base/poison.h"
 #include "base/test.h"
 #include "io/loop.h"
 #include <signal.h>
@@ -30,8 +29,8 @@ static void crash_in_task(const char *path) {
 }
 
 TEST(crash_says_the_request) {
-    if (WEIR_ASAN)
-        return; // it reports crashes itself
+    if (TEST_SANITIZED)
+        return; // the sanitizer reports crashes itself
     char path[] = "/tmp/weir-crash-XXXXXX";
     int fd = mkstemp(path);
     EXPECT(fd >= 0);

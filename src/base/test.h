@@ -3,6 +3,18 @@
 #pragma once
 #include "base/str.h"
 
+// The build has a sanitizer, which is slower and reports crashes itself.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define TEST_SANITIZED 1
+#endif
+#endif
+#ifndef TEST_SANITIZED
+#define TEST_SANITIZED 0
+#endif
+
 struct test {
     const char *name, *file;
     void (*fn)(void);
