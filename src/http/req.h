@@ -84,7 +84,7 @@ struct req {
     struct body *out_body;      // NULL: none
     int64_t out_length;         // -1: unknown
     struct head *out_trailers;
-    int64_t last_modified;      // unix s of the answer, -1
+    int64_t last_modified;      // unix s of the answer, -1 or LAST_MODIFIED_UNREAD: read it by answer_last_modified()
     bool conditions_judged;     // by a back end: If-Match and so on were for it
     bool built_in_page;         // out_body is a page that this server made of a status
     struct str location;        // of a redirect, a path that the codec makes absolute (answer_absolute); else in `out`
