@@ -329,22 +329,10 @@ static void leave_terminal(const struct supervisor *s) {
 }
 
 static bool find_user(struct supervisor *s) {
-    struct worker_opts *o = &s->opts;
-    o->uid = getuid();
-    o->gid = getgid();
-    if (geteuid() != 0)
-        return true;
-    if (s->m->user.n != 0) {
-        o->user = str_n(str_xdup(s->m->user), s->m->user.n);
-        o->uid = s->m->uid;
-        o->gid = s->m->gid;
-        return true;
-    }
-    if (!privileges_nobody(&o->uid, &o->gid)) {
-        log_msg(LOG_EMERG, 0, "getpwnam(\"nobody\") failed: name a user with the directive \"user\"");
+    struct str name; // of a snapshot, which a reload may end
+    if (!privileges_user(s->m, &s->opts.uid, &s->opts.gid, &name))
         return false;
-    }
-    o->user = str_n(xstrdup("nobody"), 6);
+    s->opts.user = name.n != 0 ? str_n(str_xdup(name), name.n) : STR_NONE;
     return true;
 }
 
