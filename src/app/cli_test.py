@@ -87,9 +87,9 @@ def test_t_of_a_port_that_may_not_be_had(site):
             pytest.skip('everybody may have it here')
     d = site.directory_for('d')
     os.chmod(d, 0o777)
+    temp = ' '.join(f'{n}_temp_path {d}/{n};' for n in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
     with open(f'{d}/c', 'w') as f:
-        f.write(f'pid {d}/pid; error_log {d}/e; events {{ }} http {{ access_log off; client_body_temp_path {d}/b; proxy_temp_path {d}/p; '
-                f'fastcgi_temp_path {d}/f; uwsgi_temp_path {d}/u; scgi_temp_path {d}/s; server {{ listen 127.0.0.1:81; }} }}')
+        f.write(f'pid {d}/pid; error_log {d}/e; events {{ }} http {{ access_log off; {temp} server {{ listen 127.0.0.1:81; }} }}')
     said = []
     for binary in (NGINX, WEIR):
         command = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', binary, '-t', '-p', d, '-c', f'{d}/c', '-e', f'{d}/e']
