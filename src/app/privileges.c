@@ -8,13 +8,29 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-bool privileges_nobody(uid_t *uid, gid_t *gid) {
-    struct passwd *pw = getpwnam("nobody");
-    if (pw == NULL)
+bool privileges_user(const struct main_conf *m, uid_t *uid, gid_t *gid, struct str *name) {
+    *uid = getuid();
+    *gid = getgid();
+    *name = STR_NONE;
+    if (geteuid() != 0)
+        return true;
+    if (m->user.n != 0) {
+        *name = m->user;
+        *uid = m->uid;
+        *gid = m->gid;
+        return true;
+    }
+    const struct passwd *pw = getpwnam("nobody");
+    if (pw == NULL) {
+        log_msg(LOG_EMERG, 0, "getpwnam(\"nobody\") failed: name a user with the directive \"user\"");
         return false;
-    struct group *gr = getgrnam("nogroup");
+    }
     *uid = pw->pw_uid;
-    *gid = gr != NULL ? gr->gr_gid : pw->pw_gid;
+    *gid = pw->pw_gid;
+    *name = STR("nobody");
+    const struct group *gr = getgrnam("nogroup");
+    if (gr != NULL)
+        *gid = gr->gr_gid;
     return true;
 }
 
