@@ -24,16 +24,25 @@ bool set_keepalive_timeout(struct conf_cx *cx, const struct conf_row *row, void 
     return true;
 }
 
-bool set_temp_path(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
-    for (unsigned i = 2; i < node->nargs; i++) { // levels of directories: files have no names here, so none are needed
+bool take_temp_path(struct conf_cx *cx, const struct conf_node *node, struct str *path, unsigned char levels[TEMP_LEVELS]) {
+    memset(levels, 0, TEMP_LEVELS);
+    int64_t left = TEMP_DIGITS;
+    for (unsigned i = 2; i < node->nargs; i++) {
         int64_t level;
         if (!conf_parse_num(node->args[i], &level) || level == 0)
-            return conf_err(cx, node, "invalid value \"" STR_FMT "\"", STR_ARG(node->args[i]));
+            return conf_err(cx, node, "\"" STR_FMT "\" directive invalid value", STR_ARG(node->args[0]));
+        level = MIN(level, left);
+        left -= level;
+        levels[i - 2] = (unsigned char)level;
     }
-    struct str path = conf_full_path(cx, node->args[1], false);
-    *(struct str *)((char *)conf + row->offset) = path;
-    conf_needs_directory(cx, path);
+    *path = conf_full_path(cx, node->args[1], false);
+    conf_needs_directory(cx, *path);
     return true;
+}
+
+bool set_temp_path(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    struct http_core *core = conf;
+    return take_temp_path(cx, node, &core->client_body_temp_path, core->client_body_temp_levels);
 }
 
 bool set_server_tokens(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
@@ -82,7 +91,7 @@ static const struct conf_row rows[] = {
     ROW_FLAG("client_body_in_single_buffer", ALL, S, client_body_in_single_buffer, "off",
              "A buffered request body is kept in one piece of memory."),
     {"client_body_temp_path", ALL, 1, 4, 0, 0, set_temp_path, NULL, FIELD_AT(S, client_body_temp_path, struct str), "/var/tmp", 0,
-     0, NULL, "The directory of temporary files for request bodies.", "path [level1 [level2 [level3]]]"},
+     0, NULL, "The directory of temporary files for request bodies; levels of directories below it take files that have names.", "path [level1 [level2 [level3]]]"},
     // Keeping and ending connections.
     ROW_FNS("keepalive_timeout", ALL, 1, 2, 0, set_keepalive_timeout, "75s", "timeout [header_timeout]",
             "How long an idle client connection stays open, and what the Keep-Alive field says; 0 switches keep-alive off."),
