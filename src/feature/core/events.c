@@ -47,7 +47,7 @@ static const struct conf_row rows[] = {
     ROW_FLAG("accept_mutex", IN_EVENTS, S, accept_mutex, "off",
              "Accepted for nginx's sake; connections go to the loop with the fewest."),
     ROW_MSEC("accept_mutex_delay", IN_EVENTS, S, accept_mutex_delay, "500ms", 0, 0, "Accepted for nginx's sake."),
-    ROW_NOOP("worker_aio_requests", IN_EVENTS, 1, 1, "Accepted for nginx's sake."),
+    ROW_NOOP_OF("worker_aio_requests", IN_EVENTS, conf_set_num, "Accepted for nginx's sake."),
     ROW_FNS("debug_connection", IN_EVENTS, 1, 1, ROW_LISTED, set_debug, NULL, "address | CIDR | host name | unix:",
             "Connections of these clients are logged at level debug, whatever the error logs say."),
 };

@@ -68,7 +68,7 @@ static bool set_limit_rate(struct conf_cx *cx, const struct conf_row *row, void 
     struct gateway_conf *gw = conf;
     uint64_t n;
     if (!tmpl_has_var(node->args[1]) && !conf_parse_size(node->args[1], &n))
-        return conf_err(cx, node, "invalid value \"" STR_FMT "\"", STR_ARG(node->args[1]));
+        return conf_err(cx, node, "\"" STR_FMT "\" directive invalid value", STR_ARG(node->args[0]));
     gw->limit_rate = tmpl_compile(cx, node->args[1], node);
     return gw->limit_rate != NULL;
 }
@@ -283,7 +283,7 @@ static const struct conf_row rows[] = {
     ROW_FNS("*_store_access", IN_HTTP_ALL, 1, 3, 0, set_store_access, "user:rw", "user:permissions ...",
             "Permissions of files that *_store makes."),
 
-    ROW_NOOP("*_send_lowat", IN_HTTP_ALL, 1, 1, "Nothing to tune on Linux."),
+    ROW_NOOP_OF("*_send_lowat", IN_HTTP_ALL, conf_set_size, "Nothing to tune on Linux."),
 };
 #undef G
 enum { GRPC_ROWS = 16, CGI_ROWS = ARRAY_LEN(rows) - 1 };
