@@ -1,6 +1,7 @@
 #include "app/privileges.h"
 #include "io/log.h"
 #include <grp.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <pwd.h>
@@ -59,21 +60,31 @@ bool privileges_drop(struct str user, uid_t uid, gid_t gid) {
 struct ruleset {
     uint64_t files, network, scoped;
 };
-enum { SCOPE_SIGNAL = 1 << 1, ABI_WITH_SCOPES = 6 };
+enum { SCOPE_SIGNAL = 1 << 1, ABI_WITH_REFER = 2, ABI_WITH_SCOPES = 6 };
+
+// Files may move from one directory to another (MOVE, request bodies with names): any ruleset forbids that unless a rule allows it.
+static bool allow_moving(int ruleset) {
+    struct landlock_path_beneath_attr rule = {.allowed_access = LANDLOCK_ACCESS_FS_REFER, .parent_fd = open("/", O_PATH | O_CLOEXEC)};
+    bool ok = rule.parent_fd >= 0 && syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
+    if (rule.parent_fd >= 0)
+        close(rule.parent_fd);
+    return ok;
+}
 
 void privileges_confine(void) {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         log_msg(LOG_WARN, errno, "prctl(PR_SET_NO_NEW_PRIVS) failed");
     // What is handled and allowed by no rule is forbidden everywhere.
-    struct ruleset r = {.files = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK};
+    struct ruleset r = {.files = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+                                 LANDLOCK_ACCESS_FS_REFER};
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (abi < 1)
-        return; // the kernel does not have it
+    if (abi < ABI_WITH_REFER)
+        return; // the kernel does not have it, or could not do without forbidding moves
     size_t size = abi >= ABI_WITH_SCOPES ? sizeof r : sizeof r.files;
     if (abi >= ABI_WITH_SCOPES)
         r.scoped = SCOPE_SIGNAL;
     int fd = (int)syscall(SYS_landlock_create_ruleset, &r, size, 0);
-    if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0) != 0)
+    if (fd < 0 || !allow_moving(fd) || syscall(SYS_landlock_restrict_self, fd, 0) != 0)
         log_msg(LOG_NOTICE, errno, "the worker is not confined by Landlock");
     if (fd >= 0)
         close(fd);

@@ -306,7 +306,17 @@ void answer_resolve_status(struct req *r) {
 
 // --- completing ----------------------------------------------------------------------------------------------------------
 
+// `return 99`, `error_page 404 =1000 /x`: nginx sends such digits, which no client can read.
+static void replace_impossible(struct req *r) {
+    log_msg(LOG_ERR, 0, "the configuration answers with %u, which is no status of HTTP: 500 is sent", r->out.status);
+    answer_instead(r, 500);
+    r->keepalive = false;
+    built_in(r, 500);
+}
+
 void answer_finish(struct req *r) {
+    if (UNLIKELY(r->out.status < 100 || r->out.status > 999))
+        replace_impossible(r);
     unsigned status = r->out.status;
     if (r->error_status != 0 && status != 200 && status != 206 && status != 304)
         head_drop(&r->out, FIELD_LAST_MODIFIED); // the page's, not of what was asked for
