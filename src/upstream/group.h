@@ -56,6 +56,9 @@ struct peer_state {
     _Atomic uint32_t closes_ms;      // pool.c: idle age at which the peer was seen to close; UINT32_MAX: not seen
     _Atomic uint32_t closes_seen;    // 2: at least twice about then
     _Atomic uint64_t closes_at_ms;   // when that was seen last
+    _Atomic uint32_t early_ms;       // pool.c: the earliest idle age at which it was seen to close; UINT32_MAX: not seen
+    _Atomic uint32_t early_weight;   // of what was seen then, less links that lived on
+    _Atomic uint32_t kept_ms;        // pool.c: the longest that the peer is known to have kept an idle link
     _Atomic uint32_t calm;           // pool.c: links taken with care since then
 };
 
@@ -174,7 +177,7 @@ void group_release(struct group *g, struct peer *p, const struct peer_end *end, 
 
 // pool.c: idle connections, shared between loops: taken from one's own loop first, else from another's.
 // A living idle link on this loop, or NULL. `careful`: the request could not be repeated, so none that the peer may be about
-// to close, as far as it is known when it does that. Does not wait.
+// to close: only of an age at which it is known to keep links. Does not wait.
 struct link *pool_take(struct group *g, struct peer *p, bool careful);
 // The same for a kind of connection that is told by a tag (link_tls_tag; 0: plain): these are never mixed.
 struct link *pool_take_tagged(struct group *g, struct peer *p, bool careful, uint64_t tag);

@@ -105,6 +105,7 @@ void group_attach(struct group *g) {
             ps->key = key;
             ps->id = ++s->last_id;
             atomic_store_explicit(&ps->closes_ms, UINT32_MAX, memory_order_relaxed);
+            atomic_store_explicit(&ps->early_ms, UINT32_MAX, memory_order_relaxed);
         }
         if (ps->weight != p->weight) {
             ps->weight = p->weight;
