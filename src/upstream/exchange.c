@@ -117,7 +117,7 @@ void exchange_done(struct exchange *x, bool clean) {
     bool keep = clean && x->keepalive && x->request_sent && chain_empty(&x->early) && x->link != NULL;
     chain_done(&x->early);
     if (keep)
-        pool_give_for(x->group, x->peer, x->link, x->link_requests + 1, x->link_since, x->keep_ms);
+        pool_give_tagged(x->group, x->peer, x->link, x->link_requests + 1, x->link_since, x->keep_ms, x->tag);
     else
         link_free(x->link);
     x->link = NULL;

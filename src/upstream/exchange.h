@@ -93,6 +93,8 @@ struct exchange {
 
     // The response.
     struct peer *peer;
+    struct str local;         // address that this try binds (*_bind); empty: none
+    uint64_t tag;             // kind of its connection, for the pool: TLS settings, local address
     struct link *link;
     bool reused, keepalive;
     bool repeatable;          // of protocols with `ask`, when it failed: the peer has done nothing with the request

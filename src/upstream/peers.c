@@ -143,8 +143,10 @@ void group_prepare(struct group *g, struct arena *a) {
 }
 
 struct group *group_now(struct group *g) {
-    if (LIKELY(g->names == NULL))
+    if (LIKELY(g->names == NULL || g->origin != NULL)) {
+        group_keep(g);
         return g;
+    }
     pthread_mutex_lock(&g->state->lock);
     struct group *list = g->names->current;
     if (list != NULL)

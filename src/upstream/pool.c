@@ -40,7 +40,7 @@ struct idle {
     struct link *link;           // touched by the owner only
     int fd;                      // of the link; -1 for memory: cannot be taken by others
     int64_t requests;
-    uint64_t since_ms;
+    uint64_t since_ms, tag;
     bool stolen;                 // under the shard's lock
     bool dropped, noticed;       // the owner's: the message came; the task of the park has run
 };
@@ -368,7 +368,7 @@ static struct idle *take_own(struct pool_shard *sh, struct peer_state *ps, bool 
         if (careful)
             learn_from_oldest(sh, ps, now);
         list_each(e, &sh->by_slot[ps->slot], struct idle, of_peer) {
-            if (!link_parked(e->link) || link_readable(e->link) || link_gone(e->link) || link_tls_tag(e->link) != tag)
+            if (!link_parked(e->link) || link_readable(e->link) || link_gone(e->link) || e->tag != tag)
                 continue;
             if (!careful || is_safe(ps, e, now)) {
                 found = e;
@@ -383,14 +383,15 @@ static struct idle *take_own(struct pool_shard *sh, struct peer_state *ps, bool 
 }
 
 // The descriptor of a foreign link's connection, or -1. The entry is the owner's to free.
-static int steal_from(struct pool_shard *sh, struct peer_state *ps, bool careful, struct pool_loop *pl, struct loop *owner) {
+static int steal_from(struct pool_shard *sh, struct peer_state *ps, bool careful, uint64_t tag, struct pool_loop *pl,
+                      struct loop *owner) {
     int fd = -1;
     struct idle *found = NULL;
     uint64_t now = loop_now(pl->loop);
     pthread_mutex_lock(&sh->lock);
     if (ps->slot < sh->nslots) {
         list_each(e, &sh->by_slot[ps->slot], struct idle, of_peer) {
-            if (e->fd >= 0 && (!careful || is_safe(ps, e, now))) {
+            if (e->fd >= 0 && e->tag == tag && (!careful || is_safe(ps, e, now))) {
                 found = e;
                 break;
             }
@@ -413,7 +414,7 @@ static int steal_from(struct pool_shard *sh, struct peer_state *ps, bool careful
 }
 
 // Asks the other loops in turn. The registry is held, so that no loop ends meanwhile.
-static struct link *steal(struct group_state *s, struct peer *p, bool careful, struct pool_loop *pl) {
+static struct link *steal(struct group_state *s, struct peer *p, bool careful, uint64_t tag, struct pool_loop *pl) {
     int fd = -1;
     pthread_mutex_lock(&registry_lock);
     list_each(other, &registry, struct pool_loop, registered) {
@@ -422,7 +423,7 @@ static struct link *steal(struct group_state *s, struct peer *p, bool careful, s
         struct pool_shard *sh = shard_of(s, loop_id(other->loop), false);
         if (sh == NULL || atomic_load_explicit(&sh->count, memory_order_relaxed) == 0)
             continue;
-        fd = steal_from(sh, p->state, careful, pl, other->loop);
+        fd = steal_from(sh, p->state, careful, tag, pl, other->loop);
         if (fd >= 0)
             break;
     }
@@ -450,12 +451,10 @@ struct link *pool_take_tagged(struct group *g, struct peer *p, bool careful, uin
     uint64_t now = loop_now(pl->loop);
     struct idle *e = sh == NULL ? NULL : take_own(sh, p->state, careful, tag, now);
     if (e == NULL) {
-        if (tag != 0) // the state of TLS stays with its loop
-            return NULL;
         if (sh != NULL && atomic_load_explicit(&s->idle, memory_order_relaxed) <=
                               (int64_t)atomic_load_explicit(&sh->count, memory_order_relaxed))
             return NULL;
-        pl->taken = steal(s, p, careful, pl);
+        pl->taken = steal(s, p, careful, tag, pl);
         return pl->taken;
     }
     struct link *l = pl->taken = e->link;
@@ -499,7 +498,8 @@ static void evict_oldest(struct pool_loop *pl, struct pool_shard *sh) {
         evict(pl, oldest);
 }
 
-void pool_give_for(struct group *g, struct peer *p, struct link *l, int64_t requests, uint64_t since_ms, uint64_t idle_ms) {
+void pool_give_tagged(struct group *g, struct peer *p, struct link *l, int64_t requests, uint64_t since_ms, uint64_t idle_ms,
+                      uint64_t tag) {
     struct group_state *s = g->state;
     CHECK_OBJ(s, GROUP_STATE_MAGIC);
     uint64_t now = loop_now(loop_self());
@@ -522,11 +522,16 @@ void pool_give_for(struct group *g, struct peer *p, struct link *l, int64_t requ
     e->link = l;
     e->fd = link_is_tls(l) ? -1 : link_fd(l);
     e->requests = requests;
+    e->tag = tag;
     e->since_ms = since_ms;
     e->until_ms = now + idle_ms;
     e->most = (int64_t)g->keepalive * atomic_load_explicit(&loops, memory_order_relaxed);
     e->excess = e->survivor = false;
     put_in(pl, e, now);
+}
+
+void pool_give_for(struct group *g, struct peer *p, struct link *l, int64_t requests, uint64_t since_ms, uint64_t idle_ms) {
+    pool_give_tagged(g, p, l, requests, since_ms, idle_ms, 0);
 }
 
 void pool_give(struct group *g, struct peer *p, struct link *l, int64_t requests, uint64_t since_ms) {
