@@ -3,8 +3,11 @@
 #include "base/str.h"
 
 bool privileges_nobody(uid_t *uid, gid_t *gid); // who serves when a root-started weir has no `user`
-// From root to that user for good: ids, groups, and every capability. False: logged.
-bool privileges_drop(struct str user, uid_t uid, gid_t gid);
+// From root to that user for good: ids, groups, and every capability but those that `keep` stands for (enum conf_privilege).
+// False: logged.
+bool privileges_drop(struct str user, uid_t uid, gid_t gid, unsigned keep);
+// Whether this process may do what `wanted` stands for.
+bool privileges_suffice(unsigned wanted);
 // For any worker, before it makes threads: nothing it starts can gain privileges, and, where the kernel has Landlock, it
 // starts nothing at all, makes no devices and sends no signals to other processes.
 void privileges_confine(void);

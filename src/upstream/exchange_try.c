@@ -94,6 +94,8 @@ static const char *connect_hint(int err) {
 static void log_connect(struct exchange *x, int err) {
     ends(x, err == -ETIMEDOUT ? 's' : err == -EMFILE || err == -ENFILE || err == -ENOMEM ? 'R' : 'S', 'C');
     x->hint = err == -ETIMEDOUT ? "the address does not answer at all: a firewall, a wrong address, a full backlog?" : connect_hint(err);
+    if (x->local.n != 0 && err == -EADDRNOTAVAIL)
+        x->hint = arena_printf(&x->r->arena, "is " STR_FMT " (%s_bind) an address of this machine?", STR_ARG(x->local), x->family).p;
     if (err == -ETIMEDOUT) {
         exchange_log(x, LOG_ERR, ETIMEDOUT, connecting, exchange_note(x, "connect_timeout", x->gw->connect_timeout, "ms"),
                      "upstream timed out");
