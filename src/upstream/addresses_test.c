@@ -19,7 +19,9 @@ TEST(addresses_are_found_again) {
     EXPECT(a == b);
     EXPECT_STR(a->peers[0].name, STR("127.0.0.1:81"));
     EXPECT(a->keepalive != 0);
-    EXPECT(addresses_group(as, STR("app:81"), 443, one, 1) != a);
+    struct group *other = addresses_group(as, STR("app:81"), 443, one, 1);
+    EXPECT(other != a);
+    group_done(other);
     // Other addresses: another list, the same state, and what is known of an address stays.
     a->peers[0].state->requests = 7;
     struct group *c = addresses_group(as, STR("app:81"), 80, two, 2);

@@ -70,9 +70,8 @@ def test_local_addresses_do_not_mix(site):
     seen = {}
 
     def answer(q):
-        peer = next(c for c in q.backend.open if c.number == q.connection).socket.getpeername()[0]
-        seen.setdefault(peer, set()).add(q.connection)
-        return response(peer.encode())
+        seen.setdefault(q.peer, set()).add(q.connection)
+        return response(q.peer.encode())
     site.backend(answer=answer)
     server = site.server('location / { proxy_pass http://g; proxy_bind $arg_from; }', http='upstream g { server @backend@; }', workers=2)
     for _ in range(10):

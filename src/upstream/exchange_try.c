@@ -31,9 +31,11 @@ static struct link *take_idle(struct exchange *x) {
     return NULL;
 }
 
-// Where this try's connection comes from (*_bind), and so which idle connections are of its kind.
+// How TLS is spoken and where the connection comes from (*_bind), and so which idle connections are of its kind.
 static void choose_kind(struct exchange *x) {
     x->local = STR("");
+    if (x->tls != NULL && x->tls->for_peer != NULL)
+        x->tls = x->tls->for_peer(x);
     x->tag = x->tls != NULL ? x->tls->tag : 0;
     if (LIKELY(x->gw->bind == NULL) || x->peer->addr.sa.sa_family == AF_UNIX)
         return;
