@@ -114,6 +114,11 @@ void req_on_end(struct req *r, void (*fn)(void *arg), void *arg) {
     r->ends = e;
 }
 
+void req_on_keep(struct req *r, struct req_move *m) {
+    m->next = r->moves;
+    r->moves = m;
+}
+
 void req_ends_run(struct req_end **ends) {
     while (*ends != NULL) {
         struct req_end *e = *ends;

@@ -17,7 +17,6 @@ struct tls {
     uint64_t plain_in, plain_out;
     size_t burst;            // bytes of plain text since the last pause
     uint64_t last_ms;        // of the last record
-    uint64_t tag;
     struct tls_peer *peer;   // of the client's side: where sessions are kept; counted
     const struct tls_accept *accept; // during the handshake
     uint32_t record;         // plain bytes in a record; 0: as the burst says

@@ -35,13 +35,17 @@ struct protocol {
 struct attempt {
     struct str addr;
     unsigned status;          // 0: none
-    uint64_t start_ms, connect_ms, header_ms, response_ms; // durations from start; UINT64_MAX: none
+    uint64_t start_ms, queue_ms, connect_ms, header_ms, response_ms; // durations, but the first; UINT64_MAX: none
     uint64_t bytes_sent, bytes_received, response_length;
     bool reused;
 };
 
-// How a gateway speaks TLS to its peers: made for one request.
+// How a gateway speaks TLS to its peers: made for one request, or for each of its tries.
 struct upstream_tls {
+    // What it is for x->peer: where the name may depend on that ($upstream_last_server_name). NULL: the same for all.
+    const struct upstream_tls *(*for_peer)(struct exchange *x);
+    const struct feature *feature;       // whose settings; for the gateway
+    struct str host;                     // for the gateway
     struct tls_config *config;
     struct str server_name, verify_name; // NUL-terminated; "": none
     struct str alpn;
@@ -93,6 +97,8 @@ struct exchange {
 
     // The response.
     struct peer *peer;
+    struct str local;         // address that this try binds (*_bind); empty: none
+    uint64_t tag;             // kind of its connection, for the pool: TLS settings, local address
     struct link *link;
     bool reused, keepalive;
     bool repeatable;          // of protocols with `ask`, when it failed: the peer has done nothing with the request
@@ -112,6 +118,7 @@ struct exchange {
 
     // The tries.
     uint64_t start_ms;
+    uint64_t queue_ms;        // how long it waited in the group's queue; UINT64_MAX: it did not
     uint64_t *tried;          // a bit per peer
     int64_t tries_left;
     struct attempt *attempts; // [nattempts]
@@ -134,6 +141,7 @@ struct exchange *exchange_of(const struct req *r); // the latest, or NULL
 struct exchange_order {
     struct group *group;       // is asked instead of the gateway's; NULL: nobody, `found` is all that is wanted
     struct str uri;
+    struct str body;           // of the request; .p NULL: none
     struct group *found;       // the group that the gateway would have asked
     struct exchange *exchange; // NULL: the gateway made none
     bool answered;             // there was a head: exchange->head

@@ -59,6 +59,8 @@ static bool set_bind(struct conf_cx *cx, const struct conf_row *row, void *conf,
     }
     if (!tmpl_has_var(node->args[1]) && !addr_parse(&a, node->args[1], 0, false, &why))
         return conf_err(cx, node, "invalid address \"" STR_FMT "\"", STR_ARG(node->args[1]));
+    if (gw->bind_transparent)
+        cx->conf->privileges |= CONF_NET_RAW;
     gw->bind = tmpl_compile(cx, node->args[1], node);
     return gw->bind != NULL;
 }
