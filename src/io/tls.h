@@ -54,6 +54,7 @@ struct tls_settings {
     bool stapling, stapling_verify; // OCSP responses go with handshakes
     struct str stapling_file;    // DER of an OCSP response, instead of asking
     struct str responder;        // URL, instead of the certificate's
+    struct log_file *key_log;    // SSLKEYLOGFILE lines go there; NULL: nowhere
     bool watched;                // handshakes look now and then whether files have changed
     struct str id;               // sessions of one id are refused by any other
 };

@@ -131,14 +131,14 @@ def client(cert=None, versions=None, alpn=None, ciphers=None, verify=True):
     return context
 
 
-def server(cert='server', ca=None, versions=None):
-    """A context for back ends. ca: clients must show a certificate by it."""
+def server(cert='server', ca=None, versions=None, optional=False):
+    """A context for back ends. ca: clients must (optional: may) show a certificate by it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path(f'{cert}.pem'), path(f'{cert}.key'))
     context.sni_callback = lambda sock, name, _: setattr(sock, 'asked_name', name)
     if ca:
         context.load_verify_locations(path(f'{ca}.pem'))
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = ssl.CERT_OPTIONAL if optional else ssl.CERT_REQUIRED
     if versions:
         context.minimum_version = context.maximum_version = {'1.2': ssl.TLSVersion.TLSv1_2, '1.3': ssl.TLSVersion.TLSv1_3}[versions]
     return context
