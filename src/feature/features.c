@@ -9,6 +9,7 @@
     X(listen)                                                                                                          \
     X(server_name)                                                                                                     \
     X(ssl)                                                                                                             \
+    X(ssl_ocsp)                                                                                                        \
     X(ssl_variables)                                                                                                   \
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \

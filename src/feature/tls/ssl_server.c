@@ -184,6 +184,10 @@ static enum step judge(struct req *r, const void *conf) {
         log_msg(LOG_INFO, 0, "client sent no required SSL certificate");
         return answer_status(r, 496);
     }
+    if (result == 0 && text != NULL) {
+        log_msg(LOG_INFO, 0, "client SSL certificate verify error: %s", text);
+        return answer_status(r, 495);
+    }
     return STEP_NEXT;
 }
 
