@@ -9,6 +9,7 @@
     X(listen)                                                                                                          \
     X(server_name)                                                                                                     \
     X(ssl)                                                                                                             \
+    X(ssl_ocsp)                                                                                                        \
     X(ssl_variables)                                                                                                   \
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \
@@ -53,6 +54,7 @@
     X(gateway_scgi)                                                                                                    \
     X(scgi)                                                                                                            \
     X(gateway_uwsgi)                                                                                                   \
+    X(gateway_ssl_uwsgi)                                                                                               \
     X(uwsgi)                                                                                                           \
     X(gateway_grpc)                                                                                                     \
     X(gateway_ssl_grpc)                                                                                                 \

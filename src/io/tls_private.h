@@ -19,6 +19,7 @@ struct tls {
     uint64_t last_ms;        // of the last record
     struct tls_peer *peer;   // of the client's side: where sessions are kept; counted
     const struct tls_accept *accept; // during the handshake
+    const char *distrust;    // why the client's certificate is not good though it verifies; NULL: nobody says so
     uint32_t record;         // plain bytes in a record; 0: as the burst says
     int io_err;              // of the link below, during one call of OpenSSL
     bool shaking : 1;        // in its handshake
