@@ -23,7 +23,7 @@ class Round:
 
 
 def scheme(case):
-    return "https" if case.listener.endswith("TLS") else "http"
+    return "https" if "TLS" in case.listener else "http"
 
 
 def _payload(case):
@@ -31,7 +31,7 @@ def _payload(case):
 
 
 def _fetch_h2(port, case):
-    how = ["-k", "--http2"] if case.listener == "H2TLS" else ["--http2-prior-knowledge"]
+    how = ["-k", "--http2"] if "TLS" in case.listener else ["--http2-prior-knowledge"]
     done = subprocess.run(["curl", "-s", "--max-time", "10", *how, f"{scheme(case)}://127.0.0.1:{port}{case.path}",
                            "-w", "%{http_code} %{http_version}"], capture_output=True, check=False)
     body, words = done.stdout[:-5], done.stdout[-5:]
