@@ -84,6 +84,7 @@ static enum step grpc_content(struct req *r, const void *conf) {
         x->tls = gateway_ssl_for_h2(r, &feature_gateway_ssl_grpc, host);
         x->scheme = STR("grpcs://");
     }
+    gateway_grpc_web(r, x);
     status = exchange_run(x);
     return status != 0 ? answer_status(r, status) : gateway_answer(r, NULL, x);
 }
