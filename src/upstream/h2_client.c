@@ -15,6 +15,7 @@ static int open_call(struct exchange *x, bool fresh) {
     struct h2_call *q = arena_new(&x->r->arena, struct h2_call);
     q->x = x;
     list_init(&q->all);
+    q->interims_end = &q->interims;
     chain_init(&q->in, loop_blocks(x->r->loop));
     x->protocol_state = q;
     x->repeatable = false;
@@ -287,12 +288,24 @@ static int explain_error(struct exchange *x) {
     return q->error;
 }
 
+static void pass_interims(struct exchange *x) {
+    struct h2_call *q = call_of(x);
+    while (q->interims != NULL) {
+        struct h2_interim *i = q->interims;
+        q->interims = i->next;
+        if (q->interims == NULL)
+            q->interims_end = &q->interims;
+        x->interim(x, &i->head);
+    }
+}
+
 static int await_head(struct exchange *x) {
     struct h2_call *q = call_of(x);
     uint64_t deadline = loop_now(x->r->loop) + x->gw->read_timeout;
     int err = 0;
     x->waiter = q->waiter = task_self();
     for (;;) {
+        pass_interims(x);
         bool gave_up = x->sender_over && (x->body_error != 0 || x->send_error == -ETIMEDOUT);
         if (q->head_ready || q->error != 0 || gave_up || err == -ECANCELED)
             break;

@@ -85,7 +85,7 @@ static enum step grpc_content(struct req *r, const void *conf) {
         x->scheme = STR("grpcs://");
     }
     gateway_grpc_web(r, x);
-    status = exchange_run(x);
+    status = gateway_run(x);
     return status != 0 ? answer_status(r, status) : gateway_answer(r, NULL, x);
 }
 
