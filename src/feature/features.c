@@ -59,6 +59,7 @@
     X(gateway_grpc)                                                                                                     \
     X(gateway_ssl_grpc)                                                                                                 \
     X(grpc)                                                                                                             \
+    X(grpc_web)                                                                                                         \
     X(empty_gif)                                                                                                       \
     X(stub_status)                                                                                                     \
     X(random_index)                                                                                                    \

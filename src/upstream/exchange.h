@@ -70,15 +70,21 @@ struct exchange {
     struct str method;        // to send
     struct str uri;           // request target to send
     struct str text_body;     // sent instead of the client's body when .p is not NULL (proxy_set_body)
+    const struct head *instead; // fields that go in place of the client's of these names; empty: none goes. NULL: as the
+                              // client says. Only of h2_client; what the configuration sets goes before
+    // Reads the client's body, which goes to the peer as this gives it, of unknown length. Does not own `inner`. For each try
+    // anew; NULL: as it is.
+    struct body *(*filter_body)(struct exchange *x, struct body *inner);
     bool asks_upgrade;        // this try asked the peer to switch protocols: set by put_head
     bool upgraded;            // and it did: x->head is its 101, x->early what it sent since
     bool hide_trailers;       // those of the response are for variables only
-    // An interim answer of the peer (103) has come: x->head, until this returns. NULL: nobody cares. May wait.
-    void (*interim)(struct exchange *x);
+    // An interim answer of the peer (103) has come: `head` lives until this returns. NULL: nobody cares. May wait.
+    void (*interim)(struct exchange *x, const struct head *head);
     bool needs_length;        // the protocol cannot send a body of unknown length: it is buffered
 
     // The request of the current try.
     struct body *request_body; // NULL: none
+    struct body *unfiltered;  // what filter_body was given
     int64_t request_length;   // -1: unknown, or no body at all
     bool has_body;
     bool streaming;           // request_body is the client's, read once

@@ -132,6 +132,14 @@ static int read_head(struct h2_call *q, struct h2_event *ev, struct h2_up *up) {
     } else if (ev->end_stream || h->status == 101) {
         exchange_log(x, LOG_ERR, 0, "reading response header from upstream", NULL, "upstream sent an interim response that ends");
         err = -EPROTO;
+    } else if ((q->interim_bytes += out.bytes + H2_FRAME_HEAD) > limit) {
+        exchange_log(x, LOG_ERR, 0, "reading response header from upstream", NULL, "upstream sent too many interim responses");
+        err = -EPROTO;
+    } else if (h->status == 103 && x->interim != NULL) {
+        struct h2_interim *i = arena_new(&x->r->arena, struct h2_interim);
+        i->head = *h;
+        *q->interims_end = i;
+        q->interims_end = &i->next;
     }
     log_set_context(before);
     return err;

@@ -25,6 +25,8 @@ enum step gateway_answer(struct req *r, const struct gateway_rewrite *rw, struct
 bool gateway_add_conditions(struct conf_cx *cx, const struct conf_row *row, struct conf_list *list, const struct conf_node *node);
 // Has 103 of the back end passed to the client, where early_hints says so. Before exchange_run.
 void gateway_early_hints(struct req *r, struct exchange *x);
+// A request of gRPC-Web becomes one of gRPC, where grpc_web says so. Before exchange_run.
+void gateway_grpc_web(struct req *r, struct exchange *x);
 // exchange_run, and before it what holds for all gateways.
 unsigned gateway_run(struct exchange *x);
 // *_limit_rate: a body that reads no faster than `rate` bytes a second.
