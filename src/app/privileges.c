@@ -1,5 +1,6 @@
 #include "app/privileges.h"
 #include "io/log.h"
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
@@ -43,7 +44,18 @@ bool privileges_drop(struct str user, uid_t uid, gid_t gid) {
 struct ruleset {
     uint64_t files, network, scoped;
 };
-enum { SCOPE_SIGNAL = 1 << 1, ABI_WITH_SCOPES = 6 };
+enum { SCOPE_SIGNAL = 1 << 1, ABI_WITH_SCOPES = 6, ABI_WITH_REFER = 2, ACCESS_REFER = 1 << 13 };
+
+// Whoever uses Landlock loses the right to link and rename from one directory to another, unless a rule gives it: that is how a
+// temporary file gets its name.
+static void allow_linking(int ruleset) {
+    struct landlock_path_beneath_attr everywhere = {.allowed_access = ACCESS_REFER,
+                                                    .parent_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    if (everywhere.parent_fd < 0)
+        return;
+    syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &everywhere, 0);
+    close(everywhere.parent_fd);
+}
 
 void privileges_confine(void) {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
@@ -53,10 +65,14 @@ void privileges_confine(void) {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (abi < 1)
         return; // the kernel does not have it
+    if (abi >= ABI_WITH_REFER)
+        r.files |= ACCESS_REFER;
     size_t size = abi >= ABI_WITH_SCOPES ? sizeof r : sizeof r.files;
     if (abi >= ABI_WITH_SCOPES)
         r.scoped = SCOPE_SIGNAL;
     int fd = (int)syscall(SYS_landlock_create_ruleset, &r, size, 0);
+    if (fd >= 0 && abi >= ABI_WITH_REFER)
+        allow_linking(fd);
     if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0) != 0)
         log_msg(LOG_NOTICE, errno, "the worker is not confined by Landlock");
     if (fd >= 0)

@@ -142,6 +142,8 @@ void req_release(struct req *r, struct arena *keep); // for subrequest.c: all bu
 
 // fn(arg) when the request has ended; when it becomes a tunnel, then when that has. `arg` must not lie in the request's arena:
 // that goes earlier. What may end with the arena uses arena_cleanup; with keep_whole, the arena lives as long as the tunnel.
+// fn may wait, shielded, for tasks of the request: that is before its body and its arena go, and after its answer was sent and
+// logged.
 void req_on_end(struct req *r, void (*fn)(void *arg), void *arg);
 void req_ends_run(struct req_end **ends); // latest first; frees them
 
