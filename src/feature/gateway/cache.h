@@ -28,6 +28,7 @@ struct cache_conf {
     bool on;                  // there is a *_cache that is not off
     struct tmpl *name;        // with variables; else zone
     struct str zone_name;
+    const struct scope *set;  // the block that says so
     const struct conf_node *node;
     struct cache_zone *zone;
     struct tmpl *key;         // NULL: the default one of proxy; others have none

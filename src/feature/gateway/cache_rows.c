@@ -147,6 +147,30 @@ static bool set_path(struct conf_cx *cx, const struct conf_row *row, void *conf,
 
 // --- others ----------------------------------------------------------------------------------------------------------------
 
+struct pair {
+    struct feature *cache, *gateway;
+};
+static const struct pair pairs[] = {{&feature_cache_proxy, &feature_gateway_proxy}, {&feature_cache_fastcgi, &feature_gateway_fastcgi},
+                                    {&feature_cache_uwsgi, &feature_gateway_uwsgi}, {&feature_cache_scgi, &feature_gateway_scgi}};
+
+bool cache_is_set(struct conf_cx *cx) {
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+        const struct cache_conf *c = scope_conf(cx->scope, pairs[i].cache);
+        if (pairs[i].gateway == cx->feature)
+            return c->on && c->set == cx->scope;
+    }
+    return false;
+}
+
+static bool store_is_set(struct conf_cx *cx) {
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+        const struct gateway_conf *gw = scope_conf(cx->scope, pairs[i].gateway);
+        if (pairs[i].cache == cx->feature)
+            return gw->store_set == cx->scope;
+    }
+    return false;
+}
+
 static bool set_cache(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
     struct cache_conf *c = conf;
     struct str name = node->args[1];
@@ -155,6 +179,9 @@ static bool set_cache(struct conf_cx *cx, const struct conf_row *row, void *conf
     c->zone = NULL;
     c->zone_name = name;
     c->node = node;
+    c->set = cx->scope;
+    if (c->on && store_is_set(cx))
+        return conf_err(cx, node, "\"%s_cache\" directive is incompatible with \"%s_store\"", cx->feature->family, cx->feature->family);
     if (!c->on || !tmpl_has_var(name))
         return true;
     c->name = tmpl_compile(cx, name, node);

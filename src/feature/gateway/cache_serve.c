@@ -326,7 +326,7 @@ static enum step serve(struct cache_run *run) {
 enum step gateway_serve(struct exchange *x, const struct gateway_rewrite *rw, const struct feature *family) {
     struct req *r = x->r;
     const struct cache_conf *c = req_conf(r, family);
-    if (LIKELY(!c->on))
+    if (LIKELY(!c->on) || x->gw->store_set != NULL) // of an inner *_store and an outer *_cache the inner holds
         goto plain;
     bool purges = c->purge.count != 0 && cache_any_holds(r, c->purge);
     if ((c->methods >> r->method & 1) == 0 && !purges)

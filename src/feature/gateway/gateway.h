@@ -7,6 +7,7 @@
 extern struct feature feature_gateway_proxy, feature_gateway_fastcgi, feature_gateway_uwsgi, feature_gateway_scgi,
     feature_gateway_grpc;
 extern struct feature feature_cache_proxy, feature_cache_fastcgi, feature_cache_uwsgi, feature_cache_scgi; // cache_rows.c
+bool cache_is_set(struct conf_cx *cx); // by *_cache of the family being read, in this block
 
 // Whether a field of a response is not passed to the client (hide_header, pass_header, and what is hidden by default).
 bool gateway_hides(const struct gateway_conf *gw, const struct field *f);
