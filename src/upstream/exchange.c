@@ -96,7 +96,8 @@ static void release(struct exchange *x, enum peer_result result) {
 // A client that goes away cancels the request's task, until the back end has nothing more to give. A subrequest with a task of
 // its own is cancelled by whoever waits for it.
 static void watch_client(struct exchange *x, bool on) {
-    if (x->watched == NULL && on && x->r->conn != NULL && !x->gw->ignore_client_abort && task_self() == x->r->main->task) {
+    if (x->watched == NULL && on && x->r->conn != NULL && !x->gw->ignore_client_abort && !x->for_others &&
+        task_self() == x->r->main->task) {
         if (req_watch_client(x->r->main))
             x->watched = x->r->main;
     } else if (x->watched != NULL && !on) {
@@ -149,6 +150,22 @@ int exchange_body_failed(struct exchange *x, int err, const char *invalid) {
     }
     exchange_done(x, false);
     return err == -EPIPE ? -ECONNRESET : err;
+}
+
+void exchange_watch_client(struct exchange *x) {
+    x->for_others = false;
+    if (!x->done)
+        watch_client(x, true);
+}
+
+void exchange_answered(struct exchange *x) {
+    if (x->attempts == NULL) { // nobody was asked
+        x->prev = exchange_of(x->r);
+        req_set_ctx(x->r, &feature_exchange, x);
+    } else if (!x->released) {
+        exchange_done(x, false);
+    }
+    x->from_store = true;
 }
 
 struct link *exchange_take_link(struct exchange *x) {
@@ -284,6 +301,7 @@ static void try_nobody(struct exchange *x, unsigned status) {
 
 static unsigned no_live_upstreams(struct exchange *x) {
     try_nobody(x, 502);
+    x->failure = NEXT_ERROR;
     struct str missing = names_missing(x->group, &x->r->arena);
     x->hint = missing.n != 0 ? "is the name right, and does the name server (resolver) answer?" : "all servers are down, at max_conns, or failed lately (max_fails, fail_timeout): see the lines before";
     x->end_who = 'S';
@@ -357,6 +375,7 @@ static unsigned run_tries(struct exchange *x) {
             release(x, PEER_NEUTRAL);
             return t.status;
         }
+        x->failure = t.why;
         a->status = t.status;
         release(x, t.why & (NEXT_403 | NEXT_404 | NEXT_DENIED) ? PEER_NEUTRAL : PEER_FAILED);
         x->tries_left--;
