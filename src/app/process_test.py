@@ -146,6 +146,29 @@ def test_term_after_quit(site):
     server.check()
 
 
+def test_term_loses_no_line_of_a_log(site):
+    """Whoever got an answer stands in the access log, be it buffered: under load, with TERM in the middle."""
+    server = site.server('access_log @dir@/buffered.log combined buffer=64k; location / { return 200; }')
+    answered, stop = [0] * 6, threading.Event()
+
+    def ask(i):
+        try:
+            with Client(server.port) as c:
+                while not stop.is_set() and c.ask(get('/')).status == 200:
+                    answered[i] += 1
+        except (OSError, AssertionError, IndexError):
+            pass
+    threads = [threading.Thread(target=ask, args=(i,), daemon=True) for i in range(len(answered))]
+    for t in threads:
+        t.start()
+    until(lambda: min(answered) > 50, 'load')
+    server.stop(signal.SIGTERM)
+    stop.set()
+    for t in threads:
+        t.join(20)
+    assert len(server.lines('buffered.log')) >= sum(answered)
+
+
 def test_pid_file(site):
     server = site.server('location / { return 200; }')
     with open(server.pid_path) as f:

@@ -1,5 +1,6 @@
 // What hooks say to answer, error_page, and nginx's built-in pages.
 #include "http/answer.h"
+#include "base/date.h"
 #include "http/conn.h"
 #include "http/route.h"
 #include "http/vhost.h"
@@ -197,6 +198,15 @@ struct str answer_page(struct req *r, unsigned status) {
     for (int i = 0; i < 6 && status >= 400 && wants_padding(r); i++)
         sbuf_lit(&b, "<!-- a padding to disable MSIE and Chrome friendly error page -->\r\n");
     return sbuf_view(&b);
+}
+
+int64_t answer_last_modified(struct req *r) {
+    if (r->last_modified == LAST_MODIFIED_UNREAD) {
+        int64_t now_s = (int64_t)(loop_wall_ms(r->loop) / 1000);
+        if (!date_parse(head_value(&r->out, FIELD_LAST_MODIFIED), now_s, &r->last_modified))
+            r->last_modified = -1;
+    }
+    return r->last_modified;
 }
 
 struct str answer_server(struct req *r) {

@@ -53,7 +53,9 @@ void conn_accept(struct link *l, struct listener *from, void *arg);
 // What a worker serves: the current snapshot (swapped by a reload) and the loops' counters. Shared by loops.
 struct http_service;
 
-// Connections and counters of one loop. One writer, the loop; others may read the numbers without order.
+// Connections and counters of one loop. One writer, the loop, which counts with conn_count; others may read the numbers without
+// order.
+#define conn_count(counter, n) __atomic_store_n((counter), *(counter) + (n), __ATOMIC_RELAXED)
 struct http_loop {
     struct http_service *service;
     struct list conns;

@@ -94,10 +94,10 @@ void req_release(struct req *r, struct arena *keep) {
     r->out_body = NULL;
     if (UNLIKELY(r->subs != NULL))
         subrequests_end(r);
+    req_ends_run(&r->ends);
     body_free(r->body);
     body_free(r->tunnel_in);
     tape_unref(r->body_tape);
-    req_ends_run(&r->ends);
     r->magic = 0;
     *keep = r->arena;
 }
@@ -112,6 +112,11 @@ void req_on_end(struct req *r, void (*fn)(void *arg), void *arg) {
     struct req_end *e = xmalloc(sizeof(*e));
     *e = (struct req_end){r->ends, fn, arg};
     r->ends = e;
+}
+
+void req_on_keep(struct req *r, struct req_move *m) {
+    m->next = r->moves;
+    r->moves = m;
 }
 
 void req_ends_run(struct req_end **ends) {

@@ -17,10 +17,10 @@ from .server import NGINX, WEIR, run
 
 def errors_of_both(site, conf, requests, **how):
     """Lines of the error log that belong to connections, "level: message", of nginx and of weir. requests: bytes, each on a
-    connection of its own, whose answer may be any or none."""
+    connection of its own, whose answer may be any or none. One worker: the lines of two have no order."""
     said = []
     for binary in (NGINX, WEIR):
-        server = site.server(conf, binary, **how)
+        server = site.server(conf, binary, **{'workers': 1} | how)
         for data in requests:
             with Client(server.port) as client:
                 client.send(data)
