@@ -73,8 +73,8 @@ struct exchange {
     bool asks_upgrade;        // this try asked the peer to switch protocols: set by put_head
     bool upgraded;            // and it did: x->head is its 101, x->early what it sent since
     bool hide_trailers;       // those of the response are for variables only
-    // An interim answer of the peer (103) has come: x->head, until this returns. NULL: nobody cares. May wait.
-    void (*interim)(struct exchange *x);
+    // An interim answer of the peer (103) has come: h, until this waits. NULL: nobody cares. May wait.
+    void (*interim)(struct exchange *x, const struct head *h);
     bool needs_length;        // the protocol cannot send a body of unknown length: it is buffered
 
     // The request of the current try.

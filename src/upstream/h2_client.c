@@ -279,6 +279,12 @@ static int await_head(struct exchange *x) {
     int err = 0;
     x->waiter = q->waiter = task_self();
     for (;;) {
+        while (q->interim != NULL && err == 0) {
+            struct interim *i = q->interim;
+            q->interim = i->next;
+            x->interim(x, &i->head);
+            err = task_cancelled() ? -ECANCELED : 0;
+        }
         bool gave_up = x->sender_over && (x->body_error != 0 || x->send_error == -ETIMEDOUT);
         if (q->head_ready || q->error != 0 || gave_up || err == -ECANCELED)
             break;

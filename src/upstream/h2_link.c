@@ -100,6 +100,14 @@ static void fail_call(struct h2_call *q, int err) {
     wake_call(q);
 }
 
+static void note_interim(struct h2_call *q, const struct head *h) {
+    struct interim *i = arena_new(&q->x->r->arena, struct interim), **at = &q->interim;
+    i->head = *h;
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = i;
+}
+
 static int read_head(struct h2_call *q, struct h2_event *ev, struct h2_up *up) {
     struct exchange *x = q->x;
     const struct gateway_conf *gw = x->gw;
@@ -132,6 +140,11 @@ static int read_head(struct h2_call *q, struct h2_event *ev, struct h2_up *up) {
     } else if (ev->end_stream || h->status == 101) {
         exchange_log(x, LOG_ERR, 0, "reading response header from upstream", NULL, "upstream sent an interim response that ends");
         err = -EPROTO;
+    } else if ((q->interim_bytes += out.bytes + H2_FRAME_HEAD) > limit) {
+        exchange_log(x, LOG_ERR, 0, "reading response header from upstream", NULL, "upstream sent too many interim responses");
+        err = -EPROTO;
+    } else if (h->status == 103 && x->interim != NULL) {
+        note_interim(q, h);
     }
     log_set_context(before);
     return err;

@@ -24,6 +24,12 @@ struct h2_call {
     struct chain in;          // of the response's body
     bool in_ended;
     struct head *trailers;
+    struct interim *interim;  // that have come and are to be told of, in order
+    size_t interim_bytes;     // of all
+};
+struct interim {
+    struct interim *next;
+    struct head head;
 };
 
 // A connection to x->peer with room for a stream: q->up. `fresh`: a new one. *reused says which. 0, or the negative errno of
