@@ -53,6 +53,7 @@
     X(gateway_scgi)                                                                                                    \
     X(scgi)                                                                                                            \
     X(gateway_uwsgi)                                                                                                   \
+    X(gateway_ssl_uwsgi)                                                                                               \
     X(uwsgi)                                                                                                           \
     X(gateway_grpc)                                                                                                     \
     X(gateway_ssl_grpc)                                                                                                 \

@@ -68,7 +68,12 @@ CASES = '''
     uwsgi_socket_keepalive x;  uwsgi_store on;  uwsgi_store off;  uwsgi_store /data$uri;  uwsgi_store;
     uwsgi_store_access user:rw group:r;  uwsgi_store_access bogus;  uwsgi_store_access user:x;
     uwsgi_temp_file_write_size 16k;  uwsgi_temp_file_write_size 1k;  uwsgi_temp_file_write_size x;
-    uwsgi_send_lowat 0;
+    uwsgi_send_lowat 0;  uwsgi_ssl_certificate /none.pem;  uwsgi_ssl_certificate_key /none.pem;
+    uwsgi_ssl_ciphers DEFAULT;  uwsgi_ssl_ciphers;  uwsgi_ssl_conf_command Protocol TLSv1.2;  uwsgi_ssl_conf_command x;
+    uwsgi_ssl_crl /none.pem;  uwsgi_ssl_name x;  uwsgi_ssl_password_file /none;  uwsgi_ssl_protocols TLSv1.2;
+    uwsgi_ssl_protocols SSLv9;  uwsgi_ssl_server_name on;  uwsgi_ssl_server_name x;  uwsgi_ssl_session_reuse off;
+    uwsgi_ssl_session_reuse x;  uwsgi_ssl_trusted_certificate /none.pem;  uwsgi_ssl_verify on;  uwsgi_ssl_verify x;
+    uwsgi_ssl_verify_depth 2;  uwsgi_ssl_verify_depth x;  uwsgi_pass suwsgi://;  uwsgi_pass suwsgi://127.0.0.1:1;
 '''
 verdicts = Verdicts()
 for text in re.findall(r'\S[^;]*;', CASES):

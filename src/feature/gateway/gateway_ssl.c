@@ -201,3 +201,4 @@ static bool finish(struct conf_cx *cx, struct scope *s, void *conf) {
     }
 FAMILY(proxy);
 FAMILY(grpc);
+FAMILY(uwsgi);

@@ -18,7 +18,7 @@ struct gateway_ssl {
     uint64_t tag;                     // of these settings
 };
 
-extern struct feature feature_gateway_ssl_proxy, feature_gateway_ssl_grpc;
+extern struct feature feature_gateway_ssl_proxy, feature_gateway_ssl_grpc, feature_gateway_ssl_uwsgi;
 
 // While binding: loads what the block's settings name, once for all blocks that share them; nginx's errors.
 bool gateway_ssl_ready(struct conf_cx *cx, const struct feature *f, struct scope *s);
