@@ -2,6 +2,7 @@
 #include "conf/conf.h"
 #include "io/log.h"
 #include <grp.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <pwd.h>
@@ -9,13 +10,29 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-bool privileges_nobody(uid_t *uid, gid_t *gid) {
-    struct passwd *pw = getpwnam("nobody");
-    if (pw == NULL)
+bool privileges_user(const struct main_conf *m, uid_t *uid, gid_t *gid, struct str *name) {
+    *uid = getuid();
+    *gid = getgid();
+    *name = STR_NONE;
+    if (geteuid() != 0)
+        return true;
+    if (m->user.n != 0) {
+        *name = m->user;
+        *uid = m->uid;
+        *gid = m->gid;
+        return true;
+    }
+    const struct passwd *pw = getpwnam("nobody");
+    if (pw == NULL) {
+        log_msg(LOG_EMERG, 0, "getpwnam(\"nobody\") failed: name a user with the directive \"user\"");
         return false;
-    struct group *gr = getgrnam("nogroup");
+    }
     *uid = pw->pw_uid;
-    *gid = gr != NULL ? gr->gr_gid : pw->pw_gid;
+    *gid = pw->pw_gid;
+    *name = STR("nobody");
+    const struct group *gr = getgrnam("nogroup");
+    if (gr != NULL)
+        *gid = gr->gr_gid;
     return true;
 }
 
@@ -59,21 +76,31 @@ bool privileges_drop(struct str user, uid_t uid, gid_t gid, unsigned keep) {
 struct ruleset {
     uint64_t files, network, scoped;
 };
-enum { SCOPE_SIGNAL = 1 << 1, ABI_WITH_SCOPES = 6 };
+enum { SCOPE_SIGNAL = 1 << 1, ABI_WITH_REFER = 2, ABI_WITH_SCOPES = 6 };
+
+// Files may move from one directory to another (MOVE, request bodies with names): any ruleset forbids that unless a rule allows it.
+static bool allow_moving(int ruleset) {
+    struct landlock_path_beneath_attr rule = {.allowed_access = LANDLOCK_ACCESS_FS_REFER, .parent_fd = open("/", O_PATH | O_CLOEXEC)};
+    bool ok = rule.parent_fd >= 0 && syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
+    if (rule.parent_fd >= 0)
+        close(rule.parent_fd);
+    return ok;
+}
 
 void privileges_confine(void) {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         log_msg(LOG_WARN, errno, "prctl(PR_SET_NO_NEW_PRIVS) failed");
     // What is handled and allowed by no rule is forbidden everywhere.
-    struct ruleset r = {.files = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK};
+    struct ruleset r = {.files = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+                                 LANDLOCK_ACCESS_FS_REFER};
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (abi < 1)
-        return; // the kernel does not have it
+    if (abi < ABI_WITH_REFER)
+        return; // the kernel does not have it, or could not do without forbidding moves
     size_t size = abi >= ABI_WITH_SCOPES ? sizeof r : sizeof r.files;
     if (abi >= ABI_WITH_SCOPES)
         r.scoped = SCOPE_SIGNAL;
     int fd = (int)syscall(SYS_landlock_create_ruleset, &r, size, 0);
-    if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0) != 0)
+    if (fd < 0 || !allow_moving(fd) || syscall(SYS_landlock_restrict_self, fd, 0) != 0)
         log_msg(LOG_NOTICE, errno, "the worker is not confined by Landlock");
     if (fd >= 0)
         close(fd);

@@ -1,8 +1,10 @@
 // Who the worker is and what it may do. docs/operations.md says what is left to it.
 #pragma once
-#include "base/str.h"
+#include "feature/core/main.h"
 
-bool privileges_nobody(uid_t *uid, gid_t *gid); // who serves when a root-started weir has no `user`
+// Who the worker becomes: `user`, nobody where none is named, who we are if that is not root. name: of the configuration or
+// constant; NONE when nobody is to be become. False after an [emerg].
+bool privileges_user(const struct main_conf *m, uid_t *uid, gid_t *gid, struct str *name) MUST_USE;
 // From root to that user for good: ids, groups, and every capability but those that `keep` stands for (enum conf_privilege).
 // False: logged.
 bool privileges_drop(struct str user, uid_t uid, gid_t gid, unsigned keep);

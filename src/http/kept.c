@@ -147,7 +147,7 @@ struct req *kept_revive(struct kept *k, struct conn *c) {
     struct req *r = req_new(link_loop(c->link), c, c->conf, k->server, k->codec);
     r->server_scope = k->server_scope;
     r->scope = k->scope;
-    r->log.log = scope_error_log(r->scope);
+    req_set_log(r);
     r->start_ms = k->start_ms;
     r->head_bytes = k->head_bytes;
     r->body_bytes_in = k->body_bytes_in;

@@ -84,7 +84,7 @@ struct req {
     struct body *out_body;      // NULL: none
     int64_t out_length;         // -1: unknown
     struct head *out_trailers;
-    int64_t last_modified;      // unix s of the answer, -1
+    int64_t last_modified;      // unix s of the answer, -1 or LAST_MODIFIED_UNREAD: read it by answer_last_modified()
     bool conditions_judged;     // by a back end: If-Match and so on were for it
     bool built_in_page;         // out_body is a page that this server made of a status
     struct str location;        // of a redirect, a path that the codec makes absolute (answer_absolute); else in `out`
@@ -108,6 +108,7 @@ struct req {
     struct eval eval;           // variables
     void **ctx;                 // by feature index; NULL until asked
     struct log_context log;
+    bool debugging;             // lines of level debug are wanted: see debug.h
     char ended_by, ended_in;    // who ended it before its time, and in which phase; 0: nobody. $termination; see req_ended
     const char *hint;           // for the error log: what to look at next, ", hint: ..."; NULL: none
     const char *phase;          // for the error log: " while " and this, when not NULL ("reading client request line")
@@ -135,6 +136,7 @@ struct codec {
 struct req *req_new(struct loop *l, struct conn *c, struct conf *conf, const struct server *fallback,
                     const struct codec *codec);
 void req_set_server(struct req *r, const struct server *s); // server, server_scope, scope, log
+void req_set_log(struct req *r); // the error log of r->scope
 // Subrequests, bodies, tape, contexts, arena. Waits for subrequests in the background: what the head points into must live
 // until it returns. NULL does nothing.
 void req_free(struct req *r);

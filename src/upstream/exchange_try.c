@@ -1,6 +1,7 @@
 // One try at one peer: a connection, the request, the head of the response, and what the error log says when that fails.
 #include "base/hash.h"
 #include "http/conn.h"
+#include "http/debug.h"
 #include "io/connect.h"
 #include "io/loop.h"
 #include "io/tcp.h"
@@ -232,6 +233,12 @@ bool conditions_hold(struct req *r, struct conf_list conditions) {
     return true;
 }
 
+static void debug_asked(struct exchange *x) {
+    exchange_name_asked(x);
+    log_msg(LOG_DEBUG, 0, "http upstream: %s connection, \"" STR_FMT " " STR_FMT "\"" STR_FMT, x->reused ? "kept" : "new",
+            STR_ARG(x->method), STR_ARG(x->uri), STR_ARG(x->r->asked));
+}
+
 struct try_result exchange_try(struct exchange *x, bool fresh) {
     bool sent_before = x->bytes_sent_any;
     if (x->gw->allow_upstream.count != 0 && !conditions_hold(x->r, x->gw->allow_upstream)) {
@@ -252,9 +259,14 @@ struct try_result exchange_try(struct exchange *x, bool fresh) {
         log_connect(x, err);
         return err == -ETIMEDOUT ? failed(NEXT_TIMEOUT, 504) : failed(NEXT_ERROR, 502);
     }
+    if (UNLIKELY(x->r->debugging))
+        debug_asked(x);
     err = x->protocol->ask != NULL ? x->protocol->ask(x) : send_and_await(x);
-    if (err == 0)
+    if (err == 0) {
+        if (UNLIKELY(x->r->debugging))
+            debug_fields(&x->head, "upstream header");
         return (struct try_result){.end = TRY_ANSWERED};
+    }
     struct try_result t = {TRY_FAILED, NEXT_ERROR, 502, true};
     if (!(err != -ECANCELED && x->body_error == 0 && dead_reuse(x, err, sent_before)))
         t = explain(x, err);
