@@ -148,7 +148,7 @@ bool conn_secure(struct conn *c) {
     const struct scope *scope = c->vhosts->fallback->scope;
     const struct http_core *core = scope_conf(scope, &feature_http_core);
     uint64_t deadline = loop_now(loop) + core->client_header_timeout;
-    struct stranger who = {{.log = scope_error_log(scope), .connection = c->number, .details = details}, c};
+    struct stranger who = {{.log = scope_error_log(scope), .connection = c->number, .debug = c->debug, .details = details}, c};
     struct greeting g = {.block = block_new(loop_blocks(loop), HELLO_FIRST)};
     struct block *room = block_new(loop_blocks(loop), CLIENT_HELLO_MAX);
     log_set_context(&who.log);

@@ -114,8 +114,6 @@ void tls_errors(struct sbuf *to);
 struct str link_tls_alpn(const struct link *l);        // negotiated; "" when none. Lives as long as the link
 struct str link_tls_server_name(const struct link *l); // that the client asked for; "" when none
 bool link_tls_early(const struct link *l);             // its handshake has not ended: what is read may be a replay
-uint64_t link_tls_tag(const struct link *l);           // given by link_tls_set_tag; 0 without TLS
-void link_tls_set_tag(struct link *l, uint64_t tag);   // tells idle links of one kind from another
 
 // $ssl_*: text in the arena. False: there is none.
 struct arena;

@@ -41,7 +41,6 @@ struct tls {
     uint64_t plain_in, plain_out;
     size_t burst;            // bytes of plain text since the last pause
     uint64_t last_ms;        // of the last record
-    uint64_t tag;
     struct tls_peer *peer;   // of the client's side: where sessions are kept; counted
     const struct tls_accept *accept; // during the handshake
     struct list holding;     // in tls_loop.holding while `hold`

@@ -33,7 +33,7 @@ CASES = '''
     grpc_max_temp_file_size 0;  grpc_pass_request_body off;  grpc_pass_request_headers off;
     grpc_request_buffering off;  grpc_send_lowat 0;  grpc_store on;  grpc_store_access user:rw;
     grpc_temp_file_write_size 16k;  grpc_temp_path /tmp/w;
-    proxy_bind 127.0.0.1;  proxy_bind off;  proxy_bind 127.0.0.1:0 transparent;  proxy_bind;
+    proxy_send_lowat x;  fastcgi_send_lowat x;  proxy_bind 127.0.0.1;  proxy_bind off;  proxy_bind 127.0.0.1:0 transparent;  proxy_bind;
     proxy_headers_hash_bucket_size 64;  proxy_headers_hash_max_size 512;  proxy_pass_header X-A;  proxy_pass_header;
     proxy_socket_keepalive on;  proxy_socket_keepalive x;  proxy_ssl_crl /none.pem;  proxy_ssl_password_file /none;
     proxy_ssl_verify_depth 2;  proxy_ssl_verify_depth x;

@@ -135,7 +135,12 @@ static struct str bare_name(struct str name) {
     return colon >= 0 ? str_head(name, (size_t)colon) : name;
 }
 
-const struct upstream_tls *gateway_ssl_for(struct req *r, const struct feature *f, struct str host) {
+static const struct upstream_tls *for_peer(struct exchange *x) {
+    return str_eq(x->tls->alpn, STR("")) ? gateway_ssl_for(x->r, x->tls->feature, x->tls->host)
+                                         : gateway_ssl_for_h2(x->r, x->tls->feature, x->tls->host);
+}
+
+static struct upstream_tls *make(struct req *r, const struct feature *f, struct str host, struct str alpn) {
     const struct gateway_ssl *g = req_conf(r, f);
     struct tls_config *config = g->config;
     uint64_t tag = g->tag;
@@ -148,18 +153,30 @@ const struct upstream_tls *gateway_ssl_for(struct req *r, const struct feature *
         tag ^= hash;
     }
     struct str name = STR("");
-    if (g->server_name || g->verify)
+    bool named = g->server_name || g->verify;
+    if (named)
         name = arena_dup(&r->arena, bare_name(g->name != NULL ? req_eval(r, g->name) : host));
     struct upstream_tls *u = arena_new(&r->arena, struct upstream_tls);
     *u = (struct upstream_tls){
+        .for_peer = named && g->name != NULL && !g->name->constant ? for_peer : NULL,
+        .feature = f,
+        .host = host,
         .config = config,
         .server_name = g->server_name ? name : STR(""),
         .verify_name = g->verify ? name : STR(""),
-        .alpn = STR(""),
+        .alpn = alpn,
         .reuse = g->session_reuse,
         .tag = hash_str(name, tag + g->server_name) | 1,
     };
     return u;
+}
+
+const struct upstream_tls *gateway_ssl_for(struct req *r, const struct feature *f, struct str host) {
+    return make(r, f, host, STR(""));
+}
+
+const struct upstream_tls *gateway_ssl_for_h2(struct req *r, const struct feature *f, struct str host) {
+    return make(r, f, host, STR("\x02h2"));
 }
 
 // --- rows ------------------------------------------------------------------------------------------------------------------------
@@ -168,16 +185,6 @@ static const struct conf_word protocol_words[] = {
     {"SSLv2", TLS_SSL2}, {"SSLv3", TLS_SSL3}, {"TLSv1", TLS_1_0}, {"TLSv1.1", TLS_1_1}, {"TLSv1.2", TLS_1_2}, {"TLSv1.3", TLS_1_3},
     {NULL, 0},
 };
-
-const struct upstream_tls *gateway_ssl_for_h2(struct req *r, const struct feature *f, struct str host) {
-    const struct upstream_tls *u = gateway_ssl_for(r, f, host);
-    if (u == NULL)
-        return NULL;
-    struct upstream_tls *own = arena_new(&r->arena, struct upstream_tls);
-    *own = *u;
-    own->alpn = STR("\x02h2");
-    return own;
-}
 
 #define G struct gateway_ssl
 #define ROW_TEXT(n, fn, f, d, h, syn) {n, IN_HTTP_ALL, 1, 1, 0, 0, fn, NULL, FIELD_AT(G, f, struct str), d, 0, 0, NULL, h, syn}

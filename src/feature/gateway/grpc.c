@@ -86,7 +86,8 @@ static enum step grpc_content(struct req *r, const void *conf) {
             return answer_status(r, 500);
         x->scheme = STR("grpcs://");
     }
-    status = exchange_run(x);
+    gateway_grpc_web(r, x);
+    status = gateway_run(x);
     return status != 0 ? answer_status(r, status) : gateway_answer(r, NULL, x);
 }
 

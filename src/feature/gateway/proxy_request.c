@@ -100,6 +100,5 @@ enum step proxy_content(struct req *r, const void *conf) {
         struct str body = req_eval(r, pc->body);
         x->text_body = body.p != NULL ? body : STR("");
     }
-    status = gateway_run(x);
-    return status != 0 ? answer_status(r, status) : gateway_answer(r, &(struct gateway_rewrite){proxy_rewrite_field, pc}, x);
+    return gateway_serve(x, &(struct gateway_rewrite){proxy_rewrite_field, pc}, &feature_cache_proxy);
 }

@@ -67,6 +67,20 @@ def test_server_name(site, name, sees):
     assert [h[1] for h in site.backend('secure').handshakes if isinstance(h, tuple)] == [sees]
 
 
+@pytest.mark.weir_only('a variable of the commercial nginx')
+@pytest.mark.parametrize('version', ['1.1', '2'])
+def test_server_name_of_each_server(site, version):
+    """The name that a server is asked for may be its own: each try has it."""
+    secure(site)
+    port = site.backend('secure').port
+    server = site.server('location / { proxy_ssl_server_name on; proxy_pass https://g; proxy_ssl_name $upstream_last_server_name; '
+                         f'proxy_http_version {version}; proxy_next_upstream error; }}',
+                         http=HTTP + f'upstream g {{ server @dead@; server localhost:{port} backup; }}')
+    status = exchange(server.port, get('/'))[0].status
+    assert status == 200 or version == '2', 'the back end speaks HTTP/1.1 only'
+    assert {h[1] for h in site.backend('secure').handshakes if isinstance(h, tuple)} == {'localhost'}
+
+
 def test_client_certificate(site):
     site.backend('secure', tls=certs.server(ca='ca', versions='1.2'))
     server = site.server('location /with { proxy_pass https://@secure@; proxy_ssl_certificate @certs@/client.pem; proxy_ssl_certificate_key @certs@/client.key; }'

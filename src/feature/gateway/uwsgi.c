@@ -33,8 +33,7 @@ static enum step uwsgi_content(struct req *r, const void *conf) {
             return answer_status(r, 500);
         x->scheme = STR("suwsgi://");
     }
-    status = gateway_run(x);
-    return status != 0 ? answer_status(r, status) : gateway_answer(r, NULL, x);
+    return gateway_serve(x, NULL, &feature_cache_uwsgi);
 }
 
 static bool set_pass(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
