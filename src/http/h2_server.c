@@ -109,6 +109,8 @@ static void log_end(struct h2_conn *h, const struct h2_event *ev) {
     sbuf_printf(&b, " (%s", h2_error_name(ev->code));
     if (ev->code == H2_ENHANCE_YOUR_CALM && h->session.budget <= 0)
         sbuf_printf(&b, ": mostly %s, %u of a budget of %d", kind, sum, H2_BUDGET_MAX);
+    else if (ev->limit != 0)
+        sbuf_printf(&b, ": %llu, limit %llu", (unsigned long long)ev->seen, (unsigned long long)ev->limit);
     sbuf_chr(&b, ')');
     log_conn(h, LOG_INFO, 0, ev->why, sbuf_cstr(&b));
 }

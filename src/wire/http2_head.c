@@ -172,6 +172,7 @@ static void read_block(struct h2_session *s, struct reading *r) {
         // A byte may stand for 4 KiB: what is read on for the table's sake is bounded too.
         if (r->out->bytes > 4 * r->lim->max_head + BOMB) {
             r->result = H2_HEAD_BOMB;
+            r->out->bound = 4 * r->lim->max_head + BOMB;
             break;
         }
         if (dropped) {
