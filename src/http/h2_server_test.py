@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from weirtest import Client, Close, Wait, get, response, until
+from weirtest import Client, Close, Pause, Wait, get, response, until
 from weirtest.h2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, H2, HEADERS, PING, PRIORITY, RST_STREAM,
                          WINDOW_UPDATE, frame, settings)
 from weirtest.server import NGINX, WEIR
@@ -474,6 +474,20 @@ def test_keepalive_requests_end_with_goaway(site):
         for _ in range(3):
             assert c.ask('/').status == 200
         assert c.wait_closed() == 'NO_ERROR'
+
+
+@weir_only('nginx ends the connection with the last answer')
+def test_the_last_stream_of_goaway_never_grows(site):
+    """RFC 9113 6.8. A stream that comes behind it is refused, and may be repeated elsewhere."""
+    site.backend(answer=[Pause(0.5), response(b'x')])
+    server = site.server('server { listen 127.0.0.1:@port@ http2; keepalive_requests 1; location / { proxy_pass http://@backend@; } }')
+    with H2(server.port) as c:
+        first = c.request('/')
+        second = c.request('/')
+        assert c.until(lambda f: f.kind == GOAWAY).last == first
+        assert c.wait(second).reset == 'REFUSED_STREAM'
+        c.send(frame(PING, 0, 1, bytes(8)))
+        assert c.wait_closed() == 'PROTOCOL_ERROR' and [f.last for f in c.frames if f.kind == GOAWAY] == [first, first]
 
 
 def test_idle_connections_end_with_goaway(site):

@@ -124,6 +124,7 @@ struct h2_session {
     uint32_t next_local;      // next one that we open
     uint32_t open;            // linked streams
     uint32_t goaway_last;     // of the peer's GOAWAY
+    uint32_t goaway_told;     // of ours: another must not say more (RFC 9113 6.8)
     struct h2_stream *buckets[H2_BUCKETS];
     uint32_t recent[H2_RECENT]; // closed lately: id, and below it how (enum closed)
     uint8_t recent_at;

@@ -68,6 +68,8 @@ static void take_pseudo(struct reading *r, const struct hpack_field *f) {
     }
     switch (f->id) {
     case PSEUDO_AUTHORITY:
+        if (str_chr(f->value, '@') >= 0)
+            refuse(r, H2_HEAD_MALFORMED, "userinfo in :authority", f); // RFC 9113 8.3.1
         o->authority = f->value;
         break;
     case PSEUDO_METHOD:

@@ -178,6 +178,7 @@ class H2:
             self.data += got
         n = int.from_bytes(self.data[:3], 'big')
         f = Frame(self.data[3], self.data[4], int.from_bytes(self.data[5:9], 'big') & 0x7fffffff, self.data[9:9 + n])
+        f.reserved = self.data[5] >> 7
         self.data = self.data[9 + n:]
         self.frames.append(f)
         self.take(f)
