@@ -87,8 +87,13 @@ class H2:
     """A connection. hello=None sends nothing at first."""
 
     def __init__(self, port, hello=b'', timeout=PATIENCE, window=None):
-        self.socket = socket.create_connection(('127.0.0.1', port), timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        s = socket.create_connection(('127.0.0.1', port), timeout)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.on(s, hello, window)
+
+    def on(self, connected, hello=b'', window=None):
+        """The same on a socket that is connected: one of TLS."""
+        self.socket = connected
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
         self.frames, self.answers = [], {}
         self.data, self.closed, self.goaway = b'', None, None
