@@ -88,7 +88,7 @@ static void put_instead(struct putting *p, const struct h1_request_conf *rc) {
 }
 
 static void put_client_fields(struct putting *p, const struct h1_request_conf *rc) {
-    const struct head *in = &p->x->r->in;
+    const struct head *in = exchange_fields(p->x);
     struct str named = head_has(in, FIELD_CONNECTION) ? head_join(in, FIELD_CONNECTION, &p->x->r->arena) : STR_NONE;
     head_each(f, in) {
         if (f->id == FIELD_UNKNOWN ? is_set_by_name(rc, f->name) : in_set(rc->replaced, f->id) || is_instead(p->x, f->id))
@@ -101,7 +101,7 @@ static void put_client_fields(struct putting *p, const struct h1_request_conf *r
 
 static size_t head_bound(const struct exchange *x, const struct h1_request_conf *rc) {
     size_t n = x->method.n + x->uri.n + x->host.n + 512;
-    head_each(f, &x->r->in) n += hpack_bound(f->name, f->value);
+    head_each(f, exchange_fields(x)) n += hpack_bound(f->name, f->value);
     if (x->instead != NULL)
         head_each(f, x->instead) n += hpack_bound(f->name, f->value);
     conf_list_each(const struct h1_set_header, h, rc->set_headers) n += h->name.n + 64;
