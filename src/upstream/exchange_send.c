@@ -203,10 +203,15 @@ int send_and_await(struct exchange *x) {
 
 void send_end(struct exchange *x) {
     if (x->sender != NULL) {
-        if (!x->sender_over)
+        bool over = x->sender_over;
+        if (!over)
             task_cancel(x->sender);
         task_join(x->sender);
         x->sender = NULL;
+        if (!over && x->body_error == -ECANCELED) // our doing, which says nothing about the client
+            x->body_error = 0;
+        if (!over && x->send_error == -ECANCELED)
+            x->send_error = 0;
     }
     drop_body(x);
     chain_done(&x->out);

@@ -303,6 +303,27 @@ def test_more_data_than_promised(place):
         assert a.reset is not None or a.status == 502
 
 
+def test_a_back_end_that_closes_during_an_upload(place):
+    """A client whose body is still to come has not left."""
+    place.start(lambda call: call.close())
+    with Client(place.server.port, timeout=10) as c:
+        c.send(request('POST', '/stream/', 'Content-Length: 100000') + bytes(50000))
+        assert c.response().status == 502
+    place.server.wait_error('error', 'upstream prematurely closed connection')
+
+
+def test_an_answer_before_the_end_of_the_request(place):
+    """RFC 9113 8.1: the answer is whole, and RST_STREAM with NO_ERROR behind it only says that the rest is not wanted."""
+    def answer(call):
+        call.answer(b'enough', 403)
+        call.raw(frame(3, 0, call.stream, struct.pack('>I', 0)))
+    place.start(answer)
+    with Client(place.server.port, timeout=10) as c:
+        c.send(request('POST', '/stream/', 'Content-Length: 100000') + bytes(5000))
+        r = c.response()
+        assert (r.status, r.body) == (403, b'enough')
+
+
 def test_windows_of_the_back_end_are_honoured(place):
     place.start(lambda call: call.answer(b'x') if call.field(':method') == 'GET' else None, hold_windows=True,
                 initial_window_size=1000)
