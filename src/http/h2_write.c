@@ -433,6 +433,8 @@ int h2_send(struct req *r) {
     // What is there already goes out with the head, and so does the end if it can be seen.
     size_t room = MIN(MAX(h2_room(&q->h->session, &q->stream), (size_t)1), (size_t)H2_ROOM);
     got = pull(&p, room, BODY_NOWAIT);
+    if (UNLIKELY(r->out_body->soon) && got == -EAGAIN && task_yield() == 0)
+        got = pull(&p, room, BODY_NOWAIT);
     if (got > 0 && !p.ended && (size_t)got < room)
         got = pull(&p, room - (size_t)got, BODY_NOWAIT);
     if (got < 0 && got != -EAGAIN && chain_empty(&q->pending))
