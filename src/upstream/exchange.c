@@ -244,11 +244,12 @@ static bool time_is_over(const struct exchange *x) {
     return limit != 0 && loop_now(x->r->loop) - x->start_ms >= limit;
 }
 
-// nginx: POST, LOCK and PATCH are not repeated once something of them was sent, unless non_idempotent.
+// nginx: POST, LOCK and PATCH are not repeated once something of them was sent, unless non_idempotent; or the peer says that it
+// has done nothing with the request.
 static unsigned with_method(const struct exchange *x, unsigned why) {
     enum method m = method_from(x->method);
     bool unsafe = m == METHOD_POST || m == METHOD_LOCK || m == METHOD_PATCH;
-    return unsafe && x->bytes_sent_any ? why | NEXT_NON_IDEMPOTENT : why;
+    return unsafe && x->bytes_sent_any && !x->repeatable ? why | NEXT_NON_IDEMPOTENT : why;
 }
 
 static bool wants_next(const struct exchange *x, unsigned why) {
