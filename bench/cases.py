@@ -10,7 +10,7 @@ class Case:
     conns: int       # connections of the load
     path: str = "/200"
     length: int = 200       # of the body that must come back
-    kind: str = "get"       # load.lua's KIND, "idle", tls.c's "full" and "resumed", or "h2=STREAMS": h2load with as many on each
+    kind: str = "get"       # load.lua's KIND, "idle", "reload", tls.c's "full" and "resumed", or "h2=STREAMS": h2load with as many on each
     listener: str = "PROXY"  # which of a server's listeners is asked
     log: str = ""           # name of the access log that must have grown
 
@@ -39,6 +39,7 @@ CASES = (
     Case("h2-1k", "HTTP/2: file of 1 KiB, 10 connections of 100 streams", 10, "/1k.bin", 1024, kind="h2=100", listener="H2STATIC"),
     Case("h2-64k", "HTTP/2: file of 64 KiB, 10 connections of 100 streams", 10, "/64k.bin", 1 << 16, kind="h2=100",
          listener="H2STATIC"),
+    Case("reload", "200 B, 64 connections, 2,000 servers", 64, kind="reload"),
     Case("idle", "idle keep-alive connections", 0, kind="idle"),
 )
 

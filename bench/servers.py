@@ -17,12 +17,13 @@ WEIR = os.environ.get("WEIR", os.path.join(BENCH, "..", "build", "weir"))
 LISTENERS = ("PROXY", "LOG", "LOGBUF", "STATIC", "TLS", "H2", "H2STATIC")
 NAMES = ("nginx", "haproxy", "weir", "floor")
 
-# Why a server has no figure for a case that it cannot do. The floor answers on one listener and never closes.
+# Why a server has no figure for a case that it cannot do. The floor answers on one listener and never closes. A reload of nginx
+# and HAProxy replaces processes and closes connections, which the load would count as errors.
 CANNOT = {
-    "nginx": set(),
+    "nginx": {"reload"},
     "weir": set(),
-    "haproxy": {"log-buffered", "static-1k", "static-1m", "h2-1k", "h2-64k"},
-    "floor": {"log", "log-buffered", "static-1k", "static-1m", "close", "tls-200", "tls-64k", "tls-10m", "tls-full", "tls-resumed",
+    "haproxy": {"reload", "log-buffered", "static-1k", "static-1m", "h2-1k", "h2-64k"},
+    "floor": {"reload", "log", "log-buffered", "static-1k", "static-1m", "close", "tls-200", "tls-64k", "tls-10m", "tls-full", "tls-resumed",
               "tls-idle", "h2-200", "h2-1k", "h2-64k"},
 }
 
@@ -117,6 +118,20 @@ class Server:
 
     def has(self, case):
         return case.name not in CANNOT[self.name]
+
+    def grow(self, count):
+        """Before start: so many virtual servers more on the proxy's port."""
+        with open(os.path.join(self.dir, "more.conf"), "w", encoding="ascii") as f:
+            for i in range(count):
+                f.write(f"server {{ listen 127.0.0.1:{self.ports['PROXY']}; server_name h{i}.test www.h{i}.test *.x{i}.test;\n"
+                        f"location / {{ return 200 {i}; }} location /a/ {{ proxy_pass http://127.0.0.1:1; }} }}\n")
+
+    def reload(self):
+        """Returns when the configuration is in force."""
+        done = subprocess.run(self.command + ["-s", "reload"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
+                              check=False)
+        if done.returncode != 0:
+            raise Broken("reload: " + done.stderr.strip())
 
     def log_size(self, case):
         """Bytes in the access log of a case. HAProxy's is its standard output."""
