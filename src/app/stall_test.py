@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from weirtest import WEIR, exchange, get, proc, run, until
+from weirtest import WEIR, Client, exchange, get, proc, run, until
 
 sanitized = 'build-asan' in WEIR or 'build-tsan' in WEIR
 SERVERS = 2000
@@ -126,3 +126,37 @@ def test_next_worker(site, size):
     how = large if size == 'large' else lambda site: site.server('location / { return 200 $pid; }')
     times = sorted(death(site, how) for _ in range(5))
     assert times[1] < (1 if sanitized else 0.1), times
+
+
+def loops_ns(worker):
+    """Processor time of the threads that serve: all but the one that reads configurations."""
+    total = 0
+    for t in os.listdir(f'/proc/{worker}/task'):
+        if int(t) != worker:
+            with open(f'/proc/{worker}/task/{t}/schedstat') as f:
+                total += int(f.read().split()[0])
+    return total
+
+
+@pytest.mark.skipif(not os.path.exists('/proc/self/schedstat'), reason='needs schedstat')
+@pytest.mark.skipif(sanitized, reason='about time')
+@pytest.mark.weir_only('nginx starts new processes')
+def test_reload_takes_nothing_from_the_threads_that_serve(site):
+    """With 1,000 idle connections, which each move to the new configuration, it costs them a few milliseconds of processor time
+    together. Reading and freeing 2,000 servers is another thread's work. Throughput during reloads: bench/run --case reload."""
+    server = large(site)
+    worker = until(server.workers, 'workers')[0]
+    idle = [Client(server.port) for _ in range(1000)]
+    for c in idle:
+        assert c.ask(get('/')).status == 200
+    costs = []
+    for _ in range(5):
+        before = loops_ns(worker)
+        r = run('-p', server.directory + '/', '-c', server.conf_path, '-e', server.error_log_path, '-s', 'reload')
+        assert r.returncode == 0, r.stderr
+        time.sleep(0.5)
+        costs.append((loops_ns(worker) - before) / 1e6)
+    assert sorted(costs)[2] < 20, costs
+    for c in idle:
+        assert c.ask(get('/')).status == 200
+        c.close()
