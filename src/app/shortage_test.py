@@ -48,6 +48,47 @@ def test_descriptors_run_out(site):
         assert len([line for line in server.errors('crit') if 'accept4' in line.message]) == 1
 
 
+def test_descriptors_run_out_under_load(site):
+    """Requests that need one more (a back end, a file) are answered 500 while there is none, the log says which call had none, no
+    peer is blamed, and when clients have gone everything is as before."""
+    site.backend(answer=lambda q: response('b' * 1000, 'Connection: close'))
+    site.file('f', 'f' * 100000)
+    server = site.server('location /f { root @root@; } location / { proxy_pass http://@backend@; proxy_http_version 1.0; }',
+                         main='worker_rlimit_nofile 64;', workers=1)
+    server.alerts += ['accept4', r'\(24: Too many open files\)']
+    assert asks(server.port, '/p') == asks(server.port, '/f') == 200
+    before = server.settled_descriptors()
+    stop, seen, lock = threading.Event(), set(), threading.Lock()
+
+    def ask(i):
+        while not stop.is_set():
+            try:
+                with Client(server.port, timeout=5) as c:
+                    for n in range(20):
+                        r = c.ask(get('/f' if (i + n) % 2 else '/p'))
+                        with lock:
+                            seen.add(r.status)
+                        if r.closes():
+                            break
+                    time.sleep(0.01)
+            except (OSError, IndexError, AssertionError):
+                pass    # it waited too long to be let in
+    threads = [threading.Thread(target=ask, args=(i,), daemon=True) for i in range(80)]
+    for t in threads:
+        t.start()
+    until(lambda: any('(24: Too many open files)' in e.message for e in server.errors()), 'a line about descriptors')
+    time.sleep(2)
+    stop.set()
+    for t in threads:
+        t.join(30)
+        assert not t.is_alive()
+    for path in ('/p', '/f'):
+        until(lambda: asks(server.port, path) == 200, path)
+    until(lambda: server.descriptors() <= before, 'descriptors to be given back')
+    assert {500} <= seen <= {200, 500}
+    assert any(e.message.startswith('socket() failed (24: Too many open files) while connecting to upstream') for e in server.errors())
+
+
 def answered(c):
     c.send(get('/'))
     c.socket.settimeout(0.3)
