@@ -73,10 +73,11 @@ def test_first_request_after_quit(site):
 @pytest.mark.root
 def test_directories_are_made(site):
     """For the worker's user, at start and at a reload, whichever directive names them."""
-    server = site.server('client_body_temp_path @dir@/one; proxy_temp_path @dir@/two 1 2; fastcgi_temp_path @dir@/three; return 200;',
+    server = site.server('client_body_temp_path @dir@/one; proxy_temp_path @dir@/two 1 2; fastcgi_temp_path @dir@/three; '
+                         'scgi_temp_path @dir@/five; uwsgi_temp_path @dir@/six 2; return 200;',
                          main='user www-data;')
     uid = pwd.getpwnam('www-data').pw_uid
-    for name in ('one', 'two', 'three'):
+    for name in ('one', 'two', 'three', 'five', 'six'):
         assert os.stat(f'{server.directory}/{name}').st_uid == uid
     with open(server.conf_path) as f:
         text = f.read()

@@ -58,7 +58,7 @@ static bool become(const struct worker_opts *o) {
     worker_raise_limits(m);
     if (m->worker_priority != 0 && setpriority(PRIO_PROCESS, 0, (int)m->worker_priority) != 0)
         log_msg(LOG_WARN, errno, "setpriority(%d) failed", (int)m->worker_priority);
-    if (!o->alone && geteuid() == 0 && o->user.n != 0 && !privileges_drop(o->user, o->uid, o->gid))
+    if (!o->alone && geteuid() == 0 && o->user.n != 0 && !privileges_drop(o->user, o->uid, o->gid, o->conf->privileges))
         return false;
     if (m->core_limited)
         prctl(PR_SET_DUMPABLE, 1); // a change of user took it away

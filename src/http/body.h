@@ -29,6 +29,8 @@ struct body_ops {
     // answer is what read would say.
     struct link *(*raw)(struct body *b, uint64_t *n, uint64_t *timeout_ms);
     ssize_t (*took)(struct body *b, ssize_t n);
+    // NULL, or: what is read next begins at this byte of the whole, forwards or backwards, and `length` follows. Must not wait.
+    void (*seek)(struct body *b, uint64_t at);
 };
 
 struct body {

@@ -264,6 +264,16 @@ void conn_idle(struct conn *c, uint64_t timeout_ms) {
         conn_free(c);
 }
 
+// debug_connection; decided when the connection comes, as in nginx.
+static bool is_debugged(const struct conn *c) {
+    const struct http_world *w = http_world(c->conf);
+    conf_list_each(const struct cidr, net, w->debug_clients) {
+        if (cidr_has(net, link_remote(c->link)))
+            return true;
+    }
+    return false;
+}
+
 void conn_accept(struct link *link, struct listener *from, void *arg) {
     struct http_service *s = arg;
     struct loop *l = link_loop(link);
@@ -283,6 +293,7 @@ void conn_accept(struct link *link, struct listener *from, void *arg) {
         conn_free(c);
         return;
     }
+    c->debug = is_debugged(c);
     const struct http_core *core = scope_conf(c->vhosts->fallback->scope, &feature_http_core);
     park(c, h->stopping ? MIN(core->client_header_timeout, (uint64_t)FIRST_REQUEST_MS) : core->client_header_timeout);
 }

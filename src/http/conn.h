@@ -35,6 +35,7 @@ struct conn {
     uint32_t snapshot;     // of the service, that conf is of
     bool idle;             // parked between requests
     bool last_request;     // its address is gone from the newest snapshot: it keeps its own, and is not kept alive
+    bool debug;            // debug_connection names its client
     bool secured;          // on a TLS port: the handshake is over, or the client speaks plainly
     uint64_t tls_policy;   // of the server that the handshake was made with: struct https
     const struct client_hello *hello; // during the handshake

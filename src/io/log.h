@@ -73,7 +73,8 @@ struct log { // immutable; part of a snapshot
 struct log_context {
     const struct log *log;
     uint64_t connection; // nginx's *N; 0: none
-    void (*details)(const struct log_context *c, struct sbuf *line); // appends ", client: ..." and so on
+    bool debug;          // all levels are wanted, by all targets (debug_connection)
+    void (*details)(const struct log_context *c, struct sbuf *line); // appends ", client: ..." and so on; not to debug lines
 };
 void log_set_context(const struct log_context *c); // of the running task
 const struct log_context *log_context(void);

@@ -25,8 +25,7 @@ static enum step scgi_content(struct req *r, const void *conf) {
     struct exchange *x = gateway_exchange(r, &feature_gateway_scgi, &scgi_client, g);
     x->protocol_conf = (void *)(uintptr_t)&c->request;
     x->needs_length = true;
-    status = gateway_run(x);
-    return status != 0 ? answer_status(r, status) : gateway_answer(r, NULL, x);
+    return gateway_serve(x, NULL, &feature_cache_scgi);
 }
 
 static bool set_pass(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {

@@ -56,8 +56,12 @@ static ssize_t read_end(struct parts_body *b, struct chain *to, size_t room) {
     return (ssize_t)n;
 }
 
-// Drops what lies before the part. A file's bytes cost nothing to drop.
+// Drops what lies before the part, unless the body can begin anywhere. A file's bytes cost nothing to drop.
 static ssize_t skip(struct parts_body *b, uint64_t to, enum body_wait wait) {
+    if (b->inner->ops->seek != NULL && b->pos != to) {
+        b->inner->ops->seek(b->inner, to);
+        b->pos = to;
+    }
     struct chain c;
     chain_init(&c, loop_blocks(loop_self()));
     ssize_t n = 1;
@@ -202,7 +206,7 @@ static enum step cut(struct req *r, const void *conf) {
     if (range == NULL || (r->out_body == NULL && r->out_length != 0))
         return STEP_NEXT;
     struct field *if_range = head_find(&r->in, FIELD_IF_RANGE);
-    if (if_range != NULL && !range_if_range(if_range->value, head_value(&r->out, FIELD_ETAG), r->last_modified,
+    if (if_range != NULL && !range_if_range(if_range->value, head_value(&r->out, FIELD_ETAG), answer_last_modified(r),
                                             (int64_t)(loop_wall_ms(r->loop) / 1000)))
         return STEP_NEXT;
     struct range *ranges;
@@ -217,7 +221,8 @@ static enum step cut(struct req *r, const void *conf) {
     case RANGE_SOME:
         break;
     }
-    if (r->out_body == NULL || (ctx->whole == NULL && !in_order(ranges, count)))
+    bool anywhere = ctx->whole != NULL || (r->out_body != NULL && r->out_body->ops->seek != NULL);
+    if (r->out_body == NULL || (!anywhere && !in_order(ranges, count)))
         return STEP_NEXT;
     if (count == 1)
         one_part(r, ranges, size, ctx->whole);
