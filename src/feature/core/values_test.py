@@ -58,9 +58,7 @@ DIFFERENT = {
     'upstream: keepalive 1 2;': 'a second parameter came with nginx 1.29', 'http: ssl_certificate $nosuch;': 'the variable is looked at first',
     'http: ssl_certificate_key $nosuch;': 'the variable is looked at first', 'http: ssl_password_file "";': 'the path that failed',
     'http: ssl_buffer_size 10;': 'between 512 and 16384', 'http: ssl_buffer_size 10; ssl_buffer_size 10;': 'between 512 and 16384',
-    **{f'http: {p}_ssl_{n} $nosuch;': 'variables are refused' for p in ('proxy', 'grpc')
-       for n in ('certificate', 'certificate_key', 'trusted_certificate', 'crl')},
-    **{f'http: {p}_ssl_password_file "";': 'open or read fails' for p in ('proxy', 'grpc')},
+    **{f'http: {p}_ssl_password_file "";': 'open or read fails' for p in ('proxy', 'grpc', 'uwsgi')},
     'http: uwsgi_string $nosuch;': 'the variable is looked at first', 'location: fastcgi_pass "";': 'other words', 'location: scgi_pass "";': 'other words',
     **{f'http: {p}_bind 1 2;': 'of two wrong arguments the other' for p in ('proxy', 'fastcgi', 'scgi', 'uwsgi', 'grpc', 'memcached')},
     **{f'upstream: zone {v};': 'a zone without a size is one that loops share anyway' for v in VALUES if v and ' ' not in v and v != '""'},

@@ -1,7 +1,7 @@
 """ssl_ocsp: clients' certificates and the responders of their authorities, side by side with nginx."""
 import pytest
 
-from weirtest import Client, Close, Pause, certs, checks_of_both, exchange, get, response
+from weirtest import Client, Close, Pause, Verdicts, certs, exchange, get, response
 
 SERVER = ('server { listen 127.0.0.1:@port@ ssl; ssl_certificate @certs@/server.pem; ssl_certificate_key @certs@/server.key;'
           'ssl_protocols TLSv1.2 TLSv1.3; ssl_verify_client on; ssl_client_certificate @certs@/ca.pem; ssl_verify_depth 3; %s'
@@ -150,8 +150,8 @@ WRONG = ['ssl_ocsp maybe;', 'ssl_ocsp on; ssl_verify_client optional_no_ca;', 's
          'ssl_ocsp on; ssl_verify_client on; ssl_ocsp_responder x;']
 
 
-@pytest.mark.parametrize('text', WRONG)
-def test_wrong_configuration(site, text):
-    nginx, weir = checks_of_both(site, 'server { listen 1 ssl; ssl_certificate %s; ssl_certificate_key %s; ssl_client_certificate %s; %s }'
-                                 % (certs.path('server.pem'), certs.path('server.key'), certs.path('ca.pem'), text))
-    assert weir == nginx and not weir[0]
+verdicts = Verdicts('events {} http { server { access_log off; listen unix:@dir@/s ssl; ssl_certificate %s; ssl_certificate_key %s;'
+                    'ssl_client_certificate %s; @here@ } }'
+                    % (certs.path('server.pem'), certs.path('server.key'), certs.path('ca.pem')))
+verdicts.each(WRONG, accepted=False)
+test_wrong_configuration = verdicts.tests()
