@@ -94,14 +94,21 @@ static const char *connect_hint(int err) {
     }
 }
 
+// What we are short of is not the peer's failure, and no other peer could be asked either.
+static bool short_of(int err) { return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS; }
+
 static void log_connect(struct exchange *x, int err) {
-    ends(x, err == -ETIMEDOUT ? 's' : err == -EMFILE || err == -ENFILE || err == -ENOMEM ? 'R' : 'S', 'C');
+    ends(x, err == -ETIMEDOUT ? 's' : short_of(err) ? 'R' : 'S', 'C');
     x->hint = err == -ETIMEDOUT ? "the address does not answer at all: a firewall, a wrong address, a full backlog?" : connect_hint(err);
     if (x->local.n != 0 && err == -EADDRNOTAVAIL)
         x->hint = arena_printf(&x->r->arena, "is " STR_FMT " (%s_bind) an address of this machine?", STR_ARG(x->local), x->family).p;
     if (err == -ETIMEDOUT) {
         exchange_log(x, LOG_ERR, ETIMEDOUT, connecting, exchange_note(x, "connect_timeout", x->gw->connect_timeout, "ms"),
                      "upstream timed out");
+        return;
+    }
+    if (short_of(err)) {
+        exchange_log(x, LOG_CRIT, -err, connecting, NULL, "socket() failed");
         return;
     }
     bool usual = err == -ECONNREFUSED || err == -ECONNRESET || err == -EAGAIN || err == -ENETDOWN || err == -ENETUNREACH ||
@@ -257,6 +264,8 @@ struct try_result exchange_try(struct exchange *x, bool fresh) {
         if (err == TRY_TLS_FAILED || err == TRY_TLS_LATE)
             return err == TRY_TLS_LATE ? failed(NEXT_TIMEOUT, 504) : failed(NEXT_ERROR, 502);
         log_connect(x, err);
+        if (short_of(err))
+            return stopped(500);
         return err == -ETIMEDOUT ? failed(NEXT_TIMEOUT, 504) : failed(NEXT_ERROR, 502);
     }
     if (UNLIKELY(x->r->debugging))

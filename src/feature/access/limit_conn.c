@@ -92,7 +92,7 @@ static enum step refuse(struct req *r, const struct limit_conn_conf *c, struct l
         log_msg((enum log_level)c->log_level, 0, "limiting connections%s by zone \"" STR_FMT "\"", c->dry_run ? ", dry run," : "",
                 STR_ARG(l->zone->name));
     else
-        log_msg(LOG_ALERT, 0, "could not allocate node in limit_conn zone \"" STR_FMT "\" (its size: %llu bytes)",
+        log_msg(LOG_CRIT, 0, "ngx_slab_alloc() failed: no memory in limit_conn_zone \"" STR_FMT "\" (its size: %llu bytes)",
                 STR_ARG(l->zone->name), (unsigned long long)l->zone->size);
     return c->dry_run ? STEP_NEXT : answer_status(r, (unsigned)c->status);
 }
