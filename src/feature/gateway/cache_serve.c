@@ -313,8 +313,10 @@ static enum step serve(struct cache_run *run) {
     }
     if (c->purge.count != 0 && cache_any_holds(r, c->purge))
         return answer_status(r, cache_purge(run->ask.cache, run->ask.key) ? 204 : 404);
-    if (range_is_too_far(run))
+    if (range_is_too_far(run)) {
+        run->says = CACHE_SAYS_MISS;
         return ask_back_end(run);
+    }
     if (c->bypass.count != 0 && cache_any_holds(r, c->bypass)) {
         cache_begin(&run->ask);
         run->says = CACHE_SAYS_BYPASS;
