@@ -273,7 +273,8 @@ static bool range_is_too_far(struct cache_run *run) {
     range = str_trim(str_from(range, 6));
     if (max == 0)
         return true;
-    return !str_split(&range, '-', &first) || !str_u64(str_trim(first), UINT64_MAX, &start) || start > max;
+    // "bytes=-9" is not (nginx).
+    return str_split(&range, '-', &first) && str_u64(str_trim(first), UINT64_MAX, &start) && start >= max;
 }
 
 static void close_ask(void *ask) { cache_close(ask); }
