@@ -129,6 +129,29 @@ static enum cache_verdict miss(struct cache_ask *a, struct cache_part *p, struct
     return CACHE_MISS;
 }
 
+// The main object is that of one variant. True: this request's is another, whose name it has now.
+static bool is_other_variant(struct cache_ask *a, const struct cache_object *o) {
+    if (o->vary.n == 0 || a->vary.p != NULL)
+        return false;
+    struct cache_id variant;
+    cache_variant_of(&a->main, o->vary, a->request, &variant);
+    a->vary = arena_dup(a->arena, o->vary);
+    if (cache_id_eq(&variant, &o->variant))
+        return false;
+    a->id = variant;
+    return true;
+}
+
+// The same of an object that is just coming.
+static bool is_other_than_coming(struct cache_ask *a, struct cache_entry *e) {
+    if (e == NULL || e->fetch == NULL || e->object != NULL)
+        return false;
+    pthread_mutex_lock(&e->fetch->lock);
+    bool other = e->fetch->state == FETCH_FLOWING && is_other_variant(a, e->fetch->object);
+    pthread_mutex_unlock(&e->fetch->lock);
+    return other;
+}
+
 enum look { LOOK_DONE, LOOK_LOAD, LOOK_AGAIN };
 
 // With the part locked: what the entry says.
@@ -144,6 +167,8 @@ static enum look look_at(struct cache_ask *a, struct cache_part *p, struct cache
     if (e == NULL || e->object == NULL) {
         if (!loaded && ((e != NULL && e->disk != 0) || unknown))
             return LOOK_LOAD;
+        if (is_other_than_coming(a, e))
+            return LOOK_AGAIN;
         *v = miss(a, p, e);
         return LOOK_DONE;
     }
@@ -158,16 +183,8 @@ static enum look look_at(struct cache_ask *a, struct cache_part *p, struct cache
         *v = CACHE_MISS;
         return LOOK_DONE;
     }
-    if (o->vary.n != 0 && a->vary.p == NULL) {
-        struct cache_id variant;
-        cache_variant_of(&a->main, o->vary, a->request, &variant);
-        a->vary = arena_dup(a->arena, o->vary);
-        // The main file is that of one variant.
-        if (!cache_id_eq(&variant, &o->variant)) {
-            a->id = variant;
-            return LOOK_AGAIN;
-        }
-    }
+    if (is_other_variant(a, o))
+        return LOOK_AGAIN;
     e->uses++;
     index_touch(p, e, a->now_ms);
     *v = fresh_or_not(a, e);
@@ -240,6 +257,11 @@ enum cache_verdict cache_open(struct cache_ask *a) {
         struct cache_id before = a->id;
         enum look look = look_at(a, p, index_find(p, &a->id), loaded, &v);
         pthread_mutex_unlock(&p->lock);
+        if (look == LOOK_DONE && a->object != NULL && !cache_object_begins_well(a->object)) {
+            cache_begin(a);
+            loaded = false;
+            continue;
+        }
         if (look == LOOK_DONE)
             return v;
         if (!cache_id_eq(&before, &a->id))
@@ -304,7 +326,7 @@ enum cache_news cache_wait(struct cache_ask *a, uint64_t deadline_ms) {
     if (state == FETCH_FAILED)
         return CACHE_NEWS_AGAIN;
     if (!suits(a, o))
-        return CACHE_NEWS_REFUSED;
+        return CACHE_NEWS_AGAIN;
     a->object = cache_object_ref(o);
     return CACHE_NEWS_OBJECT;
 }
@@ -426,7 +448,7 @@ void cache_remember(struct cache_ask *a, unsigned status, int64_t until_s) {
         e->error_until = until_s;
     }
     pthread_mutex_unlock(&p->lock);
-    cache_refuse(a);
+    cache_close(a);
 }
 
 void cache_drop(struct cache *c, const struct cache_object *o, const char *why) {

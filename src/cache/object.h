@@ -54,7 +54,11 @@ int64_t cache_object_length(const struct cache_object *o); // of the body; -1: n
 // Says how long the body will be, before it is complete.
 void cache_object_promise(struct cache_object *o, int64_t length);
 
+// Whether the first block of a complete body is as it was written: asked before a head is sent. If not, the object is gone from
+// the cache, logged. Waits for the disk, the first time.
+bool cache_object_begins_well(struct cache_object *o);
 // The body from its beginning; can seek once it is complete. Waits for the writer, and for a disk. The body holds the object.
+// NULL: it came too late, the file has failed.
 struct body *cache_object_body(struct cache_object *o, struct arena *a);
 
 // --- the writer: one task, or none that waits ---------------------------------------------------------------------------

@@ -134,8 +134,8 @@ static uint64_t trim(struct cache *c) {
     pacer_init(c, &pace, &l.manager);
     uint64_t next = remove_inactive(c, l.inactive_ms, &pace);
     remove_surplus(c, l.max_size, l.min_free, &pace);
-    uint64_t now = cache_clock_ms();
-    return next <= now ? LOOK_MIN_MS : MIN(MAX(next - now, (uint64_t)LOOK_MIN_MS), (uint64_t)LOOK_MS);
+    uint64_t now = cache_clock_ms(), most = MIN((uint64_t)LOOK_MS, l.inactive_ms); // who comes meanwhile is not awaited longer
+    return MAX(next <= now ? 0 : MIN(next - now, most), (uint64_t)LOOK_MIN_MS);
 }
 
 // --- the thread ----------------------------------------------------------------------------------------------------------
