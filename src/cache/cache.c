@@ -84,12 +84,11 @@ static struct cache_object *load(struct cache *c, struct arena *a, const struct 
     return w->object;
 }
 
-// The file of a loaded object was removed by somebody else. Asked once a millisecond.
-static bool is_gone(struct cache_entry *e, uint64_t now_ms) {
-    const struct cache_data *d = e->object->data;
-    if (e->checked_ms == now_ms || d->fd < 0 || !__atomic_load_n(&d->linked, __ATOMIC_ACQUIRE))
+// The file of a loaded object was removed by somebody else: rm is a way to purge.
+static bool is_gone(const struct cache_object *o) {
+    const struct cache_data *d = o->data;
+    if (!__atomic_load_n(&d->linked, __ATOMIC_ACQUIRE) || d->fd < 0)
         return false;
-    e->checked_ms = now_ms;
     struct stat st;
     return fstat(d->fd, &st) == 0 && st.st_nlink == 0;
 }
@@ -173,7 +172,7 @@ static enum look look_at(struct cache_ask *a, struct cache_part *p, struct cache
         return LOOK_DONE;
     }
     struct cache_object *o = e->object;
-    if (is_gone(e, a->now_ms) || purge_covers(c, o)) {
+    if (is_gone(o) || purge_covers(c, o)) {
         index_remove(c, p, e);
         return LOOK_AGAIN;
     }
@@ -369,14 +368,15 @@ void cache_refuse(struct cache_ask *a) {
     leave_entry(a);
 }
 
-struct cache_object *cache_keep(struct cache_ask *a, struct str vary, const struct cache_facts *facts, const struct head *head) {
+struct cache_object *cache_keep(struct cache_ask *a, struct str vary, const struct cache_facts *facts, const struct head *head,
+                                int64_t length) {
     if (a->collides)
         return NULL;
     // Under the name of the variant only where the main object says the same of Vary: else nobody would look there.
     struct cache_id id = str_eq(vary, a->vary) && vary.n != 0 ? a->id : a->main, variant = a->main;
     if (vary.n != 0)
         cache_variant_of(&a->main, vary, a->request, &variant);
-    struct cache_object *o = cache_object_new(a->cache, &a->main, &id, a->key, vary, facts, head);
+    struct cache_object *o = cache_object_new(a->cache, &a->main, &id, a->key, vary, facts, head, length);
     if (o == NULL)
         return NULL;
     o->variant = variant;

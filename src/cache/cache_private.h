@@ -26,7 +26,7 @@ struct cache_entry {
     struct list loaded;       // the same for entries with an object; else unlinked
     struct cache_id id, main;
     struct cache_facts facts; // of the file, or the object
-    uint64_t used_ms, checked_ms;
+    uint64_t used_ms;
     uint64_t disk;            // bytes of its file; 0: none. Also while the file gets its name
     struct cache_object *object; // counted
     struct cache_fetch *fetch;   // counted

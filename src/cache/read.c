@@ -179,7 +179,7 @@ static void seek_object(struct body *b, uint64_t at) {
 static void free_object(struct body *b) {
     struct cache_reader *r = container_of(b, struct cache_reader, body);
     struct cache_data *d = r->object->data;
-    if (!list_empty(&r->node)) {
+    if (r->listed) {
         pthread_mutex_lock(&d->lock);
         list_remove(&r->node);
         cache_wake_all(&d->writer);
@@ -202,6 +202,7 @@ struct body *cache_object_body(struct cache_object *o, struct arena *a) {
         bool late = d->lost;
         if (!late)
             list_push_back(&d->readers, &r->node);
+        r->listed = !late;
         pthread_mutex_unlock(&d->lock);
         if (late)
             return NULL;

@@ -197,6 +197,10 @@ static bool after_waiting(struct cache_run *run, enum step *step) {
     case CACHE_NEWS_OBJECT:
         run->says = CACHE_SAYS_HIT;
         *step = cache_answer_object(run);
+        if (*step != STEP_NEXT)
+            return true;
+        cache_close(&run->ask);
+        *step = missed(run, false);
         return true;
     case CACHE_NEWS_LATE:
         *step = missed(run, false);
