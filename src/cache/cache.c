@@ -112,7 +112,7 @@ static enum cache_verdict miss(struct cache_ask *a, struct cache_part *p, struct
     if (e == NULL)
         return a->min_uses > 1 ? CACHE_SCARCE : CACHE_MISS;
     e->uses++;
-    index_touch(p, e, a->now_ms);
+    index_touch(a->cache, p, e, a->now_ms);
     if (e->uses < a->min_uses)
         return CACHE_SCARCE;
     if (!a->lock)
@@ -159,7 +159,7 @@ static enum look look_at(struct cache_ask *a, struct cache_part *p, struct cache
     bool unknown = __atomic_load_n(&c->loading, __ATOMIC_ACQUIRE) && (e == NULL || e->object == NULL);
     if (e != NULL && e->error != 0 && e->error_until >= a->now_s) {
         a->error = e->error;
-        index_touch(p, e, a->now_ms);
+        index_touch(a->cache, p, e, a->now_ms);
         *v = CACHE_FAILED;
         return LOOK_DONE;
     }
@@ -185,7 +185,7 @@ static enum look look_at(struct cache_ask *a, struct cache_part *p, struct cache
     if (is_other_variant(a, o))
         return LOOK_AGAIN;
     e->uses++;
-    index_touch(p, e, a->now_ms);
+    index_touch(a->cache, p, e, a->now_ms);
     *v = fresh_or_not(a, e);
     return LOOK_DONE;
 }
@@ -400,7 +400,7 @@ static void publish(struct cache_ask *a, struct cache_object *o) {
         e->uses = MAX(e->uses, (uint64_t)1);
         index_set_object(c, p, e, o);
         index_set_disk(c, e, store_size(o));
-        index_touch(p, e, cache_clock_ms());
+        index_touch(c, p, e, cache_clock_ms());
     }
     pthread_mutex_unlock(&p->lock);
     if (e != NULL)

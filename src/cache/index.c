@@ -126,8 +126,9 @@ void index_set_object(struct cache *c, struct cache_part *p, struct cache_entry 
 
 // --- entries -------------------------------------------------------------------------------------------------------------
 
-void index_touch(struct cache_part *p, struct cache_entry *e, uint64_t now_ms) {
+void index_touch(struct cache *c, struct cache_part *p, struct cache_entry *e, uint64_t now_ms) {
     e->used_ms = now_ms;
+    e->used_nth = __atomic_add_fetch(&c->nth_use, 1, __ATOMIC_RELAXED);
     list_remove(&e->used);
     list_push_front(&p->used, &e->used);
     if (e->object != NULL) {
@@ -202,6 +203,7 @@ struct cache_entry *index_add(struct cache *c, struct cache_part *p, const struc
     e->main = *main;
     e->id = *id;
     e->used_ms = now_ms;
+    e->used_nth = __atomic_add_fetch(&c->nth_use, 1, __ATOMIC_RELAXED);
     list_init(&e->loaded);
     list_push_front(&p->used, &e->used);
     struct cache_entry **at = bucket_of(p, id);
