@@ -6,7 +6,7 @@ import load
 import proc
 import report
 from cases import CASES, Case
-from servers import CANNOT, NAMES, Broken
+from servers import CANNOT, FILES, LACKS, LISTENERS, NAMES, Broken
 
 CASE = Case("x", "x", 1, length=200)
 
@@ -84,4 +84,5 @@ def test_page_keeps_the_notes_and_names_failures(tmp_path):
 def test_case_names_are_unique_and_known():
     names = [c.name for c in CASES]
     assert len(set(names)) == len(names)
-    assert set(CANNOT) == set(NAMES) and all(cannot <= set(names) for cannot in CANNOT.values())
+    assert set(CANNOT) <= set(NAMES) and all(cannot <= set(names) for cannot in CANNOT.values())
+    assert set(FILES) == set(NAMES) - {"floor"} and all(lacks <= set(LISTENERS) for lacks in LACKS.values())

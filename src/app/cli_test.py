@@ -46,6 +46,58 @@ def test_t_succeeds(place):
     assert not os.path.exists(f'{place.directory}/pid') or is_nginx(WEIR)
 
 
+TRIED = {
+    'an address of somebody else': 'server { listen 192.0.2.1:8099; }', 'the same for IPv6': 'server { listen [2001:db8::1]:8099; }',
+    'two such': 'server { listen 127.0.0.1:PORT; } server { listen 192.0.2.1:8099; listen 192.0.2.2:8099; }',
+    'a socket nowhere': 'server { listen unix:/nonexistent/s; }', 'a directory nowhere': 'client_body_temp_path /nonexistent/x; server { }',
+    'a pid file nowhere': ('server { }', 'pid /nonexistent/pid;'), 'a pid file that is a directory': ('server { }', 'pid /tmp/;'),
+}
+
+
+@pytest.mark.parametrize('name', TRIED)
+def test_t_tries_what_a_start_needs(place, name):
+    """A text without errors that could not be started fails, in nginx's words, and leaves nothing."""
+    text, main = TRIED[name] if isinstance(TRIED[name], tuple) else (TRIED[name], f'pid {place.directory}/pid;')
+    place.raw(f'{main} events {{ }} http {{ access_log off; {text.replace("PORT", str(place.port))} }}')
+    theirs, ours = place.run('-t', binary=NGINX), place.run('-t')
+    assert theirs.returncode == ours.returncode == 1
+    want = [re.search(r'\[emerg\] (\d+#\d+: )?(.*)', line)[2] for line in theirs.stderr.splitlines() if '[emerg]' in line]
+    said = [line.removeprefix('nginx: [emerg] ') for line in ours.stderr.splitlines() if '[emerg]' in line]
+    assert said[:len(want)] == want
+    assert ours.stderr.splitlines()[0] == theirs.stderr.splitlines()[0]
+    assert ours.stderr.splitlines()[-1] == theirs.stderr.splitlines()[-1]
+
+
+def test_t_beside_a_running_server(site):
+    """Its addresses and its pid file are no error, and stay its own."""
+    server = site.server('server { listen 127.0.0.1:@port@; listen unix:@dir@/s; return 200; }')
+    inode = os.stat(f'{server.directory}/s').st_ino
+    for _ in range(5):
+        r = run('-t', '-p', server.directory, '-c', server.conf_path, '-e', server.error_log_path)
+        assert r.returncode == 0, r.stderr
+        assert exchange(server.port, get('/'))[0].status == 200
+    assert os.stat(f'{server.directory}/s').st_ino == inode and server.pid_file() == server.pid
+
+
+@pytest.mark.root
+def test_t_of_a_port_that_may_not_be_had(site):
+    """Below the ports that everybody may have, without root."""
+    with open('/proc/sys/net/ipv4/ip_unprivileged_port_start') as f:
+        if int(f.read()) <= 81:
+            pytest.skip('everybody may have it here')
+    d = site.directory_for('d')
+    os.chmod(d, 0o777)
+    temp = ' '.join(f'{n}_temp_path {d}/{n};' for n in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
+    with open(f'{d}/c', 'w') as f:
+        f.write(f'pid {d}/pid; error_log {d}/e; events {{ }} http {{ access_log off; {temp} server {{ listen 127.0.0.1:81; }} }}')
+    said = []
+    for binary in (NGINX, WEIR):
+        command = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', binary, '-t', '-p', d, '-c', f'{d}/c', '-e', f'{d}/e']
+        r = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        said.append((r.returncode, re.findall(r'\[emerg\] (?:\d+#\d+: )?(.*)', r.stderr)))
+    assert said[0] == said[1] and 'bind() to 127.0.0.1:81 failed (13: Permission denied)' in said[0][1]
+
+
 def test_t_quiet(place):
     r = place.write().run('-t', '-q')
     assert (r.returncode, r.stdout, r.stderr) == (0, '', '')

@@ -121,6 +121,33 @@ def test_worker_has_no_privileges(site):
 
 
 @root_only
+@pytest.mark.parametrize('directive', ['proxy_bind', 'grpc_bind', 'fastcgi_bind'])
+def test_transparent_needs_a_capability(site, directive):
+    """CAP_NET_RAW stays with the worker when the configuration needs it, as in nginx; connections can be bound."""
+    server = site.server(f'{directive} $arg_from transparent; location / {{ return 200 $pid; }} location /back/ {{ proxy_pass http://@backend@; }}', workers=1)
+    s = status_of(pid_of(server.port))
+    assert s['Uid'].split()[0] != '0'
+    assert int(s['CapEff'], 16) == int(s['CapPrm'], 16) == 1 << 13 and int(s['CapAmb'], 16) == 0
+    assert exchange(server.port, get('/back/?from=127.0.0.9'))[0].status == 200
+    assert not server.errors('alert')
+
+
+@root_only
+@pytest.mark.weir_only('nginx starts new workers')
+def test_transparent_comes_with_a_reload(site):
+    """A worker that has given the capability up cannot get it back: the log says so."""
+    server = site.server('location / { return 200 $pid; }', workers=1)
+    server.alerts.append('"transparent" needs')
+    with open(server.conf_path) as f:
+        text = f.read()
+    with open(server.conf_path, 'w') as f:
+        f.write(text.replace('location / {', 'proxy_bind $remote_addr transparent; location / {'))
+    server.send_signal(signal.SIGHUP)
+    server.wait_error('alert', '"transparent" needs CAP_NET_RAW, which this worker gave up')
+    assert int(status_of(pid_of(server.port))['CapEff'], 16) == 0
+
+
+@root_only
 def test_hard_limit_of_files(site):
     server = site.server('location / { return 200 $pid; }', main='worker_rlimit_nofile 777;', workers=1)
     with open(f'/proc/{pid_of(server.port)}/limits') as f:

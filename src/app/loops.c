@@ -7,7 +7,10 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { HALT_MS = 500 }; // who takes longer is in the middle of something that has no end
 
 struct loop_thread {
     struct loops *all;
@@ -35,7 +38,11 @@ unsigned loops_wanted(const struct conf *c) {
 void loops_init(struct loops *l, struct http_service *service) {
     *l = (struct loops){.service = service, .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->changed, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&l->changed, &attr);
+    pthread_condattr_destroy(&attr);
 }
 
 void loops_done(struct loops *l) {
@@ -69,18 +76,23 @@ static void obey(struct message *m) {
     free(o);
 }
 
-// Each running loop does fn(thread, arg), and this waits until all have.
-static void everywhere(struct loops *l, order_fn *fn, void *arg) {
-    pthread_mutex_lock(&l->lock);
+// Under l->lock: each running loop is told.
+static void post_orders(struct loops *l, void (*how)(struct message *m), order_fn *fn, void *arg) {
     for (unsigned i = 0; i < LOOP_THREADS_MAX; i++) {
         struct loop_thread *t = l->threads[i];
         if (t == NULL || t->ended)
             continue;
         struct order *o = xcalloc(1, sizeof *o);
-        *o = (struct order){.message.fn = obey, .thread = t, .fn = fn, .arg = arg};
+        *o = (struct order){.message.fn = how, .thread = t, .fn = fn, .arg = arg};
         l->unheard++;
         inbox_post(t->loop, &o->message);
     }
+}
+
+// Each running loop does fn(thread, arg), and this waits until all have.
+static void everywhere(struct loops *l, order_fn *fn, void *arg) {
+    pthread_mutex_lock(&l->lock);
+    post_orders(l, obey, fn, arg);
     while (l->unheard > 0)
         pthread_cond_wait(&l->changed, &l->lock);
     pthread_mutex_unlock(&l->lock);
@@ -382,6 +394,31 @@ void loops_reap(struct loops *l) {
         if (gone)
             join(l, i);
     }
+}
+
+NORETURN static void stand_still(struct message *m) {
+    struct loops *l = container_of(m, struct order, message)->thread->all;
+    log_loop_hand_over();
+    pthread_mutex_lock(&l->lock);
+    l->unheard--;
+    pthread_cond_broadcast(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+    for (;;)
+        pause();
+}
+
+void loops_halt(struct loops *l) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += HALT_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&l->lock);
+    post_orders(l, stand_still, NULL, NULL);
+    int err = 0;
+    while (l->unheard > 0 && err == 0)
+        err = pthread_cond_timedwait(&l->changed, &l->lock, &until);
+    pthread_mutex_unlock(&l->lock);
 }
 
 void loops_finish(struct loops *l) {

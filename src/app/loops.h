@@ -52,5 +52,7 @@ void loops_stop(struct loops *l);
 bool loops_ended(struct loops *l);
 // After loops_stop when all have ended, and helpers too: takes the loops apart and joins the threads.
 void loops_finish(struct loops *l);
+// For an end without mercy: the loops hand their lines of logs over and stand still for good. Waits for them for a moment only.
+void loops_halt(struct loops *l);
 // Asks every loop for a sign of life, without waiting for it. True when all have answered the question before.
 bool loops_alive(struct loops *l);

@@ -1,6 +1,8 @@
 // weir: from the command line to the supervisor.
 #include "app/embedded.h"
 #include "app/load.h"
+#include "app/pid_file.h"
+#include "app/privileges.h"
 #include "app/signaller.h"
 #include "app/sockets.h"
 #include "app/supervisor.h"
@@ -51,19 +53,30 @@ static int help(const struct options *o) {
     return code;
 }
 
+// What a start needs besides a text without errors. All complaints come, not the first only.
+static bool could_run(const struct conf *c) {
+    const struct main_conf *m = main_conf(c);
+    uid_t uid;
+    gid_t gid;
+    struct str name;
+    bool pid = pid_file_try(m->pid.p);
+    bool directories = privileges_user(m, &uid, &gid, &name) && load_make_directories(c, uid, gid);
+    return sockets_try(c) && pid && directories;
+}
+
 static int test(const struct options *o, struct zones *zones) {
     struct arena a;
     arena_init(&a, NULL);
     struct str path = load_conf_path(o, &a);
     struct conf *c = load_conf(o, STR_NONE, zones);
-    int code = c == NULL;
-    if (c == NULL) {
-        fprintf(stderr, "nginx: configuration file " STR_FMT " test failed\n", STR_ARG(path));
-    } else if (!o->quiet) {
+    if (c != NULL && !o->quiet)
         fprintf(stderr, "nginx: the configuration file " STR_FMT " syntax is ok\n", STR_ARG(path));
+    int code = c == NULL || !could_run(c);
+    if (code != 0)
+        fprintf(stderr, "nginx: configuration file " STR_FMT " test failed\n", STR_ARG(path));
+    else if (!o->quiet)
         fprintf(stderr, "nginx: configuration file " STR_FMT " test is successful\n", STR_ARG(path));
-    }
-    if (c != NULL && o->dump)
+    if (code == 0 && o->dump)
         load_dump(c);
     conf_unref(c);
     arena_done(&a);

@@ -73,10 +73,11 @@ def test_first_request_after_quit(site):
 @pytest.mark.root
 def test_directories_are_made(site):
     """For the worker's user, at start and at a reload, whichever directive names them."""
-    server = site.server('client_body_temp_path @dir@/one; proxy_temp_path @dir@/two 1 2; fastcgi_temp_path @dir@/three; return 200;',
+    server = site.server('client_body_temp_path @dir@/one; proxy_temp_path @dir@/two 1 2; fastcgi_temp_path @dir@/three; '
+                         'scgi_temp_path @dir@/five; uwsgi_temp_path @dir@/six 2; return 200;',
                          main='user www-data;')
     uid = pwd.getpwnam('www-data').pw_uid
-    for name in ('one', 'two', 'three'):
+    for name in ('one', 'two', 'three', 'five', 'six'):
         assert os.stat(f'{server.directory}/{name}').st_uid == uid
     with open(server.conf_path) as f:
         text = f.read()
@@ -143,6 +144,29 @@ def test_term_after_quit(site):
     if is_nginx(server.binary):
         server.alerts += ['open socket', 'aborting']
     server.check()
+
+
+def test_term_loses_no_line_of_a_log(site):
+    """Whoever got an answer stands in the access log, be it buffered: under load, with TERM in the middle."""
+    server = site.server('access_log @dir@/buffered.log combined buffer=64k; location / { return 200; }')
+    answered, stop = [0] * 6, threading.Event()
+
+    def ask(i):
+        try:
+            with Client(server.port) as c:
+                while not stop.is_set() and c.ask(get('/')).status == 200:
+                    answered[i] += 1
+        except (OSError, AssertionError, IndexError):
+            pass
+    threads = [threading.Thread(target=ask, args=(i,), daemon=True) for i in range(len(answered))]
+    for t in threads:
+        t.start()
+    until(lambda: min(answered) > 50, 'load')
+    server.stop(signal.SIGTERM)
+    stop.set()
+    for t in threads:
+        t.join(20)
+    assert len(server.lines('buffered.log')) >= sum(answered)
 
 
 def test_pid_file(site):

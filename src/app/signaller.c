@@ -2,6 +2,8 @@
 #include "app/pid_file.h"
 #include "base/sbuf.h"
 #include "feature/core/main.h"
+#include "feature/log/error_log.h"
+#include "io/log.h"
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -90,7 +92,15 @@ static int await_reload(int fd, pid_t pid) {
     }
 }
 
+static void note_start(const struct conf *c) {
+    log_set_default(error_log_main(c));
+    log_msg(LOG_NOTICE, 0, "signal process started");
+    log_files_flush();
+    log_set_default(NULL);
+}
+
 int signaller_send(const struct conf *c, struct str name) {
+    note_start(c);
     int pid = pid_file_read(main_conf(c)->pid.p);
     if (pid == 0)
         return 1;

@@ -94,6 +94,21 @@ bool sockets_open(struct sockets *s, const struct conf *c, const struct sockets 
     return false;
 }
 
+bool sockets_try(const struct conf *c) {
+    const struct http_world *w = http_world(c);
+    bool good = true;
+    for (unsigned i = 0; w != NULL && i < w->count; i++) {
+        const struct vhosts *v = w->at[i];
+        const char *what = "";
+        int err = vhosts_own_socket(w, v) ? listen_try(&v->addr, &v->opts, &what) : 0;
+        if (err == 0 || err == -EADDRINUSE)
+            continue;
+        complain(err, what, v, NULL);
+        good = false;
+    }
+    return good;
+}
+
 static void remove_file(const struct socket *k) {
     if (k->addr.sa.sa_family == AF_UNIX && k->addr.un.sun_path[0] != '\0')
         unlink(k->addr.un.sun_path);

@@ -17,6 +17,8 @@ struct sockets {
 // All sockets of a configuration. What `have` holds for an address is used again; the rest is opened, with five tries where
 // an address is in use. False after [emerg] lines (the last also in `why`, which may be NULL): then nothing was changed.
 bool sockets_open(struct sockets *s, const struct conf *c, const struct sockets *have, struct sbuf *why) MUST_USE;
+// For -t: whether the addresses can be had. One in use may be the running server's, and is none. False after [emerg] lines.
+bool sockets_try(const struct conf *c) MUST_USE;
 // Closes what `s` has and `next` (may be NULL) has not, and forgets s. `files`: the files of its Unix sockets go too. `refuse`:
 // a TCP socket that others still hold takes no new connection from now on; what is in its queue can still be accepted.
 void sockets_close(struct sockets *s, const struct sockets *next, bool files, bool refuse);

@@ -6,6 +6,7 @@
 #include "app/pid_file.h"
 #include "app/privileges.h"
 #include "app/signaller.h"
+#include "app/signals.h"
 #include "app/supervisor_private.h"
 #include "feature/log/error_log.h"
 #include "io/broker.h"
@@ -105,15 +106,18 @@ static void replace_worker(struct supervisor *s, int status) {
     s->restart_ms = supervisor_now() + (s->backoff_ms > RESTART_MIN_MS ? s->backoff_ms : 0);
 }
 
+static void note_end(const char *what, pid_t pid, int status) {
+    if (WIFSIGNALED(status))
+        log_msg(LOG_ALERT, 0, "%s %d exited on signal %d%s", what, (int)pid, WTERMSIG(status), WCOREDUMP(status) ? " (core dumped)" : "");
+    else
+        log_msg(LOG_NOTICE, 0, "%s %d exited with code %d", what, (int)pid, WEXITSTATUS(status));
+}
+
 static void worker_ended(struct supervisor *s, int status) {
     pid_t pid = s->worker;
     s->worker = 0;
     s->kill_ms = UINT64_MAX;
-    if (WIFSIGNALED(status))
-        log_msg(LOG_ALERT, 0, "worker process %d exited on signal %d%s", (int)pid, WTERMSIG(status),
-                WCOREDUMP(status) ? " (core dumped)" : "");
-    else
-        log_msg(LOG_NOTICE, 0, "worker process %d exited with code %d", (int)pid, WEXITSTATUS(status));
+    note_end("worker process", pid, status);
     close_channel(s);
     replace_worker(s, status);
     if (s->next != NULL) // it was sound, and the next worker begins with it
@@ -126,7 +130,7 @@ static void reap(struct supervisor *s) {
         if (pid == s->worker) {
             worker_ended(s, status);
         } else if (pid == s->new_binary) {
-            log_msg(LOG_NOTICE, 0, "new binary process %d exited with code %d", (int)pid, WEXITSTATUS(status));
+            note_end("new binary process", pid, status);
             upgrade_ended(s, status);
         }
     }
@@ -202,40 +206,24 @@ static void hang_up(struct supervisor *s, pid_t from) {
         return;
     }
     supervisor_reload(s, from);
-    if (s->not_accepting && s->worker == 0)
+    if (s->not_accepting && s->worker == 0) {
+        log_msg(LOG_NOTICE, 0, "start worker processes");
         supervisor_start_worker(s);
+    }
     s->not_accepting = false;
 }
 
-static const struct {
-    int number;
-    const char *name, *what; // nginx's words
-} heard[] = {{SIGHUP, "SIGHUP", ", reconfiguring"}, {SIGUSR1, "SIGUSR1", ", reopening logs"}, {SIGUSR2, "SIGUSR2", ", changing binary"},
-             {SIGWINCH, "SIGWINCH", ", stop accepting connections"}, {SIGQUIT, "SIGQUIT", ", shutting down"},
-             {SIGTERM, "SIGTERM", ", exiting"}, {SIGINT, "SIGINT", ", exiting"}, {SIGCHLD, "SIGCHLD", ""}};
-
 static void note(const struct supervisor *s, const struct signalfd_siginfo *info) {
-    const char *what = "", *name = "";
-    for (size_t i = 0; i < ARRAY_LEN(heard); i++) {
-        if (heard[i].number == (int)info->ssi_signo) {
-            name = heard[i].name;
-            what = heard[i].what;
-        }
-    }
-    if (info->ssi_signo == SIGUSR2 && (s->new_binary > 0 || old_binary_lives(s)))
-        what = ", ignoring";
-    char from[32] = "";
-    if (info->ssi_pid != 0)
-        snprintf(from, sizeof from, " from %d", (int)info->ssi_pid);
-    log_msg(LOG_NOTICE, 0, "signal %u (%s) received%s%s", info->ssi_signo, name, from, what);
-    if (info->ssi_signo == SIGUSR2 && what[2] == 'i')
+    bool ignored = info->ssi_signo == SIGUSR2 && (s->new_binary > 0 || old_binary_lives(s));
+    signal_note(info, ignored ? ", ignoring" : signal_words(info->ssi_signo));
+    if (ignored)
         log_msg(LOG_CRIT, 0, "the changing binary signal is ignored: you should shutdown or terminate before either old or new "
                              "binary's process");
 }
 
 static void obey(struct supervisor *s, const struct signalfd_siginfo *info) {
-    if (info->ssi_signo == SIGWINCH && isatty(STDERR_FILENO))
-        return; // a window that changed its size
+    if (signal_of_a_window(info))
+        return;
     note(s, info);
     switch (info->ssi_signo) {
     case SIGCHLD:
@@ -341,30 +329,19 @@ static void leave_terminal(const struct supervisor *s) {
 }
 
 static bool find_user(struct supervisor *s) {
-    struct worker_opts *o = &s->opts;
-    o->uid = getuid();
-    o->gid = getgid();
-    if (geteuid() != 0)
-        return true;
-    if (s->m->user.n != 0) {
-        o->user = str_n(str_xdup(s->m->user), s->m->user.n);
-        o->uid = s->m->uid;
-        o->gid = s->m->gid;
-        return true;
-    }
-    if (!privileges_nobody(&o->uid, &o->gid)) {
-        log_msg(LOG_EMERG, 0, "getpwnam(\"nobody\") failed: name a user with the directive \"user\"");
+    struct str name; // of a snapshot, which a reload may end
+    if (!privileges_user(s->m, &s->opts.uid, &s->opts.gid, &name))
         return false;
-    }
-    o->user = str_n(xstrdup("nobody"), 6);
+    s->opts.user = name.n != 0 ? str_n(str_xdup(name), name.n) : STR_NONE;
     return true;
 }
 
 static int block_signals(struct supervisor *s) {
+    static const int heard[] = {SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGQUIT, SIGTERM, SIGINT, SIGCHLD};
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < ARRAY_LEN(heard); i++)
-        sigaddset(&set, heard[i].number);
+        sigaddset(&set, heard[i]);
     sigprocmask(SIG_BLOCK, &set, &s->before);
     signal(SIGPIPE, SIG_IGN);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -114,6 +114,22 @@ def test_broken_new_binary(site):
     pair.finish()
 
 
+@pytest.mark.weir_only('a worker of nginx stays without its master')
+def test_new_binary_is_killed(site):
+    """The log names the signal, the pid file comes back, the new one's worker ends by itself, and a later upgrade works."""
+    pair = start(site)
+    pair.upgrade()
+    pair.server.alerts += ['exited on signal 9', 'the supervisor is gone']
+    workers = proc.tree(pair.new)[1:]
+    os.kill(pair.new, signal.SIGKILL)
+    pair.server.wait_error('alert', rf'\Anew binary process {pair.new} exited on signal 9\Z')
+    until(lambda: read_pid(pair.server.pid_path) == pair.old and not os.path.exists(pair.oldbin), 'the pid file to be back')
+    until(lambda: not any(proc.living(w) for w in workers), 'the new worker to end')
+    assert pid_of(pair.server.port) in proc.tree(pair.old)
+    pair.upgrade()
+    pair.finish()
+
+
 @pytest.mark.weir_only('nginx serves alone after a dead new binary only when it is told so')
 def test_new_binary_dies_while_the_old_one_rests(site):
     """Nobody would serve then: the old one begins again by itself."""

@@ -6,6 +6,7 @@
 #include "app/messages.h"
 #include "app/pid_file.h"
 #include "app/privileges.h"
+#include "app/signals.h"
 #include "feature/log/error_log.h"
 #include "io/broker.h"
 #include "io/channel.h"
@@ -57,7 +58,7 @@ static bool become(const struct worker_opts *o) {
     worker_raise_limits(m);
     if (m->worker_priority != 0 && setpriority(PRIO_PROCESS, 0, (int)m->worker_priority) != 0)
         log_msg(LOG_WARN, errno, "setpriority(%d) failed", (int)m->worker_priority);
-    if (!o->alone && geteuid() == 0 && o->user.n != 0 && !privileges_drop(o->user, o->uid, o->gid))
+    if (!o->alone && geteuid() == 0 && o->user.n != 0 && !privileges_drop(o->user, o->uid, o->gid, o->conf->privileges))
         return false;
     if (m->core_limited)
         prctl(PR_SET_DUMPABLE, 1); // a change of user took it away
@@ -114,7 +115,8 @@ static void tidy(const struct worker *w) {
     sockets_close(w->o->sockets, NULL, true, false);
 }
 
-NORETURN static void stop_fast(const struct worker *w) {
+NORETURN static void stop_fast(struct worker *w) {
+    loops_halt(&w->loops);
     if (w->o->alone)
         tidy(w);
     log_msg(LOG_NOTICE, 0, "exiting");
@@ -138,14 +140,32 @@ static void stop_gracefully(struct worker *w) {
         listen_refuse(listener_fd(w->loops.listeners.at[i]));
 }
 
-static void obey_signal(struct worker *w, int sig) {
-    switch (sig) {
+// What the supervisor asks for is in the log already.
+static void note_signal(const struct worker *w, const struct signalfd_siginfo *info) {
+    unsigned n = info->ssi_signo;
+    const char *words = signal_words(n);
+    if (n == SIGWINCH)
+        words = main_conf(w->conf)->daemon ? signal_words(SIGQUIT) : "";
+    else if (n == SIGUSR2 || (n == SIGHUP && !w->o->alone))
+        words = ", ignoring";
+    if (w->o->alone || (pid_t)info->ssi_pid != w->o->supervisor)
+        signal_note(info, words);
+}
+
+static void obey_signal(struct worker *w, const struct signalfd_siginfo *info) {
+    if (signal_of_a_window(info))
+        return;
+    note_signal(w, info);
+    switch (info->ssi_signo) {
     case SIGTERM:
     case SIGINT:
         stop_fast(w);
     case SIGQUIT:
-    case SIGWINCH:
         stop_gracefully(w);
+        break;
+    case SIGWINCH:
+        if (main_conf(w->conf)->daemon && !w->o->alone)
+            stop_gracefully(w);
         break;
     case SIGUSR1:
         if (!w->o->alone)
@@ -205,7 +225,7 @@ static void listen_to_supervisor(struct worker *w) {
 static int open_signals(void) {
     sigset_t set;
     sigemptyset(&set);
-    static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP, SIGWINCH};
+    static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGHUP, SIGWINCH};
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
         sigaddset(&set, signals[i]);
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -222,7 +242,7 @@ static void attend(struct worker *w, int signal_fd) {
         poll(p, ARRAY_LEN(p), on_time(w));
         struct signalfd_siginfo info;
         while (read(signal_fd, &info, sizeof info) == sizeof info)
-            obey_signal(w, (int)info.ssi_signo);
+            obey_signal(w, &info);
         uint64_t count;
         if (read(w->loops.changed_fd, &count, sizeof count) == sizeof count)
             loops_reap(&w->loops);

@@ -18,6 +18,6 @@ struct worker_opts {
     uint64_t watchdog_ms;  // how often it says that it is alive; 0: never
 };
 
-// Runs to the end: returns the exit code. Signals TERM/INT (fast), QUIT/WINCH (graceful), USR1, HUP (alone: logs and
-// configuration anew) are blocked in the caller and waited for here.
+// Runs to the end: returns the exit code. Signals TERM/INT (fast), QUIT, WINCH of a daemon (graceful), USR1, HUP (alone: logs
+// and configuration anew) are blocked in the caller and waited for here.
 int worker_run(const struct worker_opts *o);

@@ -5,6 +5,7 @@
 //
 // The snapshot of before ends when its last request has. Its last reference is this thread's, so that no loop has the work of
 // freeing it.
+#include "app/privileges.h"
 #include "app/load.h"
 #include "app/messages.h"
 #include "app/worker_private.h"
@@ -96,6 +97,9 @@ static void take(struct worker *w, struct conf *next, const struct sockets *want
     compare(w, want, &more, &gone);
     struct conf *old = w->conf;
     w->conf = next;
+    if (!privileges_suffice(next->privileges) && privileges_suffice(old->privileges))
+        log_msg(LOG_ALERT, 0, "\"transparent\" needs CAP_NET_RAW, which this worker gave up when it started: it has it after a restart "
+                "or an upgrade");
     worker_raise_limits(main_conf(next));
     log_set_default(error_log_main(next));
     worker_crash_log(w);

@@ -2,9 +2,7 @@
 #include "base/str.h"
 #include "base/swar.h"
 
-bool str_istarts(struct str s, struct str prefix) {
-    if (s.n < prefix.n)
-        return false;
+bool str_istarts_rest(struct str s, struct str prefix) {
     const char *a = s.p, *b = prefix.p;
     size_t n = prefix.n;
     for (; n >= 8; n -= 8, a += 8, b += 8) {
@@ -17,10 +15,6 @@ bool str_istarts(struct str s, struct str prefix) {
             return false;
     }
     return true;
-}
-
-bool str_ieq(struct str a, struct str b) {
-    return a.n == b.n && str_istarts(a, b);
 }
 
 int str_cmp(struct str a, struct str b) {
@@ -88,12 +82,19 @@ bool str_split(struct str *rest, char sep, struct str *part) {
 
 bool str_u64(struct str s, uint64_t max, uint64_t *out) {
     uint64_t v = 0;
-    for (size_t i = 0; i < s.n; i++) {
+    size_t i = 0;
+    for (; i < MIN(s.n, (size_t)19); i++) { // so many digits cannot overflow
+        unsigned digit = (unsigned char)s.p[i] - (unsigned)'0';
+        if (digit > 9)
+            return false;
+        v = v * 10 + digit;
+    }
+    for (; i < s.n; i++) {
         if (!ascii_is_digit((unsigned char)s.p[i]) || __builtin_mul_overflow(v, 10, &v) ||
-            __builtin_add_overflow(v, (uint64_t)(s.p[i] - '0'), &v) || v > max)
+            __builtin_add_overflow(v, (uint64_t)(s.p[i] - '0'), &v))
             return false;
     }
-    if (s.n == 0)
+    if (s.n == 0 || v > max)
         return false;
     *out = v;
     return true;

@@ -30,8 +30,14 @@ static inline bool ascii_is_digit(unsigned char c) { return c >= '0' && c <= '9'
 static inline bool ascii_is_alpha(unsigned char c) { return (unsigned)((c | 0x20) - 'a') < 26; }
 
 // ASCII case does not count; other bytes compare as they are.
-bool str_ieq(struct str a, struct str b);
-bool str_istarts(struct str s, struct str prefix);
+bool str_istarts_rest(struct str s, struct str prefix); // of str_istarts, which mostly sees by the first byte
+static inline bool str_istarts(struct str s, struct str prefix) {
+    if (s.n < prefix.n || prefix.n == 0)
+        return prefix.n == 0;
+    return ascii_lower((unsigned char)s.p[0]) == ascii_lower((unsigned char)prefix.p[0]) && str_istarts_rest(s, prefix);
+}
+static inline bool str_ieq(struct str a, struct str b) { return a.n == b.n && str_istarts(a, b); }
+
 int str_cmp(struct str a, struct str b);  // byte order, then length: <0, 0, >0
 int str_icmp(struct str a, struct str b); // the same, ASCII case folded
 

@@ -187,11 +187,13 @@ static bool apply_row(struct conf_cx *cx, struct scope *s, const struct named_ro
         return conf_err(cx, node, "\"" STR_FMT "\" directive is duplicate", STR_ARG(node->args[0]));
     if (!seen)
         add_mark(b, r->feature, row, NULL);
-    if (row->flags & ROW_IGNORED)
+    if (row->set == conf_set_nothing)
         return true;
     cx->feature = r->feature;
     unsigned before = cx->conf->errors.errors;
-    bool ok = row->set(cx, row, conf_own(cx, s, r->feature), node);
+    char nowhere[64] __attribute__((aligned(16)));
+    void *conf = row->flags & ROW_IGNORED ? nowhere : conf_own(cx, s, r->feature);
+    bool ok = row->set(cx, row, conf, node);
     CHECK(ok == (cx->conf->errors.errors == before) || cx->conf->errors.errors == CONF_MAX_ERRORS);
     return ok;
 }

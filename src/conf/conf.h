@@ -34,10 +34,13 @@ struct conf {
     struct str path, prefix, conf_prefix;
     struct str error_log; // of struct conf_load
     struct conf_directory *directories; // that must be there when this is in force
+    unsigned privileges; // enum conf_privilege: what its worker must be allowed beyond an ordinary user
     struct zones *zones;
     uint64_t seed; // for hash tables
     void *world;   // of http/: vhosts, listeners
 };
+
+enum conf_privilege { CONF_NET_RAW = 1 }; // bits: local addresses of other machines (proxy_bind ... transparent)
 
 // A directory that the worker writes to. app/ makes what is missing, and gives it to the worker's user.
 struct conf_directory {

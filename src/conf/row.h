@@ -41,7 +41,7 @@ typedef bool conf_open_fn(struct conf_cx *cx, const struct conf_row *row, void *
 enum {
     ROW_LISTED = 1,   // may come several times; the first one in a block replaces what was inherited
     ROW_REPEAT = 2,   // may come several times and the setter does as it likes
-    ROW_IGNORED = 4,  // accepted for nginx's sake; help says what weir does instead
+    ROW_IGNORED = 4,  // accepted for nginx's sake; help says what weir does instead. `set` judges the value and stores it nowhere
     ROW_NO_SHARE = 8, // the manual lists it but no family member inherits it
 };
 
@@ -84,7 +84,8 @@ struct conf_row {
 // A block that is a scope, and a block of data.
 #define ROW_BLOCK(n, in, lo, hi, inner, fn, h) {n, in, lo, hi, ROW_REPEAT, inner, NULL, fn, 0, NULL, 0, 0, NULL, h}
 #define ROW_DATA(n, in, lo, hi, fl, fn, h) {n, in, lo, hi, fl, 0xffff, fn, NULL, 0, NULL, 0, 0, NULL, h}
-// Accepted and without effect.
+// Accepted and without effect: any arguments, or one of a type (conf_set_num...), which must be well-formed as in nginx.
+#define ROW_NOOP_OF(n, in, type, h)  {n, in, 1, 1, ROW_IGNORED, 0, type, NULL, 0, NULL, 0, 0, NULL, h}
 #define ROW_NOOP(n, in, lo, hi, h) {n, in, lo, hi, ROW_IGNORED | ROW_REPEAT, 0, conf_set_nothing, NULL, 0, NULL, 0, 0, NULL, h}
 
 struct conf_word {

@@ -9,6 +9,7 @@
     X(listen)                                                                                                          \
     X(server_name)                                                                                                     \
     X(ssl)                                                                                                             \
+    X(ssl_ocsp)                                                                                                        \
     X(ssl_variables)                                                                                                   \
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \
@@ -57,11 +58,13 @@
     X(cache_scgi)                                                                                                      \
     X(scgi)                                                                                                            \
     X(gateway_uwsgi)                                                                                                   \
+    X(gateway_ssl_uwsgi)                                                                                               \
     X(cache_uwsgi)                                                                                                     \
     X(uwsgi)                                                                                                           \
     X(gateway_grpc)                                                                                                     \
     X(gateway_ssl_grpc)                                                                                                 \
     X(grpc)                                                                                                             \
+    X(grpc_web)                                                                                                         \
     X(empty_gif)                                                                                                       \
     X(stub_status)                                                                                                     \
     X(random_index)                                                                                                    \

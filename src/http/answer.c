@@ -1,5 +1,6 @@
 // What hooks say to answer, error_page, and nginx's built-in pages.
 #include "http/answer.h"
+#include "base/date.h"
 #include "http/conn.h"
 #include "http/route.h"
 #include "http/vhost.h"
@@ -199,6 +200,15 @@ struct str answer_page(struct req *r, unsigned status) {
     return sbuf_view(&b);
 }
 
+int64_t answer_last_modified(struct req *r) {
+    if (r->last_modified == LAST_MODIFIED_UNREAD) {
+        int64_t now_s = (int64_t)(loop_wall_ms(r->loop) / 1000);
+        if (!date_parse(head_value(&r->out, FIELD_LAST_MODIFIED), now_s, &r->last_modified))
+            r->last_modified = -1;
+    }
+    return r->last_modified;
+}
+
 struct str answer_server(struct req *r) {
     const struct http_core *core = req_core(r);
     if (core->server_tokens_text != NULL)
@@ -296,7 +306,17 @@ void answer_resolve_status(struct req *r) {
 
 // --- completing ----------------------------------------------------------------------------------------------------------
 
+// `return 99`, `error_page 404 =1000 /x`: nginx sends such digits, which no client can read.
+static void replace_impossible(struct req *r) {
+    log_msg(LOG_ERR, 0, "the configuration answers with %u, which is no status of HTTP: 500 is sent", r->out.status);
+    answer_instead(r, 500);
+    r->keepalive = false;
+    built_in(r, 500);
+}
+
 void answer_finish(struct req *r) {
+    if (UNLIKELY(r->out.status < 100 || r->out.status > 999))
+        replace_impossible(r);
     unsigned status = r->out.status;
     if (r->error_status != 0 && status != 200 && status != 206 && status != 304)
         head_drop(&r->out, FIELD_LAST_MODIFIED); // the page's, not of what was asked for

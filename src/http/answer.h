@@ -28,6 +28,9 @@ struct str answer_page(struct req *r, unsigned status);
 struct str answer_type(struct req *r);
 // "http://name:port" in front of a path, as absolute_redirect, server_name_in_redirect and port_in_redirect say.
 struct str answer_absolute(struct req *r, struct str path);
+// When the answer's content changed: unix s, or -1. Most are never asked for, so the date that somebody else wrote is read here.
+enum { LAST_MODIFIED_UNREAD = -2 }; // it stands in the field Last-Modified of r->out
+int64_t answer_last_modified(struct req *r);
 // What Server says, as server_tokens has it.
 struct str answer_server(struct req *r);
 // The name of the location in force, for messages; "" for the server's own scope.

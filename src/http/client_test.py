@@ -1,5 +1,6 @@
 """The client's side: what is accepted for nginx's sake changes nothing, the rest does what nginx does."""
 import os
+import re
 import socket
 import time
 
@@ -165,6 +166,23 @@ def test_client_body_in_file_only(site, how):
     else:
         assert bodies(server) == (sorted(sent) if how == 'on' else [])
     assert [r.body for r in site.backend().requests] == sent + [b'']
+
+
+@pytest.mark.parametrize('levels, where', [('1', r'(\d)/\d{9}\1'), ('2', r'(\d\d)/\d{8}\1'), ('1 2', r'(\d)/(\d\d)/\d{7}\2\1'),
+                                           ('1 2 3', r'(\d)/(\d\d)/(\d{3})/\d{4}\3\2\1'), ('2 2 1', r'(\d\d)/(\d\d)/(\d)/\d{5}\3\2\1')])
+def test_levels_of_client_body_temp_path(site, levels, where):
+    """Files with names lie in directories named by the last digits of their numbers."""
+    site.backend(answer=lambda r: response('ok'))
+    server = site.server(f'client_body_in_file_only on; client_body_temp_path @dir@/leveled {levels}; location / {{ proxy_pass http://@backend@; }}',
+                         main='user root;' if os.getuid() == 0 else '', workers=1)
+    bodies = [b'body %d' % i for i in range(12)]
+    for body in bodies:
+        assert exchange(server.port, post('/', body))[0].status == 200
+    top = os.path.join(server.directory, 'leveled')
+    found = {os.path.relpath(os.path.join(d, f), top): open(os.path.join(d, f), 'rb').read() for d, _, files in os.walk(top) for f in files}
+    assert sorted(found.values()) == sorted(bodies)
+    for name in found:
+        assert re.fullmatch(where, name), name
 
 
 verdicts = Verdicts()

@@ -172,7 +172,7 @@ static void run_conn(void *arg);
 static void park(struct conn *c, uint64_t timeout_ms) {
     struct loop *l = link_loop(c->link);
     c->idle = true;
-    http_loop(l)->waiting++;
+    conn_count(&http_loop(l)->waiting, 1);
     link_park(c->link, run_conn, c, "connection", loop_now(l) + timeout_ms);
 }
 
@@ -231,7 +231,7 @@ static void run_conn(void *arg) {
     int news = link_news(c->link);
     struct http_loop *h = http_loop(link_loop(c->link));
     if (c->idle)
-        h->waiting--;
+        conn_count(&h->waiting, -1);
     c->idle = false;
     bool readable = news & LINK_READABLE;
     if (c->codec_state != NULL) {
@@ -264,6 +264,16 @@ void conn_idle(struct conn *c, uint64_t timeout_ms) {
         conn_free(c);
 }
 
+// debug_connection; decided when the connection comes, as in nginx.
+static bool is_debugged(const struct conn *c) {
+    const struct http_world *w = http_world(c->conf);
+    conf_list_each(const struct cidr, net, w->debug_clients) {
+        if (cidr_has(net, link_remote(c->link)))
+            return true;
+    }
+    return false;
+}
+
 void conn_accept(struct link *link, struct listener *from, void *arg) {
     struct http_service *s = arg;
     struct loop *l = link_loop(link);
@@ -276,13 +286,14 @@ void conn_accept(struct link *link, struct listener *from, void *arg) {
     c->number = __atomic_add_fetch(&s->next_number, 1, __ATOMIC_RELAXED);
     c->start_ms = loop_now(l);
     list_push_back(&h->conns, &c->all);
-    h->accepted++;
-    h->handled++;
-    h->active++;
+    conn_count(&h->accepted, 1);
+    conn_count(&h->handled, 1);
+    conn_count(&h->active, 1);
     if (!conn_refresh(c)) {
         conn_free(c);
         return;
     }
+    c->debug = is_debugged(c);
     const struct http_core *core = scope_conf(c->vhosts->fallback->scope, &feature_http_core);
     park(c, h->stopping ? MIN(core->client_header_timeout, (uint64_t)FIRST_REQUEST_MS) : core->client_header_timeout);
 }
@@ -295,8 +306,8 @@ void conn_free(struct conn *c) {
     if (c->owner_free != NULL)
         c->owner_free(c->owner);
     if (c->idle)
-        h->waiting--;
-    h->active--;
+        conn_count(&h->waiting, -1);
+    conn_count(&h->active, -1);
     if (c->codec_state != NULL)
         h2_state_free(c);
     list_remove(&c->all);

@@ -35,6 +35,7 @@ struct conn {
     uint32_t snapshot;     // of the service, that conf is of
     bool idle;             // parked between requests
     bool last_request;     // its address is gone from the newest snapshot: it keeps its own, and is not kept alive
+    bool debug;            // debug_connection names its client
     bool secured;          // on a TLS port: the handshake is over, or the client speaks plainly
     uint64_t tls_policy;   // of the server that the handshake was made with: struct https
     const struct client_hello *hello; // during the handshake
@@ -52,7 +53,9 @@ void conn_accept(struct link *l, struct listener *from, void *arg);
 // What a worker serves: the current snapshot (swapped by a reload) and the loops' counters. Shared by loops.
 struct http_service;
 
-// Connections and counters of one loop. One writer, the loop; others may read the numbers without order.
+// Connections and counters of one loop. One writer, the loop, which counts with conn_count; others may read the numbers without
+// order.
+#define conn_count(counter, n) __atomic_store_n((counter), *(counter) + (n), __ATOMIC_RELAXED)
 struct http_loop {
     struct http_service *service;
     struct list conns;

@@ -57,7 +57,7 @@ static void complain(const struct block *b, size_t n, enum proxy_result result, 
 }
 
 bool conn_read_proxy(struct conn *c) {
-    struct stranger s = {{scope_error_log(c->vhosts->fallback->scope), c->number, details}, c};
+    struct stranger s = {{scope_error_log(c->vhosts->fallback->scope), c->number, c->debug, details}, c};
     log_set_context(&s.log);
     struct blocks *pool = loop_blocks(link_loop(c->link));
     struct block *b = block_new(pool, PROXY_V2_MAX + 1); // the parser wants no more than one byte less

@@ -127,6 +127,8 @@ static bool handshake(struct conn *c, const struct greeting *g, uint64_t deadlin
     int err = link_tls_accept(c->link, &a, deadline > now ? deadline - now : 0, &why);
     tls_config_unref(config);
     if (err == 0) {
+        if (s->https->inspect != NULL)
+            s->https->inspect(s->https, c);
         if (link_tls_early(c->link))
             c->early_conf = conf_ref(c->conf);
         if (str_eq(link_tls_alpn(c->link), STR("h2")))
@@ -145,7 +147,7 @@ bool conn_secure(struct conn *c) {
     const struct scope *scope = c->vhosts->fallback->scope;
     const struct http_core *core = scope_conf(scope, &feature_http_core);
     uint64_t deadline = loop_now(loop) + core->client_header_timeout;
-    struct stranger who = {{.log = scope_error_log(scope), .connection = c->number, .details = details}, c};
+    struct stranger who = {{.log = scope_error_log(scope), .connection = c->number, .debug = c->debug, .details = details}, c};
     struct greeting g = {.block = block_new(loop_blocks(loop), HELLO_FIRST)};
     struct block *room = block_new(loop_blocks(loop), CLIENT_HELLO_MAX);
     log_set_context(&who.log);

@@ -8,8 +8,11 @@ extern struct feature feature_http_core;
 // The error log in force in a scope (feature/log/error_log.c).
 struct error_log_conf {
     struct log *log; // the first target; NULL: the process's own (log_set_default)
+    bool debug;      // one of them wants debug lines
 };
 extern struct feature feature_error_log;
+
+enum { TEMP_LEVELS = 3, TEMP_DIGITS = 10 };
 
 struct http_core {
     // client
@@ -25,6 +28,9 @@ struct http_core {
     int client_body_in_file_only; // off, clean, on
     bool client_body_in_single_buffer;
     struct str client_body_temp_path; // NUL-terminated, absolute
+    // Files with names lie in directories below it, called by the last digits of the file's number: with the levels 1 2,
+    // 0000012345 is in 5/34/. 0: no (further) level.
+    unsigned char client_body_temp_levels[TEMP_LEVELS];
     unsigned keepalive_disable;       // bits KEEPALIVE_NO_*
     int lingering_close;              // off, on, always
     uint64_t lingering_time, lingering_timeout; // ms

@@ -75,5 +75,5 @@ void filter_weaken_etag(struct req *r) {
         return;
     }
     struct str parts[2] = {STR("W/"), f->value};
-    f->value = arena_join(&r->arena, parts, 2);
+    f->value = arena_join(&r->arena, parts, 2); // as clean as it was
 }

@@ -242,7 +242,7 @@ static enum after serve_one(struct conn *c, struct loop *l) {
         goto out;
     }
     c->requests++;
-    http_loop(l)->requests++;
+    conn_count(&http_loop(l)->requests, 1);
     unsigned status = res == HTTP1_OK ? admit(c, r, &in) : refuse_head(r, &in, res);
     if (status != 0) {
         req_ended(r, 'P', 'R');

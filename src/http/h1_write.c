@@ -35,8 +35,11 @@ static enum framing choose_framing(struct req *r) {
     return FRAME_CLOSE;
 }
 
-static void put_line(struct sbuf *b, const char *name, struct str value) {
-    http1_put_field(b, str_c(name), value);
+static void put_line(struct sbuf *b, struct str name, const struct field *f) {
+    if (LIKELY(f->clean))
+        http1_put_clean(b, name, f->value);
+    else
+        http1_put_field(b, name, f->value);
 }
 
 static void put_connection(struct req *r, struct sbuf *b) {
@@ -80,13 +83,15 @@ static void put_head(struct req *r, struct sbuf *b, enum framing framing) {
     http1_put_status_line(b, 11, h->status, h->reason.p != NULL ? h->reason : status_reason(h->status));
     struct field *f = head_find(h, FIELD_SERVER);
     if (f == NULL || !f->passed)
-        put_line(b, "Server", f != NULL ? f->value : answer_server(r));
+        http1_put_field(b, STR("Server"), f != NULL ? f->value : answer_server(r));
     f = head_find(h, FIELD_DATE);
-    if (f == NULL || !f->passed)
-        put_line(b, "Date", f != NULL ? f->value : str_n(loop_text_http(r->loop), 29));
+    if (f == NULL)
+        http1_put_clean(b, STR("Date"), str_n(loop_text_http(r->loop), 29));
+    else if (!f->passed)
+        put_line(b, STR("Date"), f);
     f = head_find(h, FIELD_CONTENT_TYPE);
     if (f != NULL && f->value.n != 0)
-        put_line(b, "Content-Type", f->value);
+        put_line(b, STR("Content-Type"), f);
     if (framing == FRAME_LENGTH) {
         sbuf_lit(b, "Content-Length: ");
         sbuf_u64(b, (uint64_t)r->out_length);
@@ -94,15 +99,15 @@ static void put_head(struct req *r, struct sbuf *b, enum framing framing) {
     }
     f = head_find(h, FIELD_LAST_MODIFIED);
     if (f != NULL && !f->passed)
-        put_line(b, "Last-Modified", f->value);
+        put_line(b, STR("Last-Modified"), f);
     if (r->location.n != 0)
-        put_line(b, "Location", answer_absolute(r, r->location));
+        http1_put_field(b, STR("Location"), answer_absolute(r, r->location));
     if (framing == FRAME_CHUNKED)
         sbuf_lit(b, "Transfer-Encoding: chunked\r\n");
     put_connection(r, b);
     head_each(o, h) {
         if (!in_front(o))
-            http1_put_field(b, o->name, o->value);
+            put_line(b, o->name, o);
     }
     sbuf_lit(b, "\r\n");
 }

@@ -280,7 +280,7 @@ bool h2_request_begin(struct h2_conn *h, struct h2_event *ev) {
     struct h2_head head;
     struct h2_head_limits lim;
     c->requests++;
-    http_loop(r->loop)->requests++;
+    conn_count(&http_loop(r->loop)->requests, 1);
     log_set_context(&r->log);
     r->phase = "reading client request headers";
     set_limits(&lim, req_core(r));

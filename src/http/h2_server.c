@@ -94,7 +94,7 @@ static void say(const struct log_context *cx, struct sbuf *line) {
 static void log_conn(struct h2_conn *h, enum log_level level, int err, const char *why, const char *more) {
     struct conn *c = h->conn;
     struct conn_log cx = {
-        {.log = scope_error_log(c->vhosts->fallback->scope), .connection = c->number, .details = say}, c};
+        {.log = scope_error_log(c->vhosts->fallback->scope), .connection = c->number, .debug = c->debug, .details = say}, c};
     log_set_context(&cx.log);
     log_msg(level, err, "%s%s", why, more);
     log_set_context(NULL);

@@ -98,8 +98,6 @@ static void fill(struct kept *k, struct req *r) {
 struct kept *req_keep(struct req *r) {
     CHECK_OBJ(r, REQ_MAGIC);
     CHECK(r->body == NULL && r->out_body == NULL);
-    if (r->keep_whole)
-        return NULL;
     struct gathered *g = arena_new(&r->arena, struct gathered);
     if (!gather(r, g))
         return NULL;
@@ -111,6 +109,8 @@ struct kept *req_keep(struct req *r) {
         [TEXT_AGENT] = head_value(&r->in, FIELD_USER_AGENT),
         [TEXT_METHOD] = r->method_text,
     };
+    for (struct req_move *m = r->moves; m != NULL; m = m->next)
+        m->fn(r, m);
     size_t size = sizeof(struct kept) + g->n * sizeof(struct kept_value) + g->bytes;
     for (unsigned i = 0; i < TEXT_COUNT; i++)
         size += texts[i].n;
@@ -147,7 +147,7 @@ struct req *kept_revive(struct kept *k, struct conn *c) {
     struct req *r = req_new(link_loop(c->link), c, c->conf, k->server, k->codec);
     r->server_scope = k->server_scope;
     r->scope = k->scope;
-    r->log.log = scope_error_log(r->scope);
+    req_set_log(r);
     r->start_ms = k->start_ms;
     r->head_bytes = k->head_bytes;
     r->body_bytes_in = k->body_bytes_in;

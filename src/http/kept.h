@@ -7,7 +7,7 @@
 struct kept;
 
 // Frees r and returns what is kept of it. NULL, and r stays as it is, when some hook of the log stage has not said which
-// variables it asks for (plan_add_log), or r->keep_whole is set. Must not be called while r holds bodies or tasks. Does not wait.
+// variables it asks for (plan_add_log). Must not be called while r holds bodies or tasks. Does not wait.
 struct kept *req_keep(struct req *r);
 // Makes the request again on its connection: variables that hooks of the log stage ask for, what the error log says, times
 // and counters. Whoever counted on updates r->body_bytes_out and the like. Frees `k`.

@@ -6,6 +6,9 @@
 #include "http/tape.h"
 #include "http/vhost.h"
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <stdlib.h>
 
@@ -55,6 +58,7 @@ struct req *req_new(struct loop *l, struct conn *c, struct conf *conf, const str
     r->log.details = details;
     if (c != NULL) {
         r->log.connection = c->number;
+        r->log.debug = c->debug;
         const struct sockaddr *remote = link_remote(c->link);
         memcpy(&r->client_addr, remote, remote->sa_family == AF_INET6  ? sizeof(struct sockaddr_in6)
                                         : remote->sa_family == AF_INET ? sizeof(struct sockaddr_in)
@@ -67,7 +71,13 @@ struct req *req_new(struct loop *l, struct conn *c, struct conf *conf, const str
 void req_set_server(struct req *r, const struct server *s) {
     r->server = s;
     r->server_scope = r->scope = s->scope;
-    r->log.log = scope_error_log(r->scope);
+    req_set_log(r);
+}
+
+void req_set_log(struct req *r) {
+    const struct error_log_conf *c = scope_conf(r->scope, &feature_error_log);
+    r->log.log = c->log;
+    r->debugging = c->debug || r->log.debug;
 }
 
 void req_free(struct req *r) {
@@ -102,6 +112,11 @@ void req_on_end(struct req *r, void (*fn)(void *arg), void *arg) {
     struct req_end *e = xmalloc(sizeof(*e));
     *e = (struct req_end){r->ends, fn, arg};
     r->ends = e;
+}
+
+void req_on_keep(struct req *r, struct req_move *m) {
+    m->next = r->moves;
+    r->moves = m;
 }
 
 void req_ends_run(struct req_end **ends) {
@@ -193,24 +208,49 @@ unsigned req_body_error_status(struct req *r, ssize_t err) {
 
 static void remove_body_file(void *name) { unlink(name); }
 
+// The path of the n-th file, NUL-terminated. With `make` the directories of its levels are made.
+static struct str body_file_name(struct req *r, const struct http_core *core, unsigned n, bool make) {
+    char digits[TEMP_DIGITS + 1];
+    snprintf(digits, sizeof(digits), "%010u", n);
+    struct sbuf b;
+    sbuf_init_arena(&b, &r->arena, core->client_body_temp_path.n + 32, PATH_MAX);
+    sbuf_str(&b, core->client_body_temp_path);
+    size_t end = TEMP_DIGITS;
+    for (unsigned i = 0; i < TEMP_LEVELS && core->client_body_temp_levels[i] != 0; i++) {
+        end -= core->client_body_temp_levels[i];
+        sbuf_chr(&b, '/');
+        sbuf_put(&b, digits + end, core->client_body_temp_levels[i]);
+        if (make)
+            mkdir(sbuf_cstr(&b), 0700); // what fails shows when the file is made
+    }
+    sbuf_chr(&b, '/');
+    sbuf_put(&b, digits, TEMP_DIGITS);
+    return str_n(sbuf_cstr(&b), b.n);
+}
+
 // client_body_in_file_only: the file gets a name, for whoever reads it; "clean" takes it away with the request.
 static void name_body_file(struct req *r, const struct http_core *core) {
     static unsigned serial;
     struct file_ref *f = tape_file(r->body_tape);
     if (f == NULL)
         return;
-    struct str fd = arena_printf(&r->arena, "/proc/self/fd/%d", f->fd), name;
+    struct str fd = arena_dup(&r->arena, arena_printf(&r->arena, "/proc/self/fd/%d", f->fd)), name;
     int err;
     do {
         unsigned n = __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED);
-        name = arena_printf(&r->arena, STR_FMT "/%010u", STR_ARG(core->client_body_temp_path), n);
-        err = linkat(AT_FDCWD, arena_dup(&r->arena, fd).p, AT_FDCWD, arena_dup(&r->arena, name).p, AT_SYMLINK_FOLLOW) != 0 ? errno : 0;
+        bool levels = core->client_body_temp_levels[0] != 0;
+        name = body_file_name(r, core, n, false);
+        err = linkat(AT_FDCWD, fd.p, AT_FDCWD, name.p, AT_SYMLINK_FOLLOW) != 0 ? errno : 0;
+        if (err == ENOENT && levels) {
+            body_file_name(r, core, n, true);
+            err = linkat(AT_FDCWD, fd.p, AT_FDCWD, name.p, AT_SYMLINK_FOLLOW) != 0 ? errno : 0;
+        }
     } while (err == EEXIST);
     if (err != 0) {
         log_msg(LOG_CRIT, err, "link() \"" STR_FMT "\" failed", STR_ARG(name));
         return;
     }
-    r->body_file = arena_dup(&r->arena, name);
+    r->body_file = name;
     if (core->client_body_in_file_only == BODY_FILE_CLEAN)
         arena_cleanup(&r->arena, remove_body_file, (void *)(uintptr_t)r->body_file.p);
 }

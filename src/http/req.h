@@ -84,7 +84,7 @@ struct req {
     struct body *out_body;      // NULL: none
     int64_t out_length;         // -1: unknown
     struct head *out_trailers;
-    int64_t last_modified;      // unix s of the answer, -1
+    int64_t last_modified;      // unix s of the answer, -1 or LAST_MODIFIED_UNREAD: read it by answer_last_modified()
     bool conditions_judged;     // by a back end: If-Match and so on were for it
     bool built_in_page;         // out_body is a page that this server made of a status
     struct str location;        // of a redirect, a path that the codec makes absolute (answer_absolute); else in `out`
@@ -102,12 +102,13 @@ struct req {
     // over the request and its connection, both. Waits.
     void (*take_over)(struct req *r);
     struct req_end *ends;
-    bool keep_whole;            // something in its arena counts until its end: a tunnel keeps it as it is, and does not shrink it
+    struct req_move *moves;     // of req_on_keep
 
     uint64_t start_ms;          // loop clock when its first byte was there
     struct eval eval;           // variables
     void **ctx;                 // by feature index; NULL until asked
     struct log_context log;
+    bool debugging;             // lines of level debug are wanted: see debug.h
     char ended_by, ended_in;    // who ended it before its time, and in which phase; 0: nobody. $termination; see req_ended
     const char *hint;           // for the error log: what to look at next, ", hint: ..."; NULL: none
     const char *phase;          // for the error log: " while " and this, when not NULL ("reading client request line")
@@ -135,16 +136,24 @@ struct codec {
 struct req *req_new(struct loop *l, struct conn *c, struct conf *conf, const struct server *fallback,
                     const struct codec *codec);
 void req_set_server(struct req *r, const struct server *s); // server, server_scope, scope, log
+void req_set_log(struct req *r); // the error log of r->scope
 // Subrequests, bodies, tape, contexts, arena. Waits for subrequests in the background: what the head points into must live
 // until it returns. NULL does nothing.
 void req_free(struct req *r);
 void req_release(struct req *r, struct arena *keep); // for subrequest.c: all but the memory, which moves to *keep
 
 // fn(arg) when the request has ended; when it becomes a tunnel, then when that has. `arg` must not lie in the request's arena:
-// that goes earlier. What may end with the arena uses arena_cleanup; with keep_whole, the arena lives as long as the tunnel.
+// that goes earlier. What may end with the arena uses arena_cleanup.
 // fn may wait, shielded, for tasks of the request: that is before its body and its arena go, and after its answer was sent and
 // logged.
 void req_on_end(struct req *r, void (*fn)(void *arg), void *arg);
+// For what is given back by an arena_cleanup, but counts as long as a tunnel lasts, too: when the request is made small,
+// m->fn moves it to memory of its own and gives that to req_on_end. *m lies in the arena, as a part of what is moved.
+struct req_move {
+    struct req_move *next;
+    void (*fn)(struct req *r, struct req_move *m);
+};
+void req_on_keep(struct req *r, struct req_move *m);
 void req_ends_run(struct req_end **ends); // latest first; frees them
 
 // Notes who ended the request and in which phase, for $termination; the first one who says so counts. Letters as in

@@ -2,6 +2,7 @@
 #include "http/run.h"
 #include "http/answer.h"
 #include "http/conn.h"
+#include "http/debug.h"
 #include "http/route.h"
 #include "http/vhost.h"
 #include "io/loop.h"
@@ -13,6 +14,8 @@ static enum step run_stage(struct req *r, struct scope *s, enum stage stage) {
         return STEP_NEXT;
     for (unsigned i = 0; i < p->stage[stage].count; i++) {
         const struct hook *h = &p->stage[stage].at[i];
+        if (UNLIKELY(r->debugging))
+            debug_hook(r, stage, h);
         enum step step = h->fn(r, h->conf);
         if (step != STEP_NEXT)
             return step;
@@ -26,6 +29,8 @@ static enum step ask_access(struct req *r, const struct plan *p) {
     unsigned refused = 0;
     for (unsigned i = 0; i < p->stage[STAGE_ACCESS].count; i++) {
         const struct hook *h = &p->stage[STAGE_ACCESS].at[i];
+        if (UNLIKELY(r->debugging))
+            debug_hook(r, STAGE_ACCESS, h);
         enum step step = h->fn(r, h->conf);
         if (step == STEP_ALLOW && any) {
             head_drop(&r->out, FIELD_WWW_AUTHENTICATE); // of one that refused
@@ -78,7 +83,9 @@ static void settle_scope(struct req *r) {
     const struct location *l = r->scope->place == IN_LOCATION ? r->scope->data : NULL;
     if (l != NULL && l->limited != NULL && (l->unlimited_methods >> r->method & 1) == 0)
         r->scope = l->limited;
-    r->log.log = scope_error_log(r->scope);
+    req_set_log(r);
+    if (UNLIKELY(r->debugging))
+        debug_location(r);
 }
 
 // The location's own conditions, once it is known.
@@ -183,6 +190,8 @@ static void run_once(struct req *r, bool first) {
 
 // An internal redirect begins: what belongs to the old URI goes.
 static void follow(struct req *r) {
+    if (UNLIKELY(r->debugging))
+        debug_redirect(r);
     r->internal = true;
     r->valid_unparsed_uri = false;
     if (r->goto_uri.p[0] == '@')
@@ -240,8 +249,12 @@ static bool failed_early(struct req *r, int err) {
 }
 
 int run_and_send(struct req *r) {
+    if (UNLIKELY(r->debugging))
+        debug_request(r);
     run_request(r);
     int err = 0;
+    if (UNLIKELY(r->debugging))
+        debug_answer(r);
     if (r->outcome == OUTCOME_ANSWER)
         err = r->codec->send(r);
     if (UNLIKELY(failed_early(r, err))) {
@@ -256,6 +269,8 @@ int run_and_send(struct req *r) {
 }
 
 void run_log(struct req *r) {
+    if (UNLIKELY(r->debugging))
+        debug_end(r);
     r->phase = "logging request";
     run_stage(r, r->scope, STAGE_LOG);
 }

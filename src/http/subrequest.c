@@ -109,6 +109,7 @@ static void clone(struct req *sr, const struct req *parent) {
     sr->internal = parent->internal;
     sr->scope = parent->scope;
     sr->log.log = parent->log.log;
+    sr->debugging = parent->debugging;
     memcpy(sr->captures, parent->captures, sizeof(sr->captures));
     sr->ncaptures = parent->ncaptures;
 }

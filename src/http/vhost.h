@@ -50,6 +50,7 @@ struct http_world {
     struct map shared;  // private: wildcard addresses with ports whose socket takes the connections of other addresses
     struct server **servers;
     unsigned nservers;
+    struct conf_list debug_clients; // struct cidr: debug_connection
 };
 struct http_world *http_world(const struct conf *c); // NULL: no http block
 

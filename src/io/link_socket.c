@@ -1,5 +1,6 @@
 // Links over stream sockets of the kernel, TCP and Unix.
 #include "io/link_private.h"
+#include "io/sys.h"
 #include <stdlib.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
@@ -27,7 +28,7 @@ static ssize_t socket_failed(struct link *l) {
 static ssize_t socket_read(struct link *l, char *to, size_t n) {
     ssize_t r;
     do
-        r = recv(l->fd, to, n, 0);
+        r = sys_recv(l->fd, to, n, 0);
     while (UNLIKELY(r < 0 && errno == EINTR));
     if (LIKELY(r > 0)) {
         l->bytes_in += (uint64_t)r;
@@ -53,7 +54,7 @@ static NOINLINE ssize_t send_slices(struct link *l, const struct chain *from, in
     m.msg_iovlen = chain_iov(from, iov, IOVECS, wanted);
     if (*wanted < from->bytes)
         flags |= MSG_MORE; // the rest follows at once
-    return sendmsg(l->fd, &m, flags);
+    return sys_sendmsg(l->fd, &m, flags);
 }
 
 // The memory at the front of the chain: as many bytes as the kernel took, *wanted is what it was asked to take.
@@ -63,7 +64,7 @@ static ssize_t send_memory(struct link *l, const struct chain *from, bool more, 
     if (UNLIKELY(first->next != NULL))
         return send_slices(l, from, flags, wanted);
     *wanted = first->n;
-    return send(l->fd, first->p, first->n, flags);
+    return sys_send(l->fd, first->p, first->n, flags);
 }
 
 static ssize_t send_file(struct link *l, const struct piece *p, size_t *wanted) {
@@ -106,7 +107,7 @@ static void socket_shutdown(struct link *l) { shutdown(l->fd, SHUT_WR); }
 
 static bool socket_alive(struct link *l) {
     char byte;
-    return recv(l->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+    return sys_recv(l->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
 static bool socket_local(const struct link *l, struct addr_full *a) {

@@ -95,6 +95,22 @@ int listen_open(const struct addr_full *a, const struct listen_opts *o, const ch
     return err;
 }
 
+int listen_try(const struct addr_full *a, const struct listen_opts *o, const char **what) {
+    *what = "socket()";
+    int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int err = fd < 0 ? -errno : set_options(fd, a, o, what);
+    if (err == 0) {
+        *what = "bind()";
+        if (bind(fd, &a->sa, a->len) != 0)
+            err = -errno;
+        else if (a->sa.sa_family == AF_UNIX && a->un.sun_path[0] != '\0')
+            unlink(a->un.sun_path);
+    }
+    if (fd >= 0)
+        close(fd);
+    return err;
+}
+
 void listen_adjust(int fd, const struct addr_full *a, const struct listen_opts *o) {
     const char *what;
     int err = set_options(fd, a, o, &what); // those that a bound socket may not change stay

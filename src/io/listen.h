@@ -18,6 +18,9 @@ struct listen_opts {
 // listens behind it.
 int listen_open(const struct addr_full *a, const struct listen_opts *o, const char **what);
 
+// Whether listen_open could: binds, and gives the address up again without having listened. 0 or -errno with *what; an address
+// that is in use is -EADDRINUSE. No file of a Unix socket is left, none that is there is touched.
+int listen_try(const struct addr_full *a, const struct listen_opts *o, const char **what);
 // Of a socket that listens already and goes on under new options: those that can be changed are.
 void listen_adjust(int fd, const struct addr_full *a, const struct listen_opts *o);
 // The socket begins no new connection any more: what asks for one is not heard, and refused when the socket is closed.

@@ -48,7 +48,10 @@ static const struct log *log_of(const struct log_context *c) {
 }
 
 bool log_wants(enum log_level level) {
-    const struct log *log = log_of(log_context());
+    const struct log_context *c = log_context();
+    const struct log *log = log_of(c);
+    if (UNLIKELY(c != NULL && c->debug && log != NULL))
+        return true;
     if (log == NULL)
         return level <= LOG_NOTICE;
     for (; log != NULL; log = log->next) {
@@ -124,13 +127,13 @@ static void put_prefix(struct sbuf *line, const struct log *log, enum log_level 
         sbuf_printf(line, "*%llu ", (unsigned long long)c->connection);
 }
 
-static void write_line(const struct log *log, enum log_level level, struct str line) {
+static void write_line(const struct log *log, bool all, enum log_level level, struct str line) {
     if (log == NULL) {
         ssize_t n = write(STDERR_FILENO, line.p, line.n);
         (void)n; // there is nowhere to report it
     }
     for (; log != NULL; log = log->next) {
-        if (level > log->level)
+        if (level > log->level && !all)
             continue;
         if (level <= LOG_CRIT)
             log_file_write_now(log->file, line);
@@ -155,11 +158,11 @@ void log_msg(enum log_level level, int err, const char *fmt, ...) {
     va_start(ap, fmt);
     put_message(&text, LOG_LINE_MAX - line.n, err, fmt, ap);
     va_end(ap);
-    if (log != NULL && c != NULL && c->details != NULL)
+    if (log != NULL && c != NULL && c->details != NULL && level != LOG_DEBUG)
         c->details(c, &text);
     put_escaped(&line, sbuf_view(&text));
     storage[line.n++] = '\n';
-    write_line(log, level, sbuf_view(&line));
+    write_line(log, c != NULL && c->debug, level, sbuf_view(&line));
     sbuf_done(&text);
     errno = saved;
 }

@@ -38,9 +38,11 @@ void log_file_write(struct log_file *f, struct str lines, size_t buffer_size, ui
 // The same, but the calling thread writes it at once, with all that the loop had for this file, if nobody else is writing
 // to it; else it is the next to be written. May wait for a disk: for what must survive a crash.
 void log_file_write_now(struct log_file *f, struct str lines);
-// All that is in memory, from the calling thread: at exit, when the loops have ended. What a target does not take at once
-// (a full pipe) is lost.
+// Writes from the calling thread what is in the queues, and what its own loop has: at exit. Other loops have ended by then, or
+// handed over. What a target does not take at once (a full pipe) is lost.
 void log_files_flush(void);
+// On a loop: its lines, buffered ones too, go to the queues now. For a loop that will not come to the end of its turn.
+void log_loop_hand_over(void);
 // USR1, from any thread. Each path is opened anew first and then takes the old one's place: nothing is lost, and no line is
 // in two halves. A path that cannot be opened is reported and its old descriptor stays.
 void log_files_reopen(void);
@@ -71,7 +73,8 @@ struct log { // immutable; part of a snapshot
 struct log_context {
     const struct log *log;
     uint64_t connection; // nginx's *N; 0: none
-    void (*details)(const struct log_context *c, struct sbuf *line); // appends ", client: ..." and so on
+    bool debug;          // all levels are wanted, by all targets (debug_connection)
+    void (*details)(const struct log_context *c, struct sbuf *line); // appends ", client: ..." and so on; not to debug lines
 };
 void log_set_context(const struct log_context *c); // of the running task
 const struct log_context *log_context(void);

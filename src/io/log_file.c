@@ -712,12 +712,17 @@ void log_files_reopen(void) {
     free(all);
 }
 
+void log_loop_hand_over(void) {
+    pthread_once(&registry.once, registry_init);
+    struct loop *loop = loop_self();
+    struct loop_log *l = loop != NULL ? *loop_slot(loop, registry.slot) : NULL;
+    if (l != NULL)
+        loop_log_hand_over(l);
+}
+
 void log_files_flush(void) {
     struct log_file **all = registry_all();
-    for (unsigned i = 0; i < LOG_LOOPS; i++) {
-        if (loop_logs[i] != NULL)
-            loop_log_hand_over(loop_logs[i]);
-    }
+    log_loop_hand_over();
     for (struct log_file **f = all; *f != NULL; f++) {
         pthread_mutex_lock(&(*f)->io_lock); // a writer that is still at it ends first
         pthread_mutex_unlock(&(*f)->io_lock);

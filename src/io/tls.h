@@ -54,6 +54,7 @@ struct tls_settings {
     bool stapling, stapling_verify; // OCSP responses go with handshakes
     struct str stapling_file;    // DER of an OCSP response, instead of asking
     struct str responder;        // URL, instead of the certificate's
+    struct log_file *key_log;    // SSLKEYLOGFILE lines go there; NULL: nowhere
     bool watched;                // handshakes look now and then whether files have changed
     struct str id;               // sessions of one id are refused by any other
 };
@@ -107,8 +108,6 @@ void tls_errors(struct sbuf *to);
 struct str link_tls_alpn(const struct link *l);        // negotiated; "" when none. Lives as long as the link
 struct str link_tls_server_name(const struct link *l); // that the client asked for; "" when none
 bool link_tls_early(const struct link *l);             // its handshake has not ended: what is read may be a replay
-uint64_t link_tls_tag(const struct link *l);           // given by link_tls_set_tag; 0 without TLS
-void link_tls_set_tag(struct link *l, uint64_t tag);   // tells idle links of one kind from another
 
 // $ssl_*: text in the arena. False: there is none.
 struct arena;
@@ -118,8 +117,11 @@ tls_fact_fn tls_fact_protocol, tls_fact_cipher, tls_fact_ciphers, tls_fact_curve
     tls_fact_client_fingerprint, tls_fact_client_s_dn, tls_fact_client_i_dn, tls_fact_client_s_dn_legacy,
     tls_fact_client_i_dn_legacy, tls_fact_client_serial, tls_fact_client_v_start, tls_fact_client_v_end,
     tls_fact_client_v_remain, tls_fact_client_verify, tls_fact_sigalg, tls_fact_client_sigalg;
-// What the client's certificate is worth: 0, or X509_V_ERR_*; *text explains. *present: one was sent.
+// What the client's certificate is worth: 0, or X509_V_ERR_*; *text explains. *present: one was sent. X509_V_OK with a
+// *text is what link_tls_distrust said; without, *text is NULL.
 long link_tls_verify_result(const struct link *l, bool *present, const char **text);
+// The client's certificate is not to be trusted though it verifies, for this reason (a constant).
+void link_tls_distrust(struct link *l, const char *why);
 
 // --- sessions --------------------------------------------------------------------------------------------------------------
 

@@ -248,9 +248,11 @@ bool tls_fact_client_v_remain(const struct link *l, struct arena *a, struct str 
 long link_tls_verify_result(const struct link *l, bool *present, const char **text) {
     *present = cert_of(l) != NULL;
     long result = l->tls != NULL ? SSL_get_verify_result(l->tls->ssl) : X509_V_OK;
-    *text = X509_verify_cert_error_string(result);
+    *text = result != X509_V_OK ? X509_verify_cert_error_string(result) : l->tls != NULL ? l->tls->distrust : NULL;
     return result;
 }
+
+void link_tls_distrust(struct link *l, const char *why) { l->tls->distrust = why; }
 
 bool tls_fact_client_verify(const struct link *l, struct arena *a, struct str *out) {
     bool present;
@@ -258,7 +260,7 @@ bool tls_fact_client_verify(const struct link *l, struct arena *a, struct str *o
     long result = link_tls_verify_result(l, &present, &text);
     if (!present)
         *out = STR("NONE");
-    else if (result == X509_V_OK)
+    else if (result == X509_V_OK && text == NULL)
         *out = STR("SUCCESS");
     else
         *out = arena_printf(a, "FAILED:%s", text);

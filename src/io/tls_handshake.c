@@ -174,8 +174,3 @@ struct str link_tls_alpn(const struct link *l) {
 
 struct str link_tls_server_name(const struct link *l) { return l->tls != NULL ? l->tls->server_name : STR(""); }
 bool link_tls_early(const struct link *l) { return l->tls != NULL && !SSL_is_init_finished(l->tls->ssl); }
-uint64_t link_tls_tag(const struct link *l) { return l->tls != NULL ? l->tls->tag : 0; }
-void link_tls_set_tag(struct link *l, uint64_t tag) {
-    if (l->tls != NULL)
-        l->tls->tag = tag;
-}

@@ -17,9 +17,9 @@ struct tls {
     uint64_t plain_in, plain_out;
     size_t burst;            // bytes of plain text since the last pause
     uint64_t last_ms;        // of the last record
-    uint64_t tag;
     struct tls_peer *peer;   // of the client's side: where sessions are kept; counted
     const struct tls_accept *accept; // during the handshake
+    const char *distrust;    // why the client's certificate is not good though it verifies; NULL: nobody says so
     uint32_t record;         // plain bytes in a record; 0: as the burst says
     int io_err;              // of the link below, during one call of OpenSSL
     bool shaking : 1;        // in its handshake

@@ -47,7 +47,7 @@ void exchange_log(struct exchange *x, int level, int err, const char *phase, con
     exchange_name_asked(x);
     const char *before = r->phase;
     r->phase = note == NULL ? phase : arena_printf(&r->arena, "%s (%s)", phase, note).p;
-    r->hint = x->hint == NULL ? NULL : x->nattempts == 0 ? x->hint : with_time(x);
+    r->hint = x->hint == NULL ? NULL : x->peer == NULL ? x->hint : with_time(x);
     log_msg((enum log_level)level, err, "%s", sbuf_cstr(&b));
     r->hint = x->hint = NULL;
     r->phase = before;
@@ -118,7 +118,7 @@ void exchange_done(struct exchange *x, bool clean) {
     bool keep = clean && x->keepalive && x->request_sent && chain_empty(&x->early) && x->link != NULL;
     chain_done(&x->early);
     if (keep)
-        pool_give_for(x->group, x->peer, x->link, x->link_requests + 1, x->link_since, x->keep_ms);
+        pool_give_tagged(x->group, x->peer, x->link, x->link_requests + 1, x->link_since, x->keep_ms, x->tag);
     else
         link_free(x->link);
     x->link = NULL;
@@ -205,7 +205,7 @@ static void begin(struct exchange *x) {
     x->attempts = &x->first;
     x->attempts_cap = 1;
     x->start_ms = loop_now(r->loop);
-    x->keep_ms = UINT64_MAX;
+    x->keep_ms = x->queue_ms = UINT64_MAX;
     x->request_length = -1;
     chain_init(&x->out, loop_blocks(r->loop));
     chain_init(&x->early, loop_blocks(r->loop));
@@ -231,10 +231,12 @@ static void add_attempt(struct exchange *x, struct str addr) {
     x->attempts[x->nattempts++] = (struct attempt){
         .addr = addr,
         .start_ms = loop_now(x->r->loop),
+        .queue_ms = x->queue_ms,
         .connect_ms = UINT64_MAX,
         .header_ms = UINT64_MAX,
         .response_ms = UINT64_MAX,
     };
+    x->queue_ms = UINT64_MAX;
 }
 
 static bool time_is_over(const struct exchange *x) {
@@ -288,13 +290,18 @@ static struct try_result ask_peer(struct exchange *x) {
     return t;
 }
 
-static unsigned no_live_upstreams(struct exchange *x) {
+// Nobody can be asked: a try without a peer, which the variables name by the group.
+static void try_nobody(struct exchange *x, unsigned status) {
     x->peer = NULL;
     x->r->asked = STR_NONE;
     add_attempt(x, x->group->name);
-    x->failure = NEXT_ERROR;
-    exchange_attempt(x)->status = 502;
+    exchange_attempt(x)->status = status;
     exchange_attempt(x)->response_ms = 0;
+}
+
+static unsigned no_live_upstreams(struct exchange *x) {
+    try_nobody(x, 502);
+    x->failure = NEXT_ERROR;
     struct str missing = names_missing(x->group, &x->r->arena);
     x->hint = missing.n != 0 ? "is the name right, and does the name server (resolver) answer?" : "all servers are down, at max_conns, or failed lately (max_fails, fail_timeout): see the lines before";
     x->end_who = 'S';
@@ -305,22 +312,26 @@ static unsigned no_live_upstreams(struct exchange *x) {
 
 // The group's queue: waits for a peer. NULL: *status is the answer.
 static struct peer *wait_in_queue(struct exchange *x, unsigned *status) {
+    static const char busy[] = "all servers are at max_conns, or failed lately: are they slow? else more servers, or a higher max_conns";
     enum queue_end end = QUEUE_FULL;
     uint64_t start = loop_now(x->r->loop);
     struct peer *p = queue_wait(x->group, x->r, x->tried, &end);
+    if (end != QUEUE_FULL || p != NULL)
+        x->queue_ms = loop_now(x->r->loop) - start;
     if (p != NULL)
         return p;
-    *status = 502;
-    x->r->asked = STR_NONE;
+    *status = end == QUEUE_CANCELLED ? 499 : 502;
+    try_nobody(x, *status);
     x->end_who = end == QUEUE_CANCELLED ? 'C' : end == QUEUE_FULL ? 'P' : 's';
     x->end_phase = 'Q';
     if (end == QUEUE_CANCELLED) {
         exchange_log(x, LOG_INFO, 0, "waiting in the queue of the upstream", NULL, "client prematurely closed connection");
-        *status = 499;
     } else if (end == QUEUE_FULL) {
+        x->hint = busy;
         exchange_log(x, LOG_ERR, 0, "connecting to upstream",
                      arena_printf(&x->r->arena, "queue %u", x->group->queue).p, "upstream queue is full");
     } else {
+        x->hint = busy;
         exchange_log(x, LOG_ERR, 0, "connecting to upstream",
                      arena_printf(&x->r->arena, "queue timeout %llu ms", (unsigned long long)(loop_now(x->r->loop) - start)).p,
                      "upstream queue timed out");
@@ -398,6 +409,7 @@ static unsigned run_order(struct exchange *x, struct exchange_order *o) {
     }
     x->group = o->group;
     x->uri = o->uri;
+    x->text_body = o->body;
     unsigned status = run(x);
     o->answered = status == 0;
     return status;

@@ -35,13 +35,17 @@ struct protocol {
 struct attempt {
     struct str addr;
     unsigned status;          // 0: none
-    uint64_t start_ms, connect_ms, header_ms, response_ms; // durations from start; UINT64_MAX: none
+    uint64_t start_ms, queue_ms, connect_ms, header_ms, response_ms; // durations, but the first; UINT64_MAX: none
     uint64_t bytes_sent, bytes_received, response_length;
     bool reused;
 };
 
-// How a gateway speaks TLS to its peers: made for one request.
+// How a gateway speaks TLS to its peers: made for one request, or for each of its tries.
 struct upstream_tls {
+    // What it is for x->peer: where the name may depend on that ($upstream_last_server_name). NULL: the same for all.
+    const struct upstream_tls *(*for_peer)(struct exchange *x);
+    const struct feature *feature;       // whose settings; for the gateway
+    struct str host;                     // for the gateway
     struct tls_config *config;
     struct str server_name, verify_name; // NUL-terminated; "": none
     struct str alpn;
@@ -68,15 +72,21 @@ struct exchange {
     const struct head *fields; // of the client's request, as they are passed on; NULL: as it sent them (x->r->in)
     bool for_others;          // the answer is wanted even if the client goes away (a cache): it is not watched
     struct str text_body;     // sent instead of the client's body when .p is not NULL (proxy_set_body)
+    const struct head *instead; // fields that go in place of the client's of these names; empty: none goes. NULL: as the
+                              // client says. Only of h2_client; what the configuration sets goes before
+    // Reads the client's body, which goes to the peer as this gives it, of unknown length. Does not own `inner`. For each try
+    // anew; NULL: as it is.
+    struct body *(*filter_body)(struct exchange *x, struct body *inner);
     bool asks_upgrade;        // this try asked the peer to switch protocols: set by put_head
     bool upgraded;            // and it did: x->head is its 101, x->early what it sent since
     bool hide_trailers;       // those of the response are for variables only
-    // An interim answer of the peer (103) has come: x->head, until this returns. NULL: nobody cares. May wait.
-    void (*interim)(struct exchange *x);
+    // An interim answer of the peer (103) has come: `head` lives until this returns. NULL: nobody cares. May wait.
+    void (*interim)(struct exchange *x, const struct head *head);
     bool needs_length;        // the protocol cannot send a body of unknown length: it is buffered
 
     // The request of the current try.
     struct body *request_body; // NULL: none
+    struct body *unfiltered;  // what filter_body was given
     int64_t request_length;   // -1: unknown, or no body at all
     bool has_body;
     bool streaming;           // request_body is the client's, read once
@@ -95,6 +105,8 @@ struct exchange {
 
     // The response.
     struct peer *peer;
+    struct str local;         // address that this try binds (*_bind); empty: none
+    uint64_t tag;             // kind of its connection, for the pool: TLS settings, local address
     struct link *link;
     bool reused, keepalive;
     bool repeatable;          // of protocols with `ask`, when it failed: the peer has done nothing with the request
@@ -114,6 +126,7 @@ struct exchange {
 
     // The tries.
     uint64_t start_ms;
+    uint64_t queue_ms;        // how long it waited in the group's queue; UINT64_MAX: it did not
     uint64_t *tried;          // a bit per peer
     int64_t tries_left;
     struct attempt *attempts; // [nattempts]
@@ -138,6 +151,7 @@ struct exchange *exchange_of(const struct req *r); // the latest, or NULL
 struct exchange_order {
     struct group *group;       // is asked instead of the gateway's; NULL: nobody, `found` is all that is wanted
     struct str uri;
+    struct str body;           // of the request; .p NULL: none
     struct group *found;       // the group that the gateway would have asked
     struct exchange *exchange; // NULL: the gateway made none
     bool answered;             // there was a head: exchange->head

@@ -27,15 +27,22 @@ unsigned send_prepare(struct exchange *x) {
             return status;
         x->has_body = r->body_tape != NULL;
         x->request_length = x->has_body ? (int64_t)tape_length(r->body_tape) : 0;
-        return 0;
+    } else {
+        x->has_body = x->streaming = true;
+        x->request_length = r->content_length;
     }
-    x->has_body = x->streaming = true;
-    x->request_length = r->content_length;
+    if (x->filter_body != NULL && x->has_body)
+        x->request_length = -1;
     return 0;
 }
 
 // A reader of the tape is of one try; the client's own body belongs to the request.
 static void drop_body(struct exchange *x) {
+    if (x->unfiltered != NULL) {
+        body_free(x->request_body);
+        x->request_body = x->unfiltered;
+        x->unfiltered = NULL;
+    }
     if (!x->streaming)
         body_free(x->request_body);
     x->request_body = NULL;
@@ -50,10 +57,15 @@ void send_begin(struct exchange *x) {
     drop_body(x);
     if (!x->has_body)
         return;
-    if (x->text_body.p != NULL)
+    if (x->text_body.p != NULL) {
         x->request_body = body_of_text(&r->arena, x->text_body);
-    else
-        x->request_body = x->streaming ? r->body : tape_reader(r->body_tape, &r->arena, x->request_length);
+        return;
+    }
+    x->request_body = x->streaming ? r->body : tape_reader(r->body_tape, &r->arena, (int64_t)tape_length(r->body_tape));
+    if (x->filter_body != NULL) {
+        x->unfiltered = x->request_body;
+        x->request_body = x->filter_body(x, x->unfiltered);
+    }
 }
 
 ssize_t send_pull(struct exchange *x, size_t room, enum body_wait wait) {

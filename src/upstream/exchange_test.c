@@ -225,6 +225,7 @@ TEST(exchange_dead_idle_connection) {
     world_begin(&w, servers_of(&b, NULL), "");
     struct ask first = {.method = "GET"}, second = {.method = "POST", .body = "abc"};
     ask(&w, &first);
+    group_find(w.conf, STR("back"))->peers[0].state->kept_ms = 10000; // so far it has kept its connections
     ask(&w, &second);
     EXPECT_INT(second.status, 502);
     world_end(&w);

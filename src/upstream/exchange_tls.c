@@ -21,10 +21,8 @@ int exchange_secure(struct exchange *x) {
     };
     struct tls_failure why;
     int err = link_tls_connect(x->link, &c, x->gw->connect_timeout, &why);
-    if (err == 0) {
-        link_tls_set_tag(x->link, u->tag);
+    if (err == 0)
         return 0;
-    }
     link_free(x->link);
     x->link = NULL;
     if (err == -ECANCELED)

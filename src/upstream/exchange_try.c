@@ -1,5 +1,7 @@
 // One try at one peer: a connection, the request, the head of the response, and what the error log says when that fails.
+#include "base/hash.h"
 #include "http/conn.h"
+#include "http/debug.h"
 #include "io/connect.h"
 #include "io/loop.h"
 #include "io/tcp.h"
@@ -19,7 +21,7 @@ static struct try_result stopped(unsigned status) { return (struct try_result){T
 static struct link *take_idle(struct exchange *x) {
     struct link *l;
     bool careful = x->streaming || !method_is_idempotent(method_from(x->method));
-    while ((l = pool_take_tagged(x->group, x->peer, careful, x->tls != NULL ? x->tls->tag : 0)) != NULL) {
+    while ((l = pool_take_tagged(x->group, x->peer, careful, x->tag)) != NULL) {
         pool_facts(l, &x->link_requests, &x->link_since);
         x->link_idle_ms = pool_idle_ms(l);
         if (!careful || !(x->streaming || pool_may_close(x->peer)) || link_alive(l))
@@ -30,25 +32,33 @@ static struct link *take_idle(struct exchange *x) {
     return NULL;
 }
 
-// Whether an address is bound; *ok false when the value is no address.
-static bool bind_address(struct exchange *x, struct addr_full *a, bool *ok) {
-    *ok = true;
-    if (x->gw->bind == NULL || x->peer->addr.sa.sa_family == AF_UNIX)
-        return false;
-    struct str text = req_eval(x->r, x->gw->bind);
-    if (text.n == 0)
-        return false;
+// How TLS is spoken and where the connection comes from (*_bind), and so which idle connections are of its kind.
+static void choose_kind(struct exchange *x) {
+    x->local = STR("");
+    if (x->tls != NULL && x->tls->for_peer != NULL)
+        x->tls = x->tls->for_peer(x);
+    x->tag = x->tls != NULL ? x->tls->tag : 0;
+    if (LIKELY(x->gw->bind == NULL) || x->peer->addr.sa.sa_family == AF_UNIX)
+        return;
+    x->local = req_eval(x->r, x->gw->bind);
+    if (x->local.n != 0)
+        x->tag = hash_str(x->local, x->tag + x->gw->bind_transparent) | 1;
+}
+
+// Whether an address is bound; an invalid one is logged and does not count.
+static bool bind_address(struct exchange *x, struct addr_full *a) {
     const char *why;
-    if (addr_parse(a, text, 0, false, &why))
+    if (x->local.n == 0)
+        return false;
+    if (addr_parse(a, x->local, 0, false, &why))
         return true;
-    *ok = false;
-    exchange_log(x, LOG_ERR, 0, connecting, NULL, "invalid local address \"" STR_FMT "\"", STR_ARG(text));
+    exchange_log(x, LOG_ERR, 0, connecting, NULL, "invalid local address \"" STR_FMT "\"", STR_ARG(x->local));
     return false;
 }
 
 int exchange_connect(struct exchange *x) {
     struct addr_full from;
-    bool ok, bound = bind_address(x, &from, &ok);
+    bool bound = bind_address(x, &from);
     int err = 0;
     x->link = connect_bound(&x->peer->addr, bound ? &from : NULL, x->gw->bind_transparent, x->gw->connect_timeout, &err);
     if (x->link == NULL)
@@ -87,6 +97,8 @@ static const char *connect_hint(int err) {
 static void log_connect(struct exchange *x, int err) {
     ends(x, err == -ETIMEDOUT ? 's' : err == -EMFILE || err == -ENFILE || err == -ENOMEM ? 'R' : 'S', 'C');
     x->hint = err == -ETIMEDOUT ? "the address does not answer at all: a firewall, a wrong address, a full backlog?" : connect_hint(err);
+    if (x->local.n != 0 && err == -EADDRNOTAVAIL)
+        x->hint = arena_printf(&x->r->arena, "is " STR_FMT " (%s_bind) an address of this machine?", STR_ARG(x->local), x->family).p;
     if (err == -ETIMEDOUT) {
         exchange_log(x, LOG_ERR, ETIMEDOUT, connecting, exchange_note(x, "connect_timeout", x->gw->connect_timeout, "ms"),
                      "upstream timed out");
@@ -221,6 +233,12 @@ bool conditions_hold(struct req *r, struct conf_list conditions) {
     return true;
 }
 
+static void debug_asked(struct exchange *x) {
+    exchange_name_asked(x);
+    log_msg(LOG_DEBUG, 0, "http upstream: %s connection, \"" STR_FMT " " STR_FMT "\"" STR_FMT, x->reused ? "kept" : "new",
+            STR_ARG(x->method), STR_ARG(x->uri), STR_ARG(x->r->asked));
+}
+
 struct try_result exchange_try(struct exchange *x, bool fresh) {
     bool sent_before = x->bytes_sent_any;
     if (x->gw->allow_upstream.count != 0 && !conditions_hold(x->r, x->gw->allow_upstream)) {
@@ -230,6 +248,7 @@ struct try_result exchange_try(struct exchange *x, bool fresh) {
         return failed(NEXT_DENIED, 502);
     }
     send_begin(x);
+    choose_kind(x);
     int err = get_link(x, fresh);
     if (err != 0) {
         exchange_attempt(x)->response_ms = loop_now(x->r->loop) - exchange_attempt(x)->start_ms;
@@ -240,9 +259,14 @@ struct try_result exchange_try(struct exchange *x, bool fresh) {
         log_connect(x, err);
         return err == -ETIMEDOUT ? failed(NEXT_TIMEOUT, 504) : failed(NEXT_ERROR, 502);
     }
+    if (UNLIKELY(x->r->debugging))
+        debug_asked(x);
     err = x->protocol->ask != NULL ? x->protocol->ask(x) : send_and_await(x);
-    if (err == 0)
+    if (err == 0) {
+        if (UNLIKELY(x->r->debugging))
+            debug_fields(&x->head, "upstream header");
         return (struct try_result){.end = TRY_ANSWERED};
+    }
     struct try_result t = {TRY_FAILED, NEXT_ERROR, 502, true};
     if (!(err != -ECANCELED && x->body_error == 0 && dead_reuse(x, err, sent_before)))
         t = explain(x, err);

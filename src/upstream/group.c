@@ -124,27 +124,3 @@ struct group *group_implicit(struct conf_cx *cx, struct str host_port, unsigned 
     map_put(&gs->implicit, key, g);
     return g;
 }
-
-struct group *group_of_request(struct req *r, struct str host_port, unsigned default_port) {
-    struct addr_full addr;
-    const char *why;
-    if (!addr_parse(&addr, host_port, (int)default_port, false, &why))
-        return names_group_of_request(r, host_port, default_port);
-    struct group *g = arena_new(&r->arena, struct group);
-    group_defaults(g);
-    g->of_request = true;
-    g->keepalive = 0; // its pool would end with the request
-    g->implicit = true;
-    g->name = arena_dup(&r->arena, host_port);
-    struct peer *p = g->peers = arena_new(&r->arena, struct peer);
-    g->npeers = 1;
-    peer_defaults(p);
-    p->addr = addr;
-    p->name = peer_address_text(&r->arena, &addr);
-    p->server = g->name;
-    g->state = group_state_new();
-    arena_cleanup(&r->arena, unref_state, g->state);
-    group_attach(g);
-    group_prepare(g, &r->arena);
-    return g;
-}

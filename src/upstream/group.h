@@ -56,6 +56,9 @@ struct peer_state {
     _Atomic uint32_t closes_ms;      // pool.c: idle age at which the peer was seen to close; UINT32_MAX: not seen
     _Atomic uint32_t closes_seen;    // 2: at least twice about then
     _Atomic uint64_t closes_at_ms;   // when that was seen last
+    _Atomic uint32_t early_ms;       // pool.c: the earliest idle age at which it was seen to close; UINT32_MAX: not seen
+    _Atomic uint32_t early_weight;   // of what was seen then, less links that lived on
+    _Atomic uint32_t kept_ms;        // pool.c: the longest that the peer is known to have kept an idle link
     _Atomic uint32_t calm;           // pool.c: links taken with care since then
 };
 
@@ -99,7 +102,6 @@ struct group {
     struct str name;            // of the upstream block, or "127.0.0.1:3000" for implicit ones
     struct peer *peers;
     unsigned npeers;
-    bool of_request;            // made by group_of_request: ends with its request
     bool implicit;              // made by proxy_pass to an address
     unsigned default_port;      // of an implicit one
     const struct balancer *balancer;
@@ -123,7 +125,7 @@ struct group {
     struct group_state *state;
     const struct conf_node *node;
     struct group_names *names;  // names.c: names that are resolved again and again; NULL: the peers never change
-    const struct group *origin; // of a list: the group of the configuration; else NULL
+    const struct group *origin; // of a list: the group of the configuration, or what stands for one; else NULL
     unsigned refs;              // of a list, under the lock
     struct arena *arena;        // of a list: its own
 };
@@ -133,15 +135,16 @@ extern struct feature feature_upstream; // the upstream block: src/feature/balan
 // The group of that name, or NULL. For proxy_pass with variables at run time too: immutable after load.
 struct group *group_find(const struct conf *c, struct str name);
 // The list of peers that a request of now is to use: counted, given back with group_done when nothing of it is needed any
-// more. The group itself where peers never change.
+// more. The group itself where peers never change, and of a list that list.
 struct group *group_now(struct group *g);
 void group_done(struct group *list);
 void group_keep(struct group *list); // one reference more
 // An implicit group for "host:port" or "unix:/path" in proxy_pass without variables; made while loading. NULL and nginx's
 // error when it is malformed. A name that does not resolve is a warning, and the group has no peers until it does.
 struct group *group_implicit(struct conf_cx *cx, struct str host_port, unsigned default_port, const struct conf_node *node);
-// An implicit group made at run time (proxy_pass with variables that gives an address or a name): lives as long as the
-// request; its state too. NULL and a line in the error log when it cannot be: 502. Waits for a name's addresses.
+// addresses.c: an implicit group made at run time (proxy_pass with variables that gives an address or a name): a list that the
+// request holds; its state is shared by all requests to that text. NULL and a line in the error log when it cannot be: 502.
+// Waits for a name's addresses.
 struct group *group_of_request(struct req *r, struct str host_port, unsigned default_port);
 
 // eligible.c: once, before any balancer: not down, not tried, below max_conns, not counted out by failures (a counted-out
@@ -174,9 +177,10 @@ void group_release(struct group *g, struct peer *p, const struct peer_end *end, 
 
 // pool.c: idle connections, shared between loops: taken from one's own loop first, else from another's.
 // A living idle link on this loop, or NULL. `careful`: the request could not be repeated, so none that the peer may be about
-// to close, as far as it is known when it does that. Does not wait.
+// to close: only of an age at which it is known to keep links. Does not wait.
 struct link *pool_take(struct group *g, struct peer *p, bool careful);
-// The same for a kind of connection that is told by a tag (link_tls_tag; 0: plain): these are never mixed.
+// The same for connections of a kind, which is told by a tag (how TLS is spoken, the local address; 0: neither is said): these
+// are never mixed. Those over TLS stay on their loop.
 struct link *pool_take_tagged(struct group *g, struct peer *p, bool careful, uint64_t tag);
 uint64_t pool_idle_ms(struct link *l); // how long a link just taken had been idle
 // Whether the kernel is asked before a request goes out that could not be repeated: until a thousand of them met no closed link.
@@ -188,6 +192,9 @@ void pool_peer_closed(struct peer *p, uint64_t idle_ms); // that a peer closed a
 void pool_give(struct group *g, struct peer *p, struct link *l, int64_t requests, uint64_t since_ms);
 // The same for a link whose peer said how long it keeps it (Keep-Alive: timeout=5): never idle for longer than idle_ms.
 void pool_give_for(struct group *g, struct peer *p, struct link *l, int64_t requests, uint64_t since_ms, uint64_t idle_ms);
+// The same for one of a kind.
+void pool_give_tagged(struct group *g, struct peer *p, struct link *l, int64_t requests, uint64_t since_ms, uint64_t idle_ms,
+                      uint64_t tag);
 void pool_facts(struct link *l, int64_t *requests, uint64_t *since_ms); // of a link just taken
 // Closes the idle links of the calling loop: at its end, outside of tasks, before loop_free. Runs turns of the loop.
 void pools_close(void);

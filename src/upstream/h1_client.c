@@ -91,14 +91,15 @@ static void put_set_fields(struct exchange *x, const struct h1_request_conf *rc,
         if (h->id == FIELD_CONTENT_LENGTH || h->id == FIELD_TRANSFER_ENCODING)
             continue;
         struct str value = req_eval(x->r, h->value);
-        if (h->id == FIELD_UPGRADE && value.n != 0 && !take_upgrade(x, rc))
+        if (value.n != 0 && h->id == FIELD_UPGRADE && !take_upgrade(x, rc))
+            continue;
+        if (value.n == 0)
             continue;
         if (h->id == FIELD_CONNECTION && list_has_token(value, STR("close")))
             x->keepalive = false;
         else if (h->id == FIELD_CONNECTION && list_has_token(value, STR("keep-alive")))
             x->keepalive = true;
-        if (value.n != 0)
-            put(x, to, h->name, value);
+        put(x, to, h->name, value);
     }
     if (find_set(rc, FIELD_HOST) == NULL)
         put(x, to, STR("Host"), x->host);
@@ -140,15 +141,17 @@ static void put_client_fields(struct exchange *x, const struct h1_request_conf *
             continue;
         if (named.n != 0 && list_has_token(named, f->name))
             continue;
-        http1_put_field(to, f->name, f->value);
+        if (LIKELY(f->clean))
+            http1_put_clean(to, f->name, f->value);
+        else
+            http1_put_field(to, f->name, f->value);
     }
 }
 
 static bool put_head(struct exchange *x, struct sbuf *to) {
     const struct h1_request_conf *rc = x->protocol_conf;
-    if (x->uri.n == 0 || scan_ctl_sp(x->uri.p, x->uri.n) != x->uri.n || !is_token(x->method))
+    if (x->uri.n == 0 || !http1_put_request_line(to, x->method, x->uri, rc->version))
         return false;
-    http1_put_request_line(to, x->method, x->uri, rc->version);
     put_set_fields(x, rc, to);
     put_framing(x, to);
     if (x->gw->pass_request_headers)

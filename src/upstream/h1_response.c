@@ -172,7 +172,7 @@ int h1_read_head(struct exchange *x) {
             return x->asks_upgrade ? take_upgrade(x, &in, end)
                                    : response_refuse(x, "upstream switched protocols without being asked to");
         if (x->head.status == 103 && x->interim != NULL)
-            x->interim(x);
+            x->interim(x, &x->head);
         if (end > in.limit)
             return response_refuse(x, "upstream sent too many interim responses");
     }

@@ -21,7 +21,8 @@ struct h2_up {
     struct list all;      // of the loop
     struct group_state *state; // counted
     struct peer_state *peer;
-    uint64_t tag;         // of the TLS settings it was made with; 0: plain
+    uint64_t peer_id;     // a peer_state may become another peer's
+    uint64_t tag;         // exchange->tag of what it was made with
     struct link *link;    // NULL while connecting and after the end
     struct task *task;    // NULL while parked
     struct h2_session session;
@@ -131,6 +132,14 @@ static int read_head(struct h2_call *q, struct h2_event *ev, struct h2_up *up) {
     } else if (ev->end_stream || h->status == 101) {
         exchange_log(x, LOG_ERR, 0, "reading response header from upstream", NULL, "upstream sent an interim response that ends");
         err = -EPROTO;
+    } else if ((q->interim_bytes += out.bytes + H2_FRAME_HEAD) > limit) {
+        exchange_log(x, LOG_ERR, 0, "reading response header from upstream", NULL, "upstream sent too many interim responses");
+        err = -EPROTO;
+    } else if (h->status == 103 && x->interim != NULL) {
+        struct h2_interim *i = arena_new(&x->r->arena, struct h2_interim);
+        i->head = *h;
+        *q->interims_end = i;
+        q->interims_end = &i->next;
     }
     log_set_context(before);
     return err;
@@ -336,10 +345,8 @@ static bool is_starting(const struct h2_up *up) {
     return up->connecting || (!up->over && !up->session.settings_seen && up->active != 0);
 }
 
-static uint64_t tag_of(const struct exchange *x) { return x->tls != NULL ? x->tls->tag : 0; }
-
 static bool usable(const struct h2_up *up, const struct exchange *x) {
-    if (up->state != x->group->state || up->peer != x->peer->state || up->tag != tag_of(x) || up->no_more || up->over)
+    if (up->state != x->group->state || up->peer != x->peer->state || up->peer_id != x->peer->state->id || up->tag != x->tag || up->no_more || up->over)
         return false;
     if (up->connecting)
         return true;
@@ -367,12 +374,13 @@ static struct h2_up *up_new(struct exchange *x) {
     up->state = g->state;
     group_state_ref(g->state);
     up->peer = x->peer->state;
-    up->tag = tag_of(x);
+    up->peer_id = x->peer->state->id;
+    up->tag = x->tag;
     up->requests_max = g->keepalive_requests;
     up->keepalive_ms = g->keepalive_timeout_ms;
     up->time_ms = g->keepalive_time_ms;
     up->send_timeout = x->gw->send_timeout;
-    up->keep = g->keepalive != 0 && !g->of_request;
+    up->keep = g->keepalive != 0;
     up->connecting = true;
     list_init(&up->calls);
     list_init(&up->waiters);

@@ -116,6 +116,7 @@ def posts(server, n, clients=1, pause=0.004):
 def test_posts_against_a_back_end_that_closes(site, closing, clients):
     server = site.server(HEAD, http=f'upstream g {{ server 127.0.0.1:{closing.port}; }}', workers=2)
     lost = posts(server, 300, clients)
+    print(f'{lost} of 300 lost')
     assert lost <= 2, f'{lost} of 300'
     assert max(closing.executed.values()) == 1, 'executed twice'
     assert sum(closing.executed.values()) >= 300 - lost

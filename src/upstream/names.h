@@ -52,8 +52,6 @@ void names_stop(struct conf *c);
 void names_await(struct group *g);
 // Why a group has no peer for some of its servers: 'host "x" ...', empty when all are known.
 struct str names_missing(const struct group *g, struct arena *a);
-// group_of_request for names. Waits.
-struct group *names_group_of_request(struct req *r, struct str host_port, unsigned default_port);
 
 // A list for a group, with room for peers, to be filled: one reference. Then group_list_ready.
 struct group *group_list_new(const struct group *origin, unsigned npeers);

@@ -105,6 +105,7 @@ void group_attach(struct group *g) {
             ps->key = key;
             ps->id = ++s->last_id;
             atomic_store_explicit(&ps->closes_ms, UINT32_MAX, memory_order_relaxed);
+            atomic_store_explicit(&ps->early_ms, UINT32_MAX, memory_order_relaxed);
         }
         if (ps->weight != p->weight) {
             ps->weight = p->weight;
@@ -142,8 +143,10 @@ void group_prepare(struct group *g, struct arena *a) {
 }
 
 struct group *group_now(struct group *g) {
-    if (LIKELY(g->names == NULL))
+    if (LIKELY(g->names == NULL || g->origin != NULL)) {
+        group_keep(g);
         return g;
+    }
     pthread_mutex_lock(&g->state->lock);
     struct group *list = g->names->current;
     if (list != NULL)

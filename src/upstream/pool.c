@@ -13,9 +13,10 @@
 // More than `keepalive` may be idle for a moment (GRACE_MS): loops give back and take links in bursts, and closing what is
 // needed again at once would cost a connection each time. After that the ones idle for longest go.
 //
-// A peer that closes idle links is learnt from: how long a link had been idle then. Two closes at about the same age of a
-// second or more make later links retire a little earlier. And requests that could not be repeated take no link whose age is
-// near to one at which the peer was seen to close, until one that is still alive beyond it shows that this has changed.
+// A peer is learnt from. How long had a link been idle when the peer closed it? Two closes at about the same age of a second or
+// more make later links retire a little earlier. And how long is it known to keep one? Requests that could not be repeated take
+// a link only at an age at which the peer has been seen to keep others, or said that it does; and none whose age is near to the
+// earliest at which it was seen to close, or beyond it, until enough links that lived on show that this was chance.
 #include "io/inbox.h"
 #include "io/tls.h"
 #include "upstream/h2_link.h"
@@ -30,6 +31,7 @@ struct idle {
     struct peer_state *peer;     // lives as long as `state`
     uint64_t parked_ms, until_ms;
     int64_t most;                // links that the group keeps
+    bool survivor;               // it has lived beyond early_ms, and was counted
     bool excess;                 // parked for GRACE_MS only: there were more than that
     struct list of_peer, of_age; // under the shard's lock, unlinked when taken
     struct list of_loop;         // the owner's own
@@ -38,7 +40,7 @@ struct idle {
     struct link *link;           // touched by the owner only
     int fd;                      // of the link; -1 for memory: cannot be taken by others
     int64_t requests;
-    uint64_t since_ms;
+    uint64_t since_ms, tag;
     bool stolen;                 // under the shard's lock
     bool dropped, noticed;       // the owner's: the message came; the task of the park has run
 };
@@ -136,31 +138,60 @@ enum {
     RETIRE_MARGIN_MS = 500,
     CAREFUL_MARGIN_MS = 20,
     SURVIVED_MARGIN_MS = 50,
+    KEPT_MARGIN_MS = 10,
+    EARLY_WEIGHT = 4,                 // of a close, in links that live on
+    EARLY_WEIGHT_MOST = 64,
+    BURST_MS = 10,                    // closes within that time are one event: a back end that ends closes all at once
     GRACE_MS = 100,
     CALM_ENOUGH = 1000,               // links
 };
 
+static uint32_t survived_margin(uint32_t age) { return MAX(age / 4, (uint32_t)SURVIVED_MARGIN_MS); }
+
+static void raise_to(_Atomic uint32_t *a, uint64_t value) {
+    uint32_t to = (uint32_t)MIN(value, (uint64_t)UINT32_MAX - 1);
+    if (atomic_load_explicit(a, memory_order_relaxed) < to)
+        atomic_store_explicit(a, to, memory_order_relaxed);
+}
+
+// Many more links must live beyond an age than were closed at it, before that age counts as safe again: a back end that is slow
+// now and then lets a few live on.
+static void note_early(struct peer_state *ps, uint32_t age, uint64_t now) {
+    uint32_t early = atomic_load_explicit(&ps->early_ms, memory_order_relaxed);
+    uint32_t weight = atomic_load_explicit(&ps->early_weight, memory_order_relaxed);
+    bool burst = now - atomic_load_explicit(&ps->closes_at_ms, memory_order_relaxed) <= BURST_MS;
+    if (early != UINT32_MAX && age > early + survived_margin(early))
+        weight -= weight != 0;
+    else if (!burst || weight == 0)
+        weight = MIN(weight + EARLY_WEIGHT, (uint32_t)EARLY_WEIGHT_MOST);
+    atomic_store_explicit(&ps->early_weight, weight, memory_order_relaxed);
+    atomic_store_explicit(&ps->early_ms, weight == 0 ? UINT32_MAX : MIN(early, age), memory_order_relaxed);
+}
+
+// Updates race with those of other loops; what is lost then is one observation of many.
 void pool_peer_closed(struct peer *p, uint64_t idle_ms) {
     struct peer_state *ps = p->state;
     uint32_t age = (uint32_t)MIN(idle_ms, (uint64_t)UINT32_MAX - 1);
     uint32_t known = atomic_load_explicit(&ps->closes_ms, memory_order_relaxed);
     uint32_t apart = known > age ? known - age : age - known;
+    uint64_t now = loop_now(loop_self());
     bool same = known != UINT32_MAX && apart <= MAX(known / 8, (uint32_t)CAREFUL_MARGIN_MS);
+    note_early(ps, age, now);
     atomic_store_explicit(&ps->closes_ms, same ? MIN(known, age) : age, memory_order_relaxed);
     atomic_store_explicit(&ps->closes_seen, same ? 2 : 1, memory_order_relaxed);
-    atomic_store_explicit(&ps->closes_at_ms, loop_now(loop_self()), memory_order_relaxed);
+    atomic_store_explicit(&ps->closes_at_ms, now, memory_order_relaxed);
     atomic_store_explicit(&ps->calm, 0, memory_order_relaxed);
+    raise_to(&ps->kept_ms, age);
 }
 
-// The idle age at which the peer is known to close, UINT32_MAX: nothing is known.
-static uint32_t closes_ms(struct peer_state *ps, uint64_t now) {
-    uint32_t known = atomic_load_explicit(&ps->closes_ms, memory_order_relaxed);
-    if (LIKELY(known == UINT32_MAX))
-        return known;
-    if (now - atomic_load_explicit(&ps->closes_at_ms, memory_order_relaxed) < LEARN_MEMORY_MS)
-        return known;
+// What was seen too long ago does not count any more.
+static void forget_old(struct peer_state *ps, uint64_t now) {
+    if (LIKELY(atomic_load_explicit(&ps->closes_ms, memory_order_relaxed) == UINT32_MAX) ||
+        now - atomic_load_explicit(&ps->closes_at_ms, memory_order_relaxed) < LEARN_MEMORY_MS)
+        return;
     atomic_store_explicit(&ps->closes_ms, UINT32_MAX, memory_order_relaxed);
-    return UINT32_MAX;
+    atomic_store_explicit(&ps->early_ms, UINT32_MAX, memory_order_relaxed);
+    atomic_store_explicit(&ps->early_weight, 0, memory_order_relaxed);
 }
 
 bool pool_may_close(struct peer *p) {
@@ -171,20 +202,41 @@ bool pool_may_close(struct peer *p) {
     return true;
 }
 
-// A link of that age that is still alive.
-static bool is_safe(struct peer_state *ps, uint64_t idle_ms, uint64_t now) {
-    uint32_t known = closes_ms(ps, now);
-    if (known == UINT32_MAX)
-        return true;
-    if (idle_ms > known + MAX(known / 4, (uint32_t)SURVIVED_MARGIN_MS)) {
-        atomic_store_explicit(&ps->closes_ms, UINT32_MAX, memory_order_relaxed);
-        return true;
+// One more link lives beyond the age at which the peer was seen to close. True: it was chance.
+static bool survived(struct peer_state *ps, struct idle *e) {
+    uint32_t weight = atomic_load_explicit(&ps->early_weight, memory_order_relaxed);
+    if (!e->survivor && weight != 0) {
+        e->survivor = true;
+        atomic_store_explicit(&ps->early_weight, --weight, memory_order_relaxed);
     }
-    return idle_ms + MAX(known / 10, (uint32_t)CAREFUL_MARGIN_MS) < known;
+    if (weight != 0)
+        return false;
+    atomic_store_explicit(&ps->early_ms, UINT32_MAX, memory_order_relaxed);
+    return true;
+}
+
+// Whether the peer will keep a link of that age, which is still alive, for a while. The shard's lock is held.
+static bool is_safe(struct peer_state *ps, struct idle *e, uint64_t now) {
+    uint64_t idle_ms = now > e->parked_ms ? now - e->parked_ms : 0; // the clocks of two loops may be a turn apart
+    forget_old(ps, now);
+    uint32_t early = atomic_load_explicit(&ps->early_ms, memory_order_relaxed);
+    if (early == UINT32_MAX)
+        return idle_ms + MAX(idle_ms / 8, (uint64_t)KEPT_MARGIN_MS) <= atomic_load_explicit(&ps->kept_ms, memory_order_relaxed);
+    if (idle_ms > early + survived_margin(early))
+        return survived(ps, e);
+    return idle_ms + MAX(early / 10, (uint32_t)CAREFUL_MARGIN_MS) < early;
+}
+
+// The oldest idle link of a peer says how long that keeps one. Of this loop's own; the shard's lock is held.
+static void learn_from_oldest(struct pool_shard *sh, struct peer_state *ps, uint64_t now) {
+    struct idle *e = list_empty(&sh->by_slot[ps->slot]) ? NULL : list_last(&sh->by_slot[ps->slot], struct idle, of_peer);
+    if (e != NULL && link_parked(e->link) && !link_readable(e->link) && !link_gone(e->link))
+        raise_to(&ps->kept_ms, now - e->parked_ms);
 }
 
 static uint64_t retire_after(struct peer_state *ps, uint64_t now) {
-    uint32_t known = closes_ms(ps, now);
+    forget_old(ps, now);
+    uint32_t known = atomic_load_explicit(&ps->closes_ms, memory_order_relaxed);
     if (known == UINT32_MAX || known < RETIRE_LEAST_MS || atomic_load_explicit(&ps->closes_seen, memory_order_relaxed) < 2)
         return UINT64_MAX;
     return known - MAX(known / 10, (uint32_t)RETIRE_MARGIN_MS);
@@ -313,10 +365,12 @@ static struct idle *take_own(struct pool_shard *sh, struct peer_state *ps, bool 
     struct idle *found = NULL;
     pthread_mutex_lock(&sh->lock);
     if (ps->slot < sh->nslots) {
+        if (careful)
+            learn_from_oldest(sh, ps, now);
         list_each(e, &sh->by_slot[ps->slot], struct idle, of_peer) {
-            if (!link_parked(e->link) || link_readable(e->link) || link_gone(e->link) || link_tls_tag(e->link) != tag)
+            if (!link_parked(e->link) || link_readable(e->link) || link_gone(e->link) || e->tag != tag)
                 continue;
-            if (!careful || is_safe(ps, now - e->parked_ms, now)) {
+            if (!careful || is_safe(ps, e, now)) {
                 found = e;
                 break;
             }
@@ -329,15 +383,15 @@ static struct idle *take_own(struct pool_shard *sh, struct peer_state *ps, bool 
 }
 
 // The descriptor of a foreign link's connection, or -1. The entry is the owner's to free.
-static int steal_from(struct pool_shard *sh, struct peer_state *ps, bool careful, struct pool_loop *pl, struct loop *owner) {
+static int steal_from(struct pool_shard *sh, struct peer_state *ps, bool careful, uint64_t tag, struct pool_loop *pl,
+                      struct loop *owner) {
     int fd = -1;
     struct idle *found = NULL;
     uint64_t now = loop_now(pl->loop);
     pthread_mutex_lock(&sh->lock);
     if (ps->slot < sh->nslots) {
         list_each(e, &sh->by_slot[ps->slot], struct idle, of_peer) {
-            // The clocks of two loops may be a turn apart.
-            if (e->fd >= 0 && (!careful || is_safe(ps, now > e->parked_ms ? now - e->parked_ms : 0, now))) {
+            if (e->fd >= 0 && e->tag == tag && (!careful || is_safe(ps, e, now))) {
                 found = e;
                 break;
             }
@@ -360,7 +414,7 @@ static int steal_from(struct pool_shard *sh, struct peer_state *ps, bool careful
 }
 
 // Asks the other loops in turn. The registry is held, so that no loop ends meanwhile.
-static struct link *steal(struct group_state *s, struct peer *p, bool careful, struct pool_loop *pl) {
+static struct link *steal(struct group_state *s, struct peer *p, bool careful, uint64_t tag, struct pool_loop *pl) {
     int fd = -1;
     pthread_mutex_lock(&registry_lock);
     list_each(other, &registry, struct pool_loop, registered) {
@@ -369,7 +423,7 @@ static struct link *steal(struct group_state *s, struct peer *p, bool careful, s
         struct pool_shard *sh = shard_of(s, loop_id(other->loop), false);
         if (sh == NULL || atomic_load_explicit(&sh->count, memory_order_relaxed) == 0)
             continue;
-        fd = steal_from(sh, p->state, careful, pl, other->loop);
+        fd = steal_from(sh, p->state, careful, tag, pl, other->loop);
         if (fd >= 0)
             break;
     }
@@ -397,12 +451,10 @@ struct link *pool_take_tagged(struct group *g, struct peer *p, bool careful, uin
     uint64_t now = loop_now(pl->loop);
     struct idle *e = sh == NULL ? NULL : take_own(sh, p->state, careful, tag, now);
     if (e == NULL) {
-        if (tag != 0) // the state of TLS stays with its loop
-            return NULL;
         if (sh != NULL && atomic_load_explicit(&s->idle, memory_order_relaxed) <=
                               (int64_t)atomic_load_explicit(&sh->count, memory_order_relaxed))
             return NULL;
-        pl->taken = steal(s, p, careful, pl);
+        pl->taken = steal(s, p, careful, tag, pl);
         return pl->taken;
     }
     struct link *l = pl->taken = e->link;
@@ -446,10 +498,13 @@ static void evict_oldest(struct pool_loop *pl, struct pool_shard *sh) {
         evict(pl, oldest);
 }
 
-void pool_give_for(struct group *g, struct peer *p, struct link *l, int64_t requests, uint64_t since_ms, uint64_t idle_ms) {
+void pool_give_tagged(struct group *g, struct peer *p, struct link *l, int64_t requests, uint64_t since_ms, uint64_t idle_ms,
+                      uint64_t tag) {
     struct group_state *s = g->state;
     CHECK_OBJ(s, GROUP_STATE_MAGIC);
     uint64_t now = loop_now(loop_self());
+    if (idle_ms != UINT64_MAX && idle_ms != 0)
+        raise_to(&p->state->kept_ms, idle_ms); // its own word
     idle_ms = MIN(MIN(idle_ms, retire_after(p->state, now)), g->keepalive_timeout_ms);
     struct pool_shard *sh = shard_of(s, loop_id(loop_self()), g->keepalive != 0);
     if (g->keepalive == 0 || sh == NULL || requests >= g->keepalive_requests || now - since_ms >= g->keepalive_time_ms ||
@@ -467,11 +522,16 @@ void pool_give_for(struct group *g, struct peer *p, struct link *l, int64_t requ
     e->link = l;
     e->fd = link_is_tls(l) ? -1 : link_fd(l);
     e->requests = requests;
+    e->tag = tag;
     e->since_ms = since_ms;
     e->until_ms = now + idle_ms;
     e->most = (int64_t)g->keepalive * atomic_load_explicit(&loops, memory_order_relaxed);
-    e->excess = false;
+    e->excess = e->survivor = false;
     put_in(pl, e, now);
+}
+
+void pool_give_for(struct group *g, struct peer *p, struct link *l, int64_t requests, uint64_t since_ms, uint64_t idle_ms) {
+    pool_give_tagged(g, p, l, requests, since_ms, idle_ms, 0);
 }
 
 void pool_give(struct group *g, struct peer *p, struct link *l, int64_t requests, uint64_t since_ms) {

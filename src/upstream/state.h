@@ -49,6 +49,7 @@ struct groups {
     struct map implicit; // "host:port" of proxy_pass
     struct group **all;  // [count], in the order they were made
     size_t count, cap;
+    struct addresses *addresses; // of groups made at run time
 };
 struct upstream_conf {
     struct groups *groups;

@@ -26,7 +26,7 @@ struct tunnel {
     bool ended[2];   // that side has sent its end, and the other was told
     struct conn *conn;
     struct link *peer_link;
-    struct group *group; // NULL: the peer was released already
+    struct group *group;
     struct group *list;  // counted; NULL: the whole request has it
     struct peer *peer;
     struct peer_end peer_end;
@@ -104,8 +104,7 @@ static void free_tunnel(struct tunnel *t) {
 
 // Before a whole request goes: it may hold the list of peers.
 static void release_peer(struct tunnel *t) {
-    if (t->group != NULL)
-        group_release(t->group, t->peer, &t->peer_end, loop_now(loop_self()));
+    group_release(t->group, t->peer, &t->peer_end, loop_now(loop_self()));
     group_done(t->list);
 }
 
@@ -306,13 +305,8 @@ static void begin(struct req *r) {
     const struct attempt *a = &x->attempts[x->nattempts - 1];
     t->peer_end = (struct peer_end){PEER_OK, a->start_ms, a->status, a->header_ms};
     t->peer_link = exchange_take_link(x);
-    struct group *list = x->group;
-    if (list->of_request) { // goes with the request
-        group_release(list, t->peer, &t->peer_end, t->moved_ms);
-    } else {
-        t->group = list;
-        x->group = NULL; // ours now, to be given back by us
-    }
+    struct group *list = t->group = x->group;
+    x->group = NULL; // ours now, to be given back by us
     t->kept = keep ? req_keep(r) : NULL;
     if (t->kept != NULL) {
         t->list = t->group;

@@ -229,7 +229,7 @@ struct str head_join(const struct head *h, enum field_id id, struct arena *arena
 }
 
 static NOINLINE void head_grow(struct head *h) {
-    uint32_t cap = h->cap != 0 ? h->cap * 2 : 32;
+    uint32_t cap = h->cap != 0 ? h->cap * 2 : 16;
     CHECK(cap > h->cap);
     struct field *at = arena_alloc(h->arena, cap * sizeof(*at));
     if (h->count != 0)
@@ -301,6 +301,7 @@ void head_set(struct head *h, enum field_id id, struct str value) {
         return;
     }
     first->value = value;
+    first->clean = false;
     for (struct field *f = head_find_next(h, first); f != NULL; f = head_find_next(h, f))
         f->dropped = true;
 }

@@ -256,7 +256,7 @@ static enum http1_result parse_fields(struct http1_parse *ps, struct head *h, st
             if (UNLIKELY(h->count >= lim->max_fields))
                 return fail(ps, in, i, i, HTTP1_TOO_MANY_FIELDS);
             struct str name = str_n(p + i, colon - i);
-            head_add(h, field_id_of(name), name, str_n(p + value, value_end - value));
+            head_add(h, field_id_of(name), name, str_n(p + value, value_end - value))->clean = true;
         }
         i = lf + 1;
     }

@@ -63,6 +63,9 @@ enum http1_coding http1_transfer_coding(const struct head *h);
 
 // Writers. They never write bytes that would break the framing: names are tokens and values hold no CR, LF, NUL; a field
 // that does is left out and counted in the return value.
-void http1_put_request_line(struct sbuf *b, struct str method, struct str target, unsigned version);
+// False, and nothing is written, when the method is no token, or the target empty or with bytes that would end it or the line.
+bool http1_put_request_line(struct sbuf *b, struct str method, struct str target, unsigned version);
 void http1_put_status_line(struct sbuf *b, unsigned version, unsigned status, struct str reason);
 unsigned http1_put_field(struct sbuf *b, struct str name, struct str value);
+// The same without looking at the bytes: for what a parser let through (struct field, clean) and what this program wrote.
+unsigned http1_put_clean(struct sbuf *b, struct str name, struct str value);

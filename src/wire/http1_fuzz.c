@@ -59,10 +59,10 @@ static void write_and_read(parse_fn *parse, const struct head *h, struct arena *
     sbuf_init_heap(&b, 1u << 20);
     head_init(&again, arena);
     if (parse == http1_parse_request)
-        http1_put_request_line(&b, h->method_text, h->target, h->version);
+        CHECK(http1_put_request_line(&b, h->method_text, h->target, h->version));
     else if (parse == http1_parse_response)
         http1_put_status_line(&b, h->version, h->status, h->reason);
-    head_each(f, h) CHECK(http1_put_field(&b, f->name, f->value) == 0);
+    head_each(f, h) CHECK((f->clean ? http1_put_clean : http1_put_field)(&b, f->name, f->value) == 0);
     sbuf_lit(&b, "\r\n");
     CHECK(!b.overflow);
     CHECK(parse(&ps, &again, b.p, b.n, &lim) == HTTP1_OK && ps.end == b.n);

@@ -2,30 +2,21 @@
 #include "wire/http1.h"
 #include "wire/vec.h"
 
-// Bytes that would end the target or the line are written as %XX.
-static void put_target(struct sbuf *b, struct str target) {
-    static const char hex[] = "0123456789ABCDEF";
-    while (target.n != 0) {
-        size_t good = vec_scan_ctl_sp(target.p, target.n);
-        sbuf_put(b, target.p, good);
-        if (good == target.n)
-            return;
-        unsigned char c = (unsigned char)target.p[good];
-        sbuf_put(b, (char[]){'%', hex[c >> 4], hex[c & 15]}, 3);
-        target = str_from(target, good + 1);
-    }
-}
-
-void http1_put_request_line(struct sbuf *b, struct str method, struct str target, unsigned version) {
-    sbuf_str(b, is_token(method) ? method : STR("GET"));
-    sbuf_chr(b, ' ');
-    if (target.n == 0)
-        sbuf_chr(b, '/');
-    put_target(b, target);
-    if (version >= 11)
-        sbuf_lit(b, " HTTP/1.1\r\n");
-    else
-        sbuf_lit(b, " HTTP/1.0\r\n");
+bool http1_put_request_line(struct sbuf *b, struct str method, struct str target, unsigned version) {
+    if (target.n == 0 || vec_scan_ctl_sp(target.p, target.n) != target.n)
+        return false;
+    if (method_from(method) == METHOD_UNKNOWN && !is_token(method))
+        return false;
+    char *to = sbuf_room(b, method.n + target.n + 12);
+    if (UNLIKELY(to == NULL))
+        return true; // overflow says it
+    memcpy(to, method.p, method.n);
+    to += method.n;
+    *to++ = ' ';
+    memcpy(to, target.p, target.n);
+    memcpy(to + target.n, version >= 11 ? " HTTP/1.1\r\n" : " HTTP/1.0\r\n", 11);
+    b->n += method.n + target.n + 12;
+    return true;
 }
 
 void http1_put_status_line(struct sbuf *b, unsigned version, unsigned status, struct str reason) {
@@ -52,6 +43,10 @@ unsigned http1_put_field(struct sbuf *b, struct str name, struct str value) {
     bool plain = name.n != 0 && vec_scan_name(name.p, name.n) == name.n;
     if (UNLIKELY((!plain && !is_token(name)) || value_breaks_line(value)))
         return 1;
+    return http1_put_clean(b, name, value);
+}
+
+unsigned http1_put_clean(struct sbuf *b, struct str name, struct str value) {
     char *to = sbuf_room(b, name.n + value.n + 4);
     if (UNLIKELY(to == NULL))
         return 1;

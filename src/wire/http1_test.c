@@ -476,12 +476,18 @@ TEST(http1_writes_start_lines) {
     char text[256];
     struct sbuf b;
     sbuf_init_fixed(&b, text, sizeof(text));
-    http1_put_request_line(&b, STR("GET"), STR("/a?b"), 11);
-    http1_put_request_line(&b, STR("POST"), STR("/a b\r\nX: y"), 10);
-    http1_put_request_line(&b, STR("BAD\r\n"), STR(""), 11);
-    http1_put_request_line(&b, STR("GET"), STR("/\xc3\xa9\x7f"), 20);
-    EXPECT_STR(sbuf_view(&b), STR("GET /a?b HTTP/1.1\r\nPOST /a%20b%0D%0AX:%20y HTTP/1.0\r\nGET / HTTP/1.1\r\n"
-                                  "GET /\xc3\xa9%7F HTTP/1.1\r\n"));
+    EXPECT(http1_put_request_line(&b, STR("GET"), STR("/a?b"), 11));
+    EXPECT(http1_put_request_line(&b, STR("M-SEARCH"), STR("/\xc3\xa9"), 10));
+    EXPECT(!http1_put_request_line(&b, STR("POST"), STR("/a b"), 11));
+    EXPECT(!http1_put_request_line(&b, STR("POST"), STR("/a\r\nX: y"), 11));
+    EXPECT(!http1_put_request_line(&b, STR("POST"), STR("/\x7f"), 11));
+    EXPECT(!http1_put_request_line(&b, STR("BAD\r\n"), STR("/"), 11));
+    EXPECT(!http1_put_request_line(&b, STR("A B"), STR("/"), 11));
+    EXPECT(!http1_put_request_line(&b, STR(""), STR("/"), 11));
+    EXPECT(!http1_put_request_line(&b, STR("GET"), STR(""), 11));
+    EXPECT_STR(sbuf_view(&b), STR("GET /a?b HTTP/1.1\r\nM-SEARCH /\xc3\xa9 HTTP/1.0\r\n"));
+    sbuf_init_fixed(&b, text, 10);
+    EXPECT(http1_put_request_line(&b, STR("GET"), STR("/a?b"), 11) && b.overflow);
     sbuf_init_fixed(&b, text, sizeof(text));
     http1_put_status_line(&b, 11, 200, STR("OK"));
     http1_put_status_line(&b, 10, 999, STR(""));

@@ -72,32 +72,43 @@ bool uri_parse_url(struct uri_url *u, struct str text, const char **why) {
     return true;
 }
 
-// RFC 3986 3.2.2 reg-name, and the bytes above ASCII that nginx takes for server_name's sake.
-static bool is_reg_name_byte(unsigned char c) {
-    static const uint32_t set[4] = {0, 0x2bff7ff2, 0x87fffffe, 0x47fffffe};
-    return c >= 0x80 || (set[c >> 5] >> (c & 31) & 1);
-}
+// What a byte is in a host: RFC 3986 3.2.2 reg-name, and the bytes above ASCII that nginx takes for server_name's sake.
+enum { HOST_NOT, HOST_BYTE, HOST_UPPER, HOST_DOT };
+static const uint8_t host_bytes[256] = {
+    [0x80 ... 0xff] = HOST_BYTE, ['a' ... 'z'] = HOST_BYTE, ['0' ... '9'] = HOST_BYTE, ['A' ... 'Z'] = HOST_UPPER,
+    ['.'] = HOST_DOT, ['!'] = HOST_BYTE, ['$'] = HOST_BYTE, ['%'] = HOST_BYTE, ['&'] = HOST_BYTE, ['\''] = HOST_BYTE,
+    ['('] = HOST_BYTE, [')'] = HOST_BYTE, ['*'] = HOST_BYTE, ['+'] = HOST_BYTE, [','] = HOST_BYTE, ['-'] = HOST_BYTE,
+    [';'] = HOST_BYTE, ['='] = HOST_BYTE, ['_'] = HOST_BYTE, ['~'] = HOST_BYTE,
+};
 
-// The length of the host at the beginning of value, or 0.
-static size_t host_length(struct str value) {
+// The length of the host at the beginning of value, or 0. *upper: it has capital letters.
+static size_t host_length(struct str value, bool *upper) {
     size_t i = 0;
+    *upper = false;
     if (value.n != 0 && value.p[0] == '[') {
-        for (i = 1; i < value.n && value.p[i] != ']'; i++)
+        for (i = 1; i < value.n && value.p[i] != ']'; i++) {
             if (!ascii_is_digit((unsigned char)value.p[i]) && !ascii_is_alpha((unsigned char)value.p[i]) &&
                 value.p[i] != ':' && value.p[i] != '.')
                 return 0;
+            *upper |= host_bytes[(unsigned char)value.p[i]] == HOST_UPPER;
+        }
         return i < value.n && i > 1 ? i + 1 : 0;
     }
-    for (bool empty_label = true; i < value.n && value.p[i] != ':'; i++) {
-        if (!is_reg_name_byte((unsigned char)value.p[i]) || (value.p[i] == '.' && empty_label))
+    for (bool empty_label = true; i < value.n; i++) {
+        unsigned kind = host_bytes[(unsigned char)value.p[i]];
+        if (kind == HOST_NOT)
+            return value.p[i] == ':' ? i : 0;
+        if (kind == HOST_DOT && empty_label)
             return 0;
-        empty_label = value.p[i] == '.';
+        empty_label = kind == HOST_DOT;
+        *upper |= kind == HOST_UPPER;
     }
     return i;
 }
 
 bool uri_parse_host(struct str value, struct str *host, struct str *port, struct arena *arena) {
-    size_t n = host_length(value);
+    bool upper;
+    size_t n = host_length(value, &upper);
     struct str number = STR_NONE;
     uint64_t ignored;
     if (n == 0)
@@ -110,13 +121,7 @@ bool uri_parse_host(struct str value, struct str *host, struct str *port, struct
             return false;
     }
     struct str name = str_head(value, value.p[n - 1] == '.' ? n - 1 : n);
-    for (size_t i = 0; i < name.n; i++) {
-        if (name.p[i] >= 'A' && name.p[i] <= 'Z') {
-            name = arena_lower(arena, name);
-            break;
-        }
-    }
-    *host = name;
+    *host = upper ? arena_lower(arena, name) : name;
     *port = number;
     return true;
 }

@@ -9,15 +9,16 @@ $NGINX (/usr/sbin/nginx).
     cgi.py       the same for FastCGI, SCGI and uwsgi
     conf.py      fragments of configurations made whole         table.py    the same bytes to nginx and weir, compared
     ports.py     ports that no other test process has           observe.py  what is compared, and the allowed differences
-    both.py      what both servers say: -t, error log
+    both.py      what both servers say, compared: -t, error log
     certs.py     certificates and TLS contexts
     proc.py      process trees, memory, descriptors             guide.py    the guide's files, ports and paths mapped
-    verdicts.py  what -t says of a configuration, compared
+    h2.py        exact frames out, strictly read frames in
+    rfc9113.py   the driver of what walks RFC 9113
 """
 from . import proc
 from .backend import (Backend, Close, Drip, Echo, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,
                       response)
-from .both import checks_of_both, errors_of_both
+from .both import Verdicts, errors_of_both
 from .cgi import Raw, Stderr, record
 from .client import Client, Response, exchange, get, parse_responses, post, request
 from .conf import complete
@@ -25,10 +26,9 @@ from .guide import guide
 from .server import NGINX, WEIR, Server, is_nginx, run
 from .site import Site
 from .table import ANY, Table
-from .verdicts import Verdicts
 from .wait import until
 
 __all__ = ['ANY', 'Backend', 'Client', 'Close', 'Drip', 'Echo', 'NGINX', 'Pause', 'Raw', 'ReadRequest', 'Reset',
            'Response', 'Server', 'ShutdownWrite', 'Site', 'Stderr', 'Table', 'UntilClosed', 'Verdicts', 'WEIR', 'Wait',
-           'checks_of_both', 'chunked', 'complete', 'errors_of_both', 'exchange', 'get', 'guide', 'is_nginx',
+           'chunked', 'complete', 'errors_of_both', 'exchange', 'get', 'guide', 'is_nginx',
            'parse_responses', 'post', 'proc', 'record', 'request', 'response', 'run', 'until']

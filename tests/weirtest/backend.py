@@ -88,6 +88,7 @@ class Received:
         self.method = self.target = self.version = None
         self.headers = []
         self.framing = None    # none | length | chunked
+        self.peer = None       # the other end's address, on TCP
         self.complete = False
 
     def all(self, name):
@@ -175,6 +176,8 @@ class _Connection:
         r.headers = [tuple(p.strip() for p in line.decode('latin-1').split(':', 1)) for line in lines[1:] if b':' in line]
         r.framing = ('chunked' if r.all('Transfer-Encoding') else
                      'length' if r.all('Content-Length') else 'none')
+        if not self.backend.path:
+            r.peer = self.socket.getpeername()[0]
         self.backend.requests.append(r)
         answer = self.backend.answer
         if callable(answer):

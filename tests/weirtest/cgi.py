@@ -27,6 +27,8 @@ def record(kind, content=b'', padding=0):
 class _CgiConnection(_Connection):
     def run(self):
         try:
+            if not self.secure():
+                raise _Gone
             while not self.backend.stopping:
                 self.busy = bool(self.data)
                 self.need(1)

@@ -18,6 +18,7 @@ class Handler(grpc.GenericRpcHandler):
                 'Slow': (grpc.unary_unary_rpc_method_handler, self.slow),
                 'Down': (grpc.unary_stream_rpc_method_handler, self.down),
                 'Up': (grpc.stream_unary_rpc_method_handler, self.up),
+                'Check': (grpc.unary_unary_rpc_method_handler, self.check) if self.owner.health is not None else None,
                 'Both': (grpc.stream_stream_rpc_method_handler, self.both)}.get(kind)
         return make and make[0](make[1])
 
@@ -42,6 +43,14 @@ class Handler(grpc.GenericRpcHandler):
         self.owner.cancelled += 1
         return b''
 
+    def check(self, message, context):
+        """The health checking protocol: .health maps the name of a service to its status."""
+        self.owner.checks.append(message)
+        name = message[2:].decode()
+        if name not in self.owner.health:
+            context.abort(grpc.StatusCode.NOT_FOUND, 'no such service')
+        return bytes([8, self.owner.health[name]])
+
     def down(self, message, context):
         self.note(context)
         count, size = (int(n) for n in message.split())
@@ -61,6 +70,7 @@ class Handler(grpc.GenericRpcHandler):
 class GrpcServer:
     def __init__(self):
         self.calls, self.ended, self.cancelled = [], [], 0
+        self.health, self.checks = None, []
         self.port = ports.take()
         large = [('grpc.max_receive_message_length', 1 << 26), ('grpc.max_send_message_length', 1 << 26),
                  ('grpc.so_reuseport', 0)]

@@ -39,7 +39,7 @@ class Site:
         if name not in self.backends:
             path = os.path.join(self.directory, name + '.sock') if 'unix' in name else None
             kind = next((k for k in CgiBackend.KINDS if name.startswith(k)), None)
-            self.backends[name] = CgiBackend(kind, path=path, name=name) if kind else Backend(path=path, name=name, tls=tls)
+            self.backends[name] = CgiBackend(kind, path=path, name=name, tls=tls) if kind else Backend(path=path, name=name, tls=tls)
         if answer is not None:
             self.backends[name].answer = answer
         return self.backends[name]

@@ -3,6 +3,7 @@
 #include "http/answer.h"
 #include "http/plan.h"
 #include "io/loop.h"
+#include <stdlib.h>
 
 enum { KEY_MAX = 255, CONN_MAX = 65535 };
 
@@ -27,9 +28,10 @@ struct limit_conn_ctx {
 
 struct feature feature_limit_conn;
 
-// A count that is given back with the request.
+// A count that is given back with the request, or with the tunnel that it becomes.
 struct held {
-    struct limit_store *store; // NULL: given back
+    struct req_move move;
+    struct limit_store *store; // NULL: given back, or the tunnel's
     struct limit_entry *entry;
     struct str key;
 };
@@ -44,6 +46,23 @@ static void give_back(void *arg) {
         limit_remove(p, h->entry);
     limit_unlock(p);
     h->store = NULL;
+}
+
+static void give_back_and_free(void *arg) {
+    give_back(arg);
+    free(arg);
+}
+
+// The request becomes a tunnel: the place in memory of its own, with the key behind it.
+static void hold_on(struct req *r, struct req_move *m) {
+    struct held *h = container_of(m, struct held, move);
+    if (h->store == NULL)
+        return;
+    struct held *own = xmalloc(sizeof(*own) + h->key.n);
+    *own = (struct held){.store = h->store, .entry = h->entry, .key = str_n((char *)(own + 1), h->key.n)};
+    memcpy(own + 1, h->key.p, h->key.n);
+    h->store = NULL;
+    req_on_end(r, give_back_and_free, own);
 }
 
 enum look { LOOK_OK, LOOK_BUSY, LOOK_FULL };
@@ -93,7 +112,8 @@ static enum step limit_connections(struct req *r, const void *conf) {
         ctx->verdict = VERDICT_PASSED;
         enum look look = take(r, l, h);
         if (look == LOOK_OK) {
-            main->keep_whole = true; // a WebSocket counts as long as it lasts
+            h->move.fn = hold_on;
+            req_on_keep(main, &h->move);
             arena_cleanup(&main->arena, give_back, h++);
             continue;
         }

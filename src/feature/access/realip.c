@@ -1,7 +1,7 @@
 // set_real_ip_from, real_ip_header, real_ip_recursive: the client's address as a trusted proxy tells it.
+#include "feature/core/networks.h"
 #include "http/conn.h"
 #include "http/req.h"
-#include "io/names.h"
 #include "wire/forwarded.h"
 
 struct realip_conf {
@@ -80,36 +80,8 @@ static const struct var_def vars[] = {
 
 // --- reading -----------------------------------------------------------------------------------------------------------------
 
-static void add(struct conf_cx *cx, const struct conf_row *row, struct realip_conf *c, const struct cidr *net) {
-    *(struct cidr *)conf_list_add(cx, row, &c->from, sizeof(*net)) = *net;
-}
-
 static bool set_from(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
-    struct realip_conf *c = conf;
-    struct str text = node->args[1];
-    struct cidr net;
-    bool truncated = false;
-    if (str_eq(text, STR("unix:"))) {
-        add(cx, row, c, &(struct cidr){.family = AF_UNIX});
-        return true;
-    }
-    if (cidr_parse(&net, text, &truncated)) {
-        if (truncated)
-            conf_warn(cx, node, "low address bits of " STR_FMT " are meaningless", STR_ARG(text));
-        add(cx, row, c, &net);
-        return true;
-    }
-    struct names names;
-    const char *why = NULL;
-    if (text.n == 0 || str_chr(text, '[') >= 0 || str_chr(text, '/') >= 0 || !names_resolve(cx->arena, text, 0, &names, &why))
-        return conf_err(cx, node, "host not found in set_real_ip_from \"" STR_FMT "\"", STR_ARG(text));
-    for (size_t i = 0; i < names.count; i++) {
-        struct str bytes = addr_bytes(&names.at[i].sa);
-        net = (struct cidr){.family = (uint8_t)names.at[i].sa.sa_family, .bits = (uint8_t)(bytes.n * 8)};
-        memcpy(net.bytes, bytes.p, bytes.n);
-        add(cx, row, c, &net);
-    }
-    return true;
+    return take_network(cx, row, &((struct realip_conf *)conf)->from, node);
 }
 
 static bool bind_realip(struct conf_cx *cx, struct scope *s, void *conf) {

@@ -1,7 +1,7 @@
 """set_real_ip_from, real_ip_header, real_ip_recursive."""
 import pytest
 
-from weirtest import ANY, Table, checks_of_both, errors_of_both, exchange, get
+from weirtest import ANY, Table, Verdicts, errors_of_both, exchange, get
 
 SAY = 'return 200 "addr=$remote_addr port=$remote_port realip=$realip_remote_addr binary=$binary_remote_addr xff=$proxy_add_x_forwarded_for";'
 LOG = 'request=$request|status=$status|addr=$remote_addr|real=$realip_remote_addr'
@@ -66,13 +66,12 @@ for host in 'abc':
 test_where = where.tests()
 
 
-@pytest.mark.parametrize('text', (
+verdicts = Verdicts('events {} http { access_log off; @here@ }')
+verdicts.each((
     'set_real_ip_from a.b.c.invalid;', 'set_real_ip_from 1.2.3.4/24;', 'set_real_ip_from localhost;', 'set_real_ip_from unix:;', 'set_real_ip_from 1.2.3.4 5.6.7.8;',
     'set_real_ip_from 10.0.0.0/40;', 'set_real_ip_from ::1; set_real_ip_from fe80::/10;', 'set_real_ip_from [::1];', 'real_ip_header a b;', 'set_real_ip_from all;',
     'real_ip_header proxy_protocol; real_ip_header x;', 'real_ip_recursive x;', 'set_real_ip_from "";'))
-def test_configuration(site, text):
-    nginx, weir = checks_of_both(site, text)
-    assert weir == nginx
+test_configuration = verdicts.tests()
 
 
 @pytest.mark.parametrize('directives, want', (

@@ -147,7 +147,7 @@ static const struct var_def vars[] = {
 static const struct conf_row rows[] = {
     ROW_TMPL("secure_link", IN_HTTP_ALL, S, link, NULL, "The hash of a link, and behind a comma the time when it expires."),
     ROW_TMPL("secure_link_md5", IN_HTTP_ALL, S, text, NULL, "The text whose MD5 hash the link must carry."),
-    ROW_STR("secure_link_secret", IN_LOCATION, S, secret, NULL, "A secret word for links of the form /prefix/hash/link."),
+    ROW_STR("secure_link_secret", IN_HTTP_ALL, S, secret, NULL, "A secret word for links of the form /prefix/hash/link."),
 };
 #undef S
 

@@ -163,8 +163,8 @@ static const struct var_def vars[] = {
 static const struct conf_row rows[] = {
     ROW_FNS("valid_referers", IN_SERVER | IN_LOCATION, 1, 0xffff, ROW_REPEAT, set_referers, NULL,
             "none | blocked | server_names | string ...", "Which referers leave $invalid_referer empty."),
-    ROW_NOOP("referer_hash_max_size", IN_SERVER | IN_LOCATION, 1, 1, "Tables of referers grow by themselves."),
-    ROW_NOOP("referer_hash_bucket_size", IN_SERVER | IN_LOCATION, 1, 1, "Tables of referers grow by themselves."),
+    ROW_NOOP_OF("referer_hash_max_size", IN_SERVER | IN_LOCATION, conf_set_num, "Tables of referers grow by themselves."),
+    ROW_NOOP_OF("referer_hash_bucket_size", IN_SERVER | IN_LOCATION, conf_set_num, "Tables of referers grow by themselves."),
 };
 
 struct feature feature_valid_referers = {.name = "valid_referers",

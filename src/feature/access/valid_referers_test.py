@@ -1,7 +1,5 @@
 """valid_referers and $invalid_referer."""
-import pytest
-
-from weirtest import ANY, Table, checks_of_both, get
+from weirtest import ANY, Table, Verdicts, get
 
 SAY = 'return 200 "[$invalid_referer]";'
 table = Table(f'''
@@ -35,14 +33,11 @@ for path in ('x', 'own'):
 test_referers = table.tests()
 
 
-@pytest.mark.parametrize('text', (
+verdicts = Verdicts('events {} http { access_log off; server { listen unix:@dir@/s; location / { @here@ } } }')
+verdicts.each((
     'valid_referers none;', 'valid_referers none ~x;', 'valid_referers none ~(;', 'valid_referers none server_names;', 'valid_referers server_names;',
     'valid_referers blocked a;', 'valid_referers;', 'valid_referers a a;', 'valid_referers *.a.b .a.b;', 'valid_referers ~;', 'valid_referers http://a.b;',
     'valid_referers a..b;', 'valid_referers a*b;', 'valid_referers * b;', 'valid_referers "";', 'valid_referers a.b/ a.b/x;', 'valid_referers *.a.b/x *.a.b/y;',
     'valid_referers $host;', 'referer_hash_max_size 10; referer_hash_bucket_size 64;', 'valid_referers none; valid_referers blocked;',
     'valid_referers none; valid_referers blocked a;'))
-def test_configuration(site, text):
-    nginx, weir = checks_of_both(site, f'server {{ location / {{ {text} }} }}')
-    assert weir[0] == nginx[0]
-    assert [line.partition(' in ')[0] for line in weir[1] if 'without any' not in line] == [
-        line.partition(' in ')[0] for line in nginx[1] if 'without any' not in line]
+test_configuration = verdicts.tests()

@@ -61,7 +61,7 @@ static bool bind_status(struct conf_cx *cx, struct scope *s, void *conf) {
 }
 
 static const struct conf_row rows[] = {
-    ROW_FNS("stub_status", IN_SERVER | IN_LOCATION, 0, 1, 0, set_status, NULL, "",
+    ROW_FNS("stub_status", IN_SERVER | IN_LOCATION, 0, 1, ROW_REPEAT, set_status, NULL, "",
             "Answers with the numbers of connections and requests as text."),
 };
 

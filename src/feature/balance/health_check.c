@@ -9,12 +9,16 @@
 #include "http/vhost.h"
 #include "io/loop.h"
 #include "io/timer.h"
+#include "wire/grpc_health.h"
 #include <stdlib.h>
 
 struct hc {
     uint64_t interval_ms, jitter_ms, keepalive_ms;
     int64_t fails, passes;
     struct str uri, match_name;
+    bool grpc;                 // type=grpc: gRPC's own protocol is asked
+    struct str grpc_service;   // empty: the server as a whole
+    int64_t grpc_status;       // that is as good as 0
     unsigned port;             // 0: the server's own
     bool mandatory, persistent;
     const struct match *match;
@@ -70,6 +74,12 @@ static struct req *request_for(const struct check *ck) {
     r->client_text = STR("");
     r->in.version = 11;
     r->content_length = -1;
+    if (ck->hc->grpc) {
+        r->method = METHOD_POST;
+        r->method_text = STR("POST");
+        head_add_known(&r->in, FIELD_CONTENT_TYPE, STR("application/grpc"));
+        head_add_known(&r->in, FIELD_TE, STR("trailers"));
+    }
     return r;
 }
 
@@ -223,9 +233,40 @@ static bool read_body(struct req *r, struct sbuf *to) {
     return n >= 0;
 }
 
+static struct str question(const struct hc *hc, struct req *r) {
+    struct sbuf b;
+    if (!hc->grpc)
+        return STR_NONE;
+    sbuf_init_arena(&b, &r->arena, hc->grpc_service.n + 16, hc->grpc_service.n + 16);
+    grpc_health_put(&b, hc->grpc_service);
+    return sbuf_view(&b);
+}
+
+// The status is a trailer, or a field when the answer is nothing else.
+static const char *judge_grpc(const struct hc *hc, const struct exchange *x, struct str body) {
+    const struct head *heads[2] = {x->trailers, &x->head};
+    uint64_t status = UINT64_MAX;
+    for (unsigned i = 0; i < 2 && status == UINT64_MAX; i++) {
+        if (heads[i] == NULL)
+            continue;
+        head_each(f, heads[i]) {
+            if (str_ieq(f->name, STR("grpc-status")) && !str_u64(f->value, INT_MAX, &status))
+                return "checking gRPC status";
+        }
+    }
+    if (x->head.status != 200)
+        return "checking status code";
+    if (hc->grpc_status != 0 && status == (uint64_t)hc->grpc_status)
+        return NULL;
+    if (status != 0)
+        return "checking gRPC status";
+    return grpc_health_parse(body) == GRPC_HEALTH_SERVING ? NULL : "checking gRPC health";
+}
+
 // NULL: passed; else what failed.
 static const char *ask(struct probe *pr, struct req *r) {
-    struct exchange_order o = {.group = group_of_peer(pr, r), .uri = pr->ck->hc->uri};
+    const struct hc *hc = pr->ck->hc;
+    struct exchange_order o = {.group = group_of_peer(pr, r), .uri = hc->uri, .body = question(hc, r)};
     struct sbuf body;
     sbuf_init_heap(&body, MATCH_BODY_MAX);
     run_gateway(r, &o);
@@ -235,7 +276,7 @@ static const char *ask(struct probe *pr, struct req *r) {
     else if (!read_body(r, &body))
         why = "reading upstream";
     else
-        why = match_judge(pr->ck->hc->match, r, &o.exchange->head, sbuf_view(&body));
+        why = hc->grpc ? judge_grpc(hc, o.exchange, sbuf_view(&body)) : match_judge(hc->match, r, &o.exchange->head, sbuf_view(&body));
     sbuf_done(&body);
     group_detach(o.group);
     struct group_state *own = pr->ck->links == NULL ? o.group->state : NULL;
@@ -405,9 +446,23 @@ static void stop(struct conf *c) {
 
 static bool parse_count(struct str value, int64_t least, int64_t *to) { return conf_parse_num(value, to) && *to >= least; }
 
+// type=grpc comes after all that is not its own.
+static bool parse_grpc(struct hc *hc, struct str arg) {
+    struct str value = upstream_value(arg, STR("grpc_service"));
+    if (str_eq(arg, STR("type=grpc")) && !hc->grpc)
+        return hc->grpc = true;
+    if (value.p != NULL)
+        hc->grpc_service = value;
+    else if ((value = upstream_value(arg, STR("grpc_status"))).p != NULL)
+        return hc->grpc && parse_count(value, 0, &hc->grpc_status);
+    return hc->grpc && value.p != NULL;
+}
+
 static bool parse_word(struct hc *hc, struct str arg) {
     struct str value;
     int64_t port;
+    if (hc->grpc || str_eq(arg, STR("type=grpc")))
+        return parse_grpc(hc, arg);
     if (str_eq(arg, STR("mandatory")))
         return hc->mandatory = true;
     if (str_eq(arg, STR("persistent")))
@@ -435,18 +490,21 @@ static bool parse_word(struct hc *hc, struct str arg) {
     return hc->match_name.p != NULL;
 }
 
+static const char root[] = "/";
+
 static bool set(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
     struct hc_conf *hcs = conf;
     struct hc *hc = conf_list_add(cx, row, &hcs->checks, sizeof(*hc));
-    *hc = (struct hc){.interval_ms = 5000, .fails = 1, .passes = 1, .uri = STR("/"), .match_name = STR(""), .scope = cx->scope,
+    *hc = (struct hc){.interval_ms = 5000, .fails = 1, .passes = 1, .uri = str_c(root), .match_name = STR(""), .scope = cx->scope,
                       .node = node};
     for (unsigned i = 1; i < node->nargs; i++) {
-        if (str_starts(node->args[i], STR("type=")))
-            return conf_err_hint(cx, node, STR("weir does not have checks of gRPC yet"), "invalid parameter \"" STR_FMT "\"",
-                                 STR_ARG(node->args[i]));
         if (!parse_word(hc, node->args[i]))
             return upstream_bad_parameter(cx, node, node->args[i]);
     }
+    if (hc->grpc && (hc->match_name.n != 0 || hc->uri.p != root))
+        return conf_err(cx, node, "\"type=grpc\" is not compatible with \"uri\" and \"match\"");
+    if (hc->grpc)
+        hc->uri = STR(GRPC_HEALTH_PATH);
     if (hc->persistent && !hc->mandatory)
         return conf_err(cx, node, "\"persistent\" requires \"mandatory\"");
     return true;
@@ -467,7 +525,7 @@ static bool bind_checks(struct conf_cx *cx, struct scope *s, void *conf) {
 static const struct conf_row rows[] = {
     ROW_FNS("health_check", IN_LOCATION, 0, 0xffff, ROW_LISTED, set, NULL,
             "[interval=time] [jitter=time] [fails=number] [passes=number] [uri=uri] [mandatory [persistent]] [match=name] "
-            "[port=number] [keepalive_time=time]",
+            "[port=number] [keepalive_time=time] [type=grpc [grpc_service=name] [grpc_status=code]]",
             "Asks the servers of the location's upstream from time to time; those that fail get no requests until they pass."),
 };
 

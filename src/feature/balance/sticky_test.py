@@ -135,7 +135,8 @@ def busy(site, queue, workers):
     event = threading.Event()
     site.backend('one', lambda q: [Wait(event), response(b'one:')] if q.target == '/hold' else response(b'one:'))
     server = site.server('location / { proxy_pass http://g; }', workers=workers,
-                         http='upstream g { server @one@ max_conns=1; ' + queue + ' }')
+                         http='upstream g { server @one@ max_conns=1; ' + queue + ' }'
+                              "log_format t '$request_uri $status $upstream_queue_time $upstream_addr $termination'; access_log @dir@/t.log t;")
     holder = Client(server.port)
     holder.send(get('/hold'))
     until(lambda: site.backend('one').requests, 'the request to arrive')
@@ -171,7 +172,10 @@ def test_queue_times_out_and_clients_leave(site):
     with Client(server.port) as c:
         c.send(get('/late'))
         assert c.response().status == 502
-    server.wait_error('error', r'\Aupstream queue timed out while connecting to upstream \(queue timeout 3\d\d ms\)')
+    line = server.wait_error('error', r'\Aupstream queue timed out while connecting to upstream \(queue timeout 3\d\d ms\)').message
+    assert 'upstream: "http://g/late"' in line and 'hint: "all servers are at max_conns' in line
+    late = next(line for line in server.wait_lines(2, 't.log') if line.startswith('/late')).split()
+    assert late[1] == '502' and 0.3 <= float(late[2]) < 5 and late[3:] == ['g', 'sQ']
     event.set()
     assert holder.response().status == 200
     holder.close()

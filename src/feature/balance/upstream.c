@@ -1,6 +1,7 @@
 // The upstream block and its servers. What else may stand in the block has files of its own beside this one.
 #include "feature/balance/balance.h"
 #include "io/broker.h"
+#include "upstream/addresses.h"
 
 // --- what the block's other directives use -------------------------------------------------------------------------------------
 
@@ -207,6 +208,8 @@ static bool open_upstream(struct conf_cx *cx, const struct conf_row *row, void *
 static bool finish(struct conf_cx *cx, struct scope *s, void *conf) {
     struct servers *ss = conf;
     struct group *g = s->data;
+    if (s->outer == NULL)
+        groups_of(cx->conf, true)->addresses = addresses_ready(cx);
     if (s->place != IN_UPSTREAM)
         return true;
     unsigned primaries = 0;

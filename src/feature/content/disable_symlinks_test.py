@@ -1,7 +1,8 @@
 """disable_symlinks: which links on the way to a file are followed."""
+import gzip
 import os
 
-from weirtest import Table, exchange, get
+from weirtest import ANY, Table, exchange, get
 
 
 def links(site):
@@ -20,6 +21,11 @@ def links(site):
     if os.getuid() == 0:
         os.chown(os.path.join(root, 'owned'), 65534, 65534)
         os.chown(os.path.join(root, 'dir-owned'), 65534, 65534)
+    site.file('gz/real.txt.gz', gzip.compress(b'compressed before', mtime=0))
+    site.file('gz/both.txt', 'plain')
+    for name in ('link', 'both'):
+        os.symlink('real.txt.gz', os.path.join(root, 'gz', name + '.txt.gz'))
+    os.symlink('../owned', os.path.join(root, 'gz', 'other.txt.gz'))
 
 
 table = Table('''
@@ -39,6 +45,10 @@ table = Table('''
     location /try1/ { alias @root@/; disable_symlinks on; try_files /link/in/f.txt =404; }
     location /try2/ { root @root@; disable_symlinks on; try_files /up.txt /real/in/f.txt =404; }
     location /if/ { root @root@; disable_symlinks on; set $p @root@/$arg_f; if (-f $p) { return 200 file; } return 200 none; }
+    location /gz/ { alias @root@/gz/; disable_symlinks on; gzip_static always; }
+    location /gzoff/ { alias @root@/gz/; gzip_static always; }
+    location /gzown/ { alias @root@/gz/; disable_symlinks if_not_owner; gzip_static always; }
+    location /gzcached/ { alias @root@/gz/; disable_symlinks on; gzip_static always; open_file_cache max=10; open_file_cache_errors on; }
     location /cached/ { alias @root@/; disable_symlinks on; open_file_cache max=10; open_file_cache_errors on; }
     location /cachedoff/ { alias @root@/; open_file_cache max=10; open_file_cache_errors on; }
 ''', setup=links, http='types { text/plain txt; }')
@@ -67,6 +77,9 @@ for name in ('up.txt', 'real/in/f.txt', 'link/in/f.txt', 'real/in/lf.txt'):
     table.case(f'if -f {name}', get(f'/if/?f={name}'))
 for where, status in (('try1', 404), ('try2', 200), ('index', 404), ('index2', 403), ('index3', 200)):
     table.case(f'/{where}/', get(f'/{where}/'), status)
+for where in ('gz', 'gzoff', 'gzown', 'gzcached', 'gzcached'):
+    for name in ('real', 'link', 'both', 'other', 'none'):
+        table.case(f'{where} {name} {len(table.cases)}', get(f'/{where}/{name}.txt'), ANY)
 test_links = table.tests()
 
 

@@ -23,6 +23,8 @@ int file_look(struct req *r, struct str path, struct found_file *out);
 
 // The status for a file that cannot be had, logged in nginx's words (`open() "..." failed`). err negative.
 unsigned file_refused(struct req *r, struct str path, int err, const char *call);
+// The body of an answer that is the whole file; NULL when it is empty. Takes over the reference. May wait for a disk.
+struct body *file_body(struct req *r, struct file_ref *f, const struct file_info *info);
 // Content-Type of the URI, Last-Modified and ETag of the file.
 void file_describe(struct req *r, const struct file_info *info);
 

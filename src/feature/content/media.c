@@ -13,9 +13,9 @@ static bool set_media(struct conf_cx *cx, const struct conf_row *row, void *conf
 static const struct conf_row rows[] = {
     ROW_FNS("flv", IN_LOCATION, 0, 0, ROW_REPEAT, set_media, NULL, "", help),
     ROW_FNS("mp4", IN_LOCATION, 0, 0, ROW_REPEAT, set_media, NULL, "", help),
-    ROW_NOOP("mp4_buffer_size", IN_HTTP_ALL, 1, 1, help),
-    ROW_NOOP("mp4_max_buffer_size", IN_HTTP_ALL, 1, 1, help),
-    ROW_NOOP("mp4_start_key_frame", IN_HTTP_ALL, 1, 1, help),
+    ROW_NOOP_OF("mp4_buffer_size", IN_HTTP_ALL, conf_set_size, help),
+    ROW_NOOP_OF("mp4_max_buffer_size", IN_HTTP_ALL, conf_set_size, help),
+    ROW_NOOP_OF("mp4_start_key_frame", IN_HTTP_ALL, conf_set_flag, help),
     ROW_NOOP("mp4_limit_rate", IN_HTTP_ALL, 1, 1, help),
     ROW_NOOP("mp4_limit_rate_after", IN_HTTP_ALL, 1, 1, help),
 };

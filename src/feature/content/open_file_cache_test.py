@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from weirtest import Client, exchange, get, is_nginx, until
+from weirtest import WEIR, Client, exchange, get, is_nginx, until
 
 
 def ask(server, path, *headers):
@@ -145,3 +145,20 @@ def test_a_file_cut_under_the_cache(site):
             client.read_to_end()
     site.file('b.txt', 'fine')
     assert ask(server, '/b.txt').body == b'fine'
+
+
+@pytest.mark.parametrize('name, suffix, coding', [('gzip', 'gz', 'gzip'), ('brotli', 'br', 'br'), ('zstd', 'zst', 'zstd')])
+def test_of_files_compressed_before(site, name, suffix, coding):
+    """gzip_static and its kin look through the cache too."""
+    if name != 'gzip' and is_nginx(WEIR):
+        pytest.skip('nginx does not have it')
+    site.file('a.txt', 'plain')
+    site.file(f'a.txt.{suffix}', 'old')
+    server = serve(site, f'{name}_static on; open_file_cache max=10; open_file_cache_valid 1s; location /off/ {{ alias @root@/; open_file_cache off; }}')
+    asked = f'Accept-Encoding: {coding}'
+    assert ask(server, '/a.txt', asked).body == b'old'
+    replace(site, f'a.txt.{suffix}', 'newer')
+    assert ask(server, '/a.txt', asked).body == b'old'
+    assert ask(server, '/off/a.txt', asked).body == b'newer'
+    until(lambda: ask(server, '/a.txt', asked).body == b'newer', 'the new file')
+    assert ask(server, '/a.txt').body == b'plain'

@@ -11,24 +11,18 @@ struct static_conf {
 static enum step answer(struct req *r, struct str coding, struct file_ref *f, const struct file_info *info) {
     file_describe(r, info);
     head_set(&r->out, FIELD_CONTENT_ENCODING, coding);
-    struct body *body = NULL;
-    if (info->size != 0)
-        body = body_of_file(&r->arena, f, 0, (uint64_t)info->size);
-    else
-        file_unref(f);
-    return answer_ready(r, 200, body, (int64_t)info->size);
+    return answer_ready(r, 200, file_body(r, f, info), (int64_t)info->size);
 }
 
-static struct file_ref *open_beside(struct req *r, struct str suffix, struct file_info *info, struct str *path) {
+static bool open_beside(struct req *r, struct str suffix, struct found_file *found, struct str *path) {
     if (!req_map_path(r, path))
-        return NULL;
+        return false;
     struct str parts[2] = {*path, suffix};
     *path = arena_dup(&r->arena, arena_join(&r->arena, parts, 2));
-    int err = 0;
-    struct file_ref *f = file_open(path->p, info, &err);
-    if (f == NULL && err != -ENOENT && err != -ENOTDIR && err != -ENAMETOOLONG)
-        file_refused(r, *path, err, "open()");
-    return f;
+    int err = file_get(r, *path, found);
+    if (err != 0 && err != -ENOENT && err != -ENOTDIR && err != -ENAMETOOLONG)
+        file_refused(r, *path, err, found->call);
+    return err == 0;
 }
 
 static enum step serve(struct req *r, int mode, struct str coding, struct str suffix) {
@@ -37,23 +31,22 @@ static enum step serve(struct req *r, int mode, struct str coding, struct str su
     bool accepted = mode == STATIC_ALWAYS || (compress_accepts(r, coding) && gzip_client_allows(r));
     if (!accepted && !gzip_vary_is_on(r)) // else that the file is there matters for Vary
         return STEP_NEXT;
-    struct file_info info;
+    struct found_file found;
     struct str path;
-    struct file_ref *f = open_beside(r, suffix, &info, &path);
-    if (f == NULL)
+    if (!open_beside(r, suffix, &found, &path))
         return STEP_NEXT;
     if (mode == STATIC_ON)
         compress_vary(r);
-    if (!accepted || info.is_dir) {
-        file_unref(f);
+    if (!accepted || found.info.is_dir) {
+        file_unref(found.file);
         return STEP_NEXT;
     }
-    if (!info.is_file) {
-        file_unref(f);
+    if (!found.info.is_file) {
+        file_unref(found.file);
         log_msg(LOG_CRIT, 0, "\"" STR_FMT "\" is not a regular file", STR_ARG(path));
         return answer_status(r, 404);
     }
-    return answer(r, coding, f, &info);
+    return answer(r, coding, found.file, &found.info);
 }
 
 static const struct conf_word modes[] = {{"off", STATIC_OFF}, {"on", STATIC_ON}, {"always", STATIC_ALWAYS}, {NULL}};

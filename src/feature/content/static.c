@@ -59,20 +59,29 @@ static struct body *read_small(struct req *r, struct file_ref *f, size_t size) {
     return body;
 }
 
+static bool is_small(const struct req *r, const struct file_info *info) {
+    return info->size <= SMALL && r->method != METHOD_HEAD;
+}
+
+struct body *file_body(struct req *r, struct file_ref *f, const struct file_info *info) {
+    if (info->size == 0) {
+        file_unref(f);
+        return NULL;
+    }
+    struct body *body = is_small(r, info) ? read_small(r, f, (size_t)info->size) : NULL;
+    return body != NULL ? body : body_of_file(&r->arena, f, 0, (uint64_t)info->size);
+}
+
 static enum step answer_file(struct req *r, struct file_ref *f, const struct file_info *info) {
     file_describe(r, info);
-    if (info->size == 0) {
-        range_allow(r, NULL);
-        file_unref(f);
-        return answer_ready(r, 200, NULL, 0);
-    }
     struct body *body = NULL;
-    bool parts = head_has(&r->in, FIELD_RANGE); // which may be wanted in any order
-    if (info->size <= SMALL && !parts && r->method != METHOD_HEAD)
-        body = read_small(r, f, (size_t)info->size);
-    range_allow(r, body == NULL ? f : NULL);
-    if (body == NULL)
+    // Ranges may be wanted in any order: the file stays open for them.
+    bool parts = info->size != 0 && (head_has(&r->in, FIELD_RANGE) || !is_small(r, info));
+    range_allow(r, parts ? f : NULL);
+    if (parts)
         body = body_of_file(&r->arena, f, 0, (uint64_t)info->size);
+    else
+        body = file_body(r, f, info);
     return answer_ready(r, 200, body, (int64_t)info->size);
 }
 

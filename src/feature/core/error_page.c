@@ -12,9 +12,9 @@ bool set_error_page(struct conf_cx *cx, const struct conf_row *row, void *conf, 
     struct str word = node->args[last - 1];
     if (last >= 2 && word.n != 0 && word.p[0] == '=') {
         int64_t code = 0;
-        if (word.n > 1 && (!conf_parse_num(str_from(word, 1), &code) || code > INT32_MAX))
+        if (word.n > 1 && !conf_parse_num(str_from(word, 1), &code))
             return invalid(cx, node, word);
-        answer = (int32_t)code;
+        answer = (int32_t)MIN(code, (int64_t)INT32_MAX); // what is no status is judged when it is answered
         codes--;
     }
     struct tmpl *uri = tmpl_compile(cx, node->args[last], node);

@@ -24,16 +24,39 @@ bool set_keepalive_timeout(struct conf_cx *cx, const struct conf_row *row, void 
     return true;
 }
 
-bool set_temp_path(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
-    for (unsigned i = 2; i < node->nargs; i++) { // levels of directories: files have no names here, so none are needed
+bool take_temp_path(struct conf_cx *cx, const struct conf_node *node, struct str *path, unsigned char levels[TEMP_LEVELS]) {
+    memset(levels, 0, TEMP_LEVELS);
+    int64_t left = TEMP_DIGITS;
+    for (unsigned i = 2; i < node->nargs; i++) {
         int64_t level;
         if (!conf_parse_num(node->args[i], &level) || level == 0)
-            return conf_err(cx, node, "invalid value \"" STR_FMT "\"", STR_ARG(node->args[i]));
+            return conf_err(cx, node, "\"" STR_FMT "\" directive invalid value", STR_ARG(node->args[0]));
+        level = MIN(level, left);
+        left -= level;
+        levels[i - 2] = (unsigned char)level;
     }
-    struct str path = conf_full_path(cx, node->args[1], false);
-    *(struct str *)((char *)conf + row->offset) = path;
-    conf_needs_directory(cx, path);
+    *path = conf_full_path(cx, node->args[1], false);
+    conf_needs_directory(cx, *path);
     return true;
+}
+
+bool set_temp_path(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    struct http_core *core = conf;
+    return take_temp_path(cx, node, &core->client_body_temp_path, core->client_body_temp_levels);
+}
+
+// aio and directio are accepted; what nginx refuses is refused here too.
+static bool set_aio(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    struct str v = node->args[1];
+    bool good = str_eq(v, STR("on")) || str_eq(v, STR("off")) || str_eq(v, STR("threads")) || str_starts(v, STR("threads="));
+    return good || conf_err(cx, node, "\"aio\" directive invalid value");
+}
+
+static bool set_offset(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    uint64_t n;
+    bool off = str_eq(node->args[0], STR("directio")) && str_eq(node->args[1], STR("off"));
+    return off || conf_parse_offset(node->args[1], &n) ||
+           conf_err(cx, node, "\"" STR_FMT "\" directive invalid value", STR_ARG(node->args[0]));
 }
 
 bool set_server_tokens(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
@@ -82,7 +105,7 @@ static const struct conf_row rows[] = {
     ROW_FLAG("client_body_in_single_buffer", ALL, S, client_body_in_single_buffer, "off",
              "A buffered request body is kept in one piece of memory."),
     {"client_body_temp_path", ALL, 1, 4, 0, 0, set_temp_path, NULL, FIELD_AT(S, client_body_temp_path, struct str), "/var/tmp", 0,
-     0, NULL, "The directory of temporary files for request bodies.", "path [level1 [level2 [level3]]]"},
+     0, NULL, "The directory of temporary files for request bodies; levels of directories below it take files that have names.", "path [level1 [level2 [level3]]]"},
     // Keeping and ending connections.
     ROW_FNS("keepalive_timeout", ALL, 1, 2, 0, set_keepalive_timeout, "75s", "timeout [header_timeout]",
             "How long an idle client connection stays open, and what the Keep-Alive field says; 0 switches keep-alive off."),
@@ -91,8 +114,8 @@ static const struct conf_row rows[] = {
     ROW_MSEC("keepalive_time", ALL, S, keepalive_time, "1h", 0, 0, "How old a client connection may grow."),
     ROW_MSEC("keepalive_min_timeout", ALL, S, keepalive_min_timeout, "0", 0, 0,
              "How long an idle client connection is kept at least while a graceful stop is under way."),
-    ROW_BITS("keepalive_disable", ALL, S, keepalive_disable, "msie6", disable_words,
-             "Browsers whose connections are not kept open."),
+    {"keepalive_disable", ALL, 1, 2, 0, 0, conf_set_bits, NULL, FIELD_AT(S, keepalive_disable, unsigned), "msie6", 0, 0, disable_words,
+     "Browsers whose connections are not kept open."},
     ROW_ENUM("lingering_close", ALL, S, lingering_close, "on", on_off_always,
              "Whether what a client still sends is read before its connection is closed."),
     ROW_MSEC("lingering_time", ALL, S, lingering_time, "30s", 0, 0, "How long that reading goes on at most."),
@@ -141,16 +164,16 @@ static const struct conf_row rows[] = {
     ROW_MSEC("auth_delay", ALL, S, auth_delay, "0", 0, 0,
              "How long requests that are refused with 401 wait for that, so that trying passwords is slow."),
     // Accepted.
-    ROW_NOOP("connection_pool_size", SERVER_LEVEL, 1, 1, "Connections hold no pool in weir."),
-    ROW_NOOP("request_pool_size", SERVER_LEVEL, 1, 1, "The memory of a request grows as needed."),
-    ROW_NOOP("send_lowat", ALL, 1, 1, "Of no use on Linux."),
-    ROW_NOOP("aio", ALL, 1, 1, "Reading from a disk never stalls a loop."),
-    ROW_NOOP("aio_write", ALL, 1, 1, "Writing to a disk never stalls a loop."),
-    ROW_NOOP("directio", ALL, 1, 1, "Files are read through the page cache."),
-    ROW_NOOP("directio_alignment", ALL, 1, 1, "Files are read through the page cache."),
-    ROW_NOOP("read_ahead", ALL, 1, 1, "The kernel reads ahead by itself."),
-    ROW_NOOP("output_buffers", ALL, 2, 2, "Files are sent without buffers."),
-    ROW_NOOP("subrequest_output_buffer_size", ALL, 1, 1, "Subrequests need no buffer of a fixed size."),
+    ROW_NOOP_OF("connection_pool_size", SERVER_LEVEL, conf_set_size, "Connections hold no pool in weir."),
+    ROW_NOOP_OF("request_pool_size", SERVER_LEVEL, conf_set_size, "The memory of a request grows as needed."),
+    ROW_NOOP_OF("send_lowat", ALL, conf_set_size, "Of no use on Linux."),
+    ROW_NOOP_OF("aio", ALL, set_aio, "Reading from a disk never stalls a loop."),
+    ROW_NOOP_OF("aio_write", ALL, conf_set_flag, "Writing to a disk never stalls a loop."),
+    ROW_NOOP_OF("directio", ALL, set_offset, "Files are read through the page cache."),
+    ROW_NOOP_OF("directio_alignment", ALL, set_offset, "Files are read through the page cache."),
+    ROW_NOOP_OF("read_ahead", ALL, conf_set_size, "The kernel reads ahead by itself."),
+    {"output_buffers", ALL, 2, 2, ROW_IGNORED, 0, conf_set_bufs, NULL, 0, NULL, 0, 0, NULL, "Files are sent without buffers."},
+    ROW_NOOP_OF("subrequest_output_buffer_size", ALL, conf_set_size, "Subrequests need no buffer of a fixed size."),
 };
 
 const struct conf_row *core_row(const char *name) {

@@ -65,10 +65,10 @@ static bool take_mask(struct conf_cx *cx, const struct conf_node *node, struct s
     *mask = 0;
     if (text.n > 64)
         return conf_err(cx, node, "\"worker_cpu_affinity\" directive supports up to 64 CPUs only");
-    for (size_t i = 0; i < text.n; i++) {
+    for (size_t i = text.n; i-- > 0;) { // nginx names the last wrong one
         if (text.p[i] != '0' && text.p[i] != '1')
             return conf_err(cx, node, "invalid character \"%c\" in \"worker_cpu_affinity\"", text.p[i]);
-        *mask = *mask << 1 | (uint64_t)(text.p[i] - '0');
+        *mask |= (uint64_t)(text.p[i] - '0') << (text.n - 1 - i);
     }
     return true;
 }
@@ -123,6 +123,23 @@ static bool check_masks(struct conf_cx *cx, struct scope *s, void *conf) {
     return true;
 }
 
+// Accepted; what nginx refuses is refused here too.
+static bool set_thread_pool(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    bool threads = false;
+    for (unsigned i = 2; i < node->nargs; i++) {
+        struct str word = node->args[i];
+        int64_t n;
+        if (str_starts(word, STR("threads="))) {
+            threads = conf_parse_num(str_from(word, 8), &n) && n != 0;
+            if (!threads)
+                return conf_err(cx, node, "invalid threads value \"" STR_FMT "\"", STR_ARG(word));
+        } else if (str_starts(word, STR("max_queue=")) && !conf_parse_num(str_from(word, 10), &n)) {
+            return conf_err(cx, node, "invalid max_queue value \"" STR_FMT "\"", STR_ARG(word));
+        }
+    }
+    return threads || conf_err(cx, node, "\"thread_pool\" must have \"threads\" parameter");
+}
+
 #define S struct main_conf
 static const struct conf_row rows[] = {
     ROW_FNS("user", IN_MAIN, 1, 2, 0, set_user, NULL, "user [group]", "Who the worker runs as."),
@@ -150,7 +167,7 @@ static const struct conf_row rows[] = {
             "A variable of the environment that the worker keeps or gets."),
     {"debug_points", IN_MAIN, 1, 1, 0, 0, set_debug_points, NULL, 0, NULL, 0, 0, debug_points,
      "Accepted for nginx's sake.", "stop | abort"},
-    ROW_NOOP("thread_pool", IN_MAIN, 2, 3, "weir has its own helpers for files."),
+    {"thread_pool", IN_MAIN, 2, 3, ROW_IGNORED | ROW_REPEAT, 0, set_thread_pool, NULL, 0, NULL, 0, 0, NULL, "weir has its own helpers for files."},
     ROW_NOOP("ssl_engine", IN_MAIN, 1, 1, "Accepted for nginx's sake."),
 };
 

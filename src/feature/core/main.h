@@ -8,6 +8,7 @@ struct events_conf {
     int64_t worker_connections; // client connections of all loops together
     bool multi_accept, accept_mutex; // accepted
     uint64_t accept_mutex_delay;
+    struct conf_list debug_clients; // struct cidr
 };
 
 struct main_conf {

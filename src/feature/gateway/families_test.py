@@ -33,7 +33,7 @@ CASES = '''
     grpc_max_temp_file_size 0;  grpc_pass_request_body off;  grpc_pass_request_headers off;
     grpc_request_buffering off;  grpc_send_lowat 0;  grpc_store on;  grpc_store_access user:rw;
     grpc_temp_file_write_size 16k;  grpc_temp_path /tmp/w;
-    proxy_bind 127.0.0.1;  proxy_bind off;  proxy_bind 127.0.0.1:0 transparent;  proxy_bind;
+    proxy_send_lowat x;  fastcgi_send_lowat x;  proxy_bind 127.0.0.1;  proxy_bind off;  proxy_bind 127.0.0.1:0 transparent;  proxy_bind;
     proxy_headers_hash_bucket_size 64;  proxy_headers_hash_max_size 512;  proxy_pass_header X-A;  proxy_pass_header;
     proxy_socket_keepalive on;  proxy_socket_keepalive x;  proxy_ssl_crl /none.pem;  proxy_ssl_password_file /none;
     proxy_ssl_verify_depth 2;  proxy_ssl_verify_depth x;
@@ -68,7 +68,12 @@ CASES = '''
     uwsgi_socket_keepalive x;  uwsgi_store on;  uwsgi_store off;  uwsgi_store /data$uri;  uwsgi_store;
     uwsgi_store_access user:rw group:r;  uwsgi_store_access bogus;  uwsgi_store_access user:x;
     uwsgi_temp_file_write_size 16k;  uwsgi_temp_file_write_size 1k;  uwsgi_temp_file_write_size x;
-    uwsgi_send_lowat 0;
+    uwsgi_send_lowat 0;  uwsgi_ssl_certificate /none.pem;  uwsgi_ssl_certificate_key /none.pem;
+    uwsgi_ssl_ciphers DEFAULT;  uwsgi_ssl_ciphers;  uwsgi_ssl_conf_command Protocol TLSv1.2;  uwsgi_ssl_conf_command x;
+    uwsgi_ssl_crl /none.pem;  uwsgi_ssl_name x;  uwsgi_ssl_password_file /none;  uwsgi_ssl_protocols TLSv1.2;
+    uwsgi_ssl_protocols SSLv9;  uwsgi_ssl_server_name on;  uwsgi_ssl_server_name x;  uwsgi_ssl_session_reuse off;
+    uwsgi_ssl_session_reuse x;  uwsgi_ssl_verify x;  uwsgi_ssl_verify_depth 2;  uwsgi_ssl_verify_depth x;
+    uwsgi_pass suwsgi://;  uwsgi_pass suwsgi://x;
 '''
 verdicts = Verdicts()
 for text in re.findall(r'\S[^;]*;', CASES):
@@ -81,6 +86,8 @@ NEW = '''
     grpc_allow_upstream 127.0.0.0/8;  grpc_bind_dynamic on;  grpc_request_dynamic on;  proxy_bind_dynamic on;
     proxy_request_dynamic on;  scgi_allow_upstream 127.0.0.0/8;  scgi_bind_dynamic on;  scgi_request_dynamic on;
     uwsgi_allow_upstream 127.0.0.0/8;  uwsgi_bind_dynamic on;  uwsgi_request_dynamic on;
+    grpc_ssl_certificate_cache max=10;  uwsgi_ssl_certificate_cache max=10 inactive=1h valid=1m;
+    grpc_ssl_key_log /tmp/keys;  uwsgi_ssl_key_log /tmp/keys;
 '''
 
 

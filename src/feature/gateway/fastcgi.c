@@ -119,7 +119,7 @@ static const struct conf_row rows[] = {
     ROW_FNS("fastcgi_param", IN_HTTP_ALL, 2, 3, ROW_LISTED, set_param, NULL, "name value [if_not_empty]",
             "A parameter of requests to the FastCGI server."),
     ROW_STR("fastcgi_index", IN_HTTP_ALL, F, index, "", "File name that $fastcgi_script_name gets behind a slash."),
-    ROW_FNS("fastcgi_split_path_info", IN_LOCATION, 1, 1, 0, set_split, NULL, "regex",
+    ROW_FNS("fastcgi_split_path_info", IN_HTTP_ALL, 1, 1, 0, set_split, NULL, "regex",
             "Splits the URI into $fastcgi_script_name and $fastcgi_path_info."),
     ROW_FLAG("fastcgi_keep_conn", IN_HTTP_ALL, F, request.keep_conn, "off", "Keeps connections to FastCGI servers open."),
     ROW_FNS("fastcgi_catch_stderr", IN_HTTP_ALL, 1, 1, ROW_LISTED, set_catch, NULL, "string",

@@ -123,7 +123,7 @@ def test_keep_conn(site):
     site.backend('fcgi', answer=OK)
     server = site.server('location / { fastcgi_pass @fcgi@; fastcgi_keep_conn on; } location /off/ { fastcgi_pass @fcgi@; }', workers=1)
     for i in range(5):
-        assert exchange(server.port, post(f'/{i}', b'abc'))[0].body == b'hello'
+        assert exchange(server.port, request('PUT', f'/{i}', body=b'abc'))[0].body == b'hello'
     assert site.backend('fcgi').connections == 1 and all(q.keep for q in site.backend('fcgi').requests)
     assert exchange(server.port, get('/off/'))[0].status == 200
     assert not site.backend('fcgi').requests[-1].keep, 'on a kept connection, which the application closes then'

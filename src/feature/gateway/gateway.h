@@ -32,6 +32,8 @@ bool gateway_buffers(const struct exchange *x); // *_buffering, and what the res
 bool gateway_add_conditions(struct conf_cx *cx, const struct conf_row *row, struct conf_list *list, const struct conf_node *node);
 // Has 103 of the back end passed to the client, where early_hints says so. Before exchange_run.
 void gateway_early_hints(struct req *r, struct exchange *x);
+// A request of gRPC-Web becomes one of gRPC, where grpc_web says so. Before exchange_run.
+void gateway_grpc_web(struct req *r, struct exchange *x);
 // exchange_run, and before it what holds for all gateways.
 unsigned gateway_run(struct exchange *x);
 // A gateway's last word: the cache or the back end answers. `cache`: the feature of the family's *_cache rows; NULL: it has none.

@@ -1,5 +1,4 @@
 // What of a back end's response goes to the client: fields one by one, never framing; X-Accel-* obeyed; the body, buffered.
-#include "base/date.h"
 #include "feature/gateway/gateway.h"
 #include "feature/response/range.h"
 #include "http/answer.h"
@@ -34,7 +33,9 @@ static void copy_field(struct req *r, const struct gateway_rewrite *rw, const st
     if (f->id == FIELD_LOCATION)
         copy_location(r, made, f);
     else
-        head_add(&r->out, f->id, f->name, made.p != NULL ? made : f->value)->passed = true;
+        *head_add(&r->out, f->id, f->name, f->value) = (struct field){
+            .name = f->name, .value = made.p != NULL ? made : f->value, .id = f->id, .passed = true,
+            .clean = f->clean && made.p == NULL};
 }
 
 static void copy_head(struct req *r, const struct gateway_rewrite *rw, const struct exchange *x) {
@@ -131,6 +132,8 @@ static bool is_stream_of_events(const struct exchange *x) {
 struct body *gateway_limited(struct req *r, const struct gateway_conf *gw, struct body *b) {
     uint64_t rate;
     struct str said = req_eval(r, gw->limit_rate);
+    if (LIKELY(str_eq(said, STR("0"))))
+        return b;
     return said.n != 0 && conf_parse_size(said, &rate) && rate != 0 ? gateway_paced(r, b, rate) : b;
 }
 
@@ -154,10 +157,8 @@ static struct body *make_body(struct req *r, struct exchange *x) {
 }
 
 static void note_validators(struct req *r, const struct exchange *x) {
-    struct str modified = head_value(&r->out, FIELD_LAST_MODIFIED);
-    int64_t when;
-    if (modified.n != 0 && date_parse(modified, (int64_t)(loop_wall_ms(r->loop) / 1000), &when))
-        r->last_modified = when;
+    if (head_has(&r->out, FIELD_LAST_MODIFIED))
+        r->last_modified = LAST_MODIFIED_UNREAD;
     if (x->gw->force_ranges)
         range_allow_one(r);
 }

@@ -1,4 +1,5 @@
 // The settings that all gateways share, as rows of a family: proxy_read_timeout, fastcgi_read_timeout...
+#include "feature/core/core_rows.h"
 #include "feature/gateway/gateway.h"
 #include "http/conn.h"
 #include "http/tape.h"
@@ -58,6 +59,8 @@ static bool set_bind(struct conf_cx *cx, const struct conf_row *row, void *conf,
     }
     if (!tmpl_has_var(node->args[1]) && !addr_parse(&a, node->args[1], 0, false, &why))
         return conf_err(cx, node, "invalid address \"" STR_FMT "\"", STR_ARG(node->args[1]));
+    if (gw->bind_transparent)
+        cx->conf->privileges |= CONF_NET_RAW;
     gw->bind = tmpl_compile(cx, node->args[1], node);
     return gw->bind != NULL;
 }
@@ -67,7 +70,7 @@ static bool set_limit_rate(struct conf_cx *cx, const struct conf_row *row, void 
     struct gateway_conf *gw = conf;
     uint64_t n;
     if (!tmpl_has_var(node->args[1]) && !conf_parse_size(node->args[1], &n))
-        return conf_err(cx, node, "invalid value \"" STR_FMT "\"", STR_ARG(node->args[1]));
+        return conf_err(cx, node, "\"" STR_FMT "\" directive invalid value", STR_ARG(node->args[0]));
     gw->limit_rate = tmpl_compile(cx, node->args[1], node);
     return gw->limit_rate != NULL;
 }
@@ -125,16 +128,9 @@ static bool set_allow_upstream(struct conf_cx *cx, const struct conf_row *row, v
     return gateway_add_conditions(cx, row, &((struct gateway_conf *)conf)->allow_upstream, node);
 }
 
-static bool set_temp_path(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
-    struct gateway_conf *gw = conf;
-    for (unsigned i = 2; i < node->nargs; i++) { // levels of directories: unlinked files need none
-        uint64_t level;
-        if (!str_u64(node->args[i], INT_MAX, &level))
-            return conf_err(cx, node, "invalid value \"" STR_FMT "\"", STR_ARG(node->args[i]));
-    }
-    gw->temp_path = conf_full_path(cx, node->args[1], false);
-    conf_needs_directory(cx, gw->temp_path);
-    return true;
+static bool set_gateway_temp_path(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    unsigned char levels[TEMP_LEVELS]; // of no use: these files have no names
+    return take_temp_path(cx, node, &((struct gateway_conf *)conf)->temp_path, levels);
 }
 
 // --- what follows from several ------------------------------------------------------------------------------------------------
@@ -277,7 +273,7 @@ static const struct conf_row rows[] = {
              "Largest temporary file of a buffered response; 0 uses none."),
     ROW_SIZE("*_temp_file_write_size", IN_HTTP_ALL, G, temp_file_write_size, NULL, 0, 0,
              "Bytes written to the temporary file at once; at least 256k."),
-    ROW_FN("*_temp_path", IN_HTTP_ALL, 1, 4, 0, set_temp_path, NULL, "Directory of temporary files of responses."),
+    ROW_FN("*_temp_path", IN_HTTP_ALL, 1, 4, 0, set_gateway_temp_path, NULL, "Directory of temporary files of responses."),
     ROW_FLAG("*_pass_request_headers", IN_HTTP_ALL, G, pass_request_headers, "on",
              "Whether fields of the client's request are passed on."),
     ROW_FLAG("*_pass_request_body", IN_HTTP_ALL, G, pass_request_body, "on", "Whether the request body is passed on."),
@@ -292,7 +288,7 @@ static const struct conf_row rows[] = {
     ROW_FNS("*_store_access", IN_HTTP_ALL, 1, 3, 0, set_store_access, "user:rw", "user:permissions ...",
             "Permissions of files that *_store makes."),
 
-    ROW_NOOP("*_send_lowat", IN_HTTP_ALL, 1, 1, "Nothing to tune on Linux."),
+    ROW_NOOP_OF("*_send_lowat", IN_HTTP_ALL, conf_set_size, "Nothing to tune on Linux."),
 };
 #undef G
 enum { GRPC_ROWS = 16, CGI_ROWS = ARRAY_LEN(rows) - 1 };

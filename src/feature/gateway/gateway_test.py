@@ -177,6 +177,31 @@ def test_allow_upstream(site):
     assert exchange(server.port, get('/next/?ok='))[0].status == 502
 
 
+@pytest.mark.weir_only('directives and variables of the commercial nginx')
+def test_each_try_is_made_for_its_server(site):
+    """The server that was chosen is known to what is evaluated for a try: whether it may be asked, the request, the local
+    address."""
+    site.backend('two', answer=response(b'two'))
+    server = site.server('location / { proxy_pass http://g; proxy_allow_upstream $allowed; proxy_next_upstream denied error; proxy_request_dynamic on; '
+                         'proxy_set_header Host $upstream_last_server_name; proxy_bind $from; proxy_bind_dynamic on; }',
+                         http='upstream g { server @dead@ weight=5; server @dead2@ weight=5; server @two@; } '
+                              'map $upstream_last_server_name $from { volatile; @two@ 127.0.0.7; } map $upstream_last_addr $allowed { volatile; @dead2@ 0; default 1; } '
+                              "log_format t '$upstream_addr $upstream_last_addr $upstream_last_server_name'; access_log @dir@/t.log t;")
+    seen = []
+    for _ in range(4):
+        assert exchange(server.port, get('/'))[0].body == b'two'
+    two = site.backend('two')
+    assert {q.header('Host') for q in two.requests} == {two.address}
+    dead, dead2 = (f'127.0.0.1:{site.dead[n]}' for n in ('dead', 'dead2'))
+    for line in server.wait_lines(4, 't.log'):
+        assert line.endswith(f'{two.address} {two.address} {two.address}'), line
+        seen += line.split(', ')
+    assert dead2 in seen and dead in seen
+    assert {q.peer for q in two.requests} == {'127.0.0.7'}
+    for line in server.errors('error'):
+        assert 'is denied' not in line.message or f'upstream: "http://{dead2}/"' in line.message
+
+
 @pytest.mark.weir_only('trailers and their directive came with nginx 1.27')
 @pytest.mark.parametrize('conf, passed', [('', False), ('proxy_pass_trailers on;', True)])
 def test_pass_trailers(site, conf, passed):

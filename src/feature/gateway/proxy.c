@@ -192,6 +192,8 @@ static bool set_cookie_flags(struct conf_cx *cx, const struct conf_row *row, voi
         pc->cookie_flags = (struct conf_list){0};
         return true;
     }
+    if (node->nargs == 2)
+        return conf_err(cx, node, "invalid parameter \"" STR_FMT "\"", STR_ARG(node->args[1]));
     struct proxy_cookie_flag made = {0};
     if (!parse_pattern(cx, node->args[1], node, &made.name, &made.regex))
         return false;
@@ -299,10 +301,10 @@ static const struct conf_row rows[] = {
             "Rewrites the Domain attribute of cookies."),
     ROW_FNS("proxy_cookie_path", IN_HTTP_ALL, 1, 2, ROW_LISTED, set_cookie_path, NULL, "off | path replacement",
             "Rewrites the Path attribute of cookies."),
-    ROW_FNS("proxy_cookie_flags", IN_HTTP_ALL, 1, 5, ROW_LISTED, set_cookie_flags, NULL, "off | cookie [flag ...]",
+    ROW_FNS("proxy_cookie_flags", IN_HTTP_ALL, 1, 4, ROW_LISTED, set_cookie_flags, NULL, "off | cookie [flag ...]",
             "Adds or removes Secure, HttpOnly and SameSite of cookies."),
-    ROW_NOOP("proxy_headers_hash_max_size", IN_HTTP_ALL, 1, 1, "Hash tables size themselves."),
-    ROW_NOOP("proxy_headers_hash_bucket_size", IN_HTTP_ALL, 1, 1, "Hash tables size themselves."),
+    ROW_NOOP_OF("proxy_headers_hash_max_size", IN_HTTP_ALL, conf_set_num, "Hash tables size themselves."),
+    ROW_NOOP_OF("proxy_headers_hash_bucket_size", IN_HTTP_ALL, conf_set_num, "Hash tables size themselves."),
     ROW_FLAG("proxy_pass_trailers", IN_HTTP_ALL, P, pass_trailers, "off", "Passes trailer fields of responses on to clients."),
 };
 #undef P

@@ -235,10 +235,11 @@ TEST(error_log_errors) {
     expect_error("error_log memory:0 debug;", "invalid buffer size \"0\"" AT);
 }
 
-static unsigned lines_of(struct str text) {
+// Lines that hold `part`.
+static unsigned lines_with(struct str text, struct str part) {
     unsigned n = 0;
-    for (size_t i = 0; i < text.n; i++)
-        n += text.p[i] == '\n';
+    for (ssize_t end; (end = str_chr(text, '\n')) >= 0; text = str_from(text, (size_t)end + 1))
+        n += str_find(str_head(text, (size_t)end), part) >= 0;
     return n;
 }
 
@@ -251,11 +252,12 @@ TEST(error_log_scopes) {
     site_get(&s, "/main", "");
     site_get(&s, "/own", "");
     site_get(&s, "/two", "");
-    EXPECT_INT(lines_of(slurp(&s, "m")), 1);
+    EXPECT_INT(lines_with(slurp(&s, "m"), STR("")), 1);
     EXPECT(str_find(slurp(&s, "m"), STR("request: \"GET /main HTTP/1.1\"")) > 0);
-    EXPECT_INT(lines_of(slurp(&s, "o1")), 1);
+    EXPECT_INT(lines_with(slurp(&s, "o1"), STR("[error]")), 1);
+    EXPECT(lines_with(slurp(&s, "o1"), STR("[debug]")) > 1);
     EXPECT_STR(slurp(&s, "o2"), STR(""));
-    EXPECT_INT(lines_of(slurp(&s, "t1")), 1);
+    EXPECT_INT(lines_with(slurp(&s, "t1"), STR("")), 1);
     EXPECT_STR(slurp(&s, "t1"), slurp(&s, "t2"));
     const struct log *main_log = error_log_main(s.conf);
     EXPECT(main_log != NULL && main_log->level == LOG_ERR && main_log->next->level == LOG_EMERG);

@@ -91,9 +91,10 @@ static bool set_error_log(struct conf_cx *cx, const struct conf_row *row, void *
         return false;
     if (c->where != cx->scope) {
         c->where = cx->scope;
-        c->conf.log = NULL;
+        c->conf = (struct error_log_conf){0};
     }
     append(c, add_target(cx, c, path, level));
+    c->conf.debug |= level == LOG_DEBUG;
     return true;
 }
 

@@ -158,3 +158,41 @@ def test_no_line_breaks_from_clients(site):
     exchange(server.port, get('/a%0d%0a2026/01/01 00:00:00 [emerg] 1: forged'.replace(' ', '%20')))
     server.stop()
     assert len(server.errors('error')) == 1 and not server.errors('emerg')
+
+
+def debug_lines(server):
+    return [e.message for e in server.errors('debug')]
+
+
+CHAT = ('http request line: "GET /a?b HTTP/1.1"', 'http header: "X-Own: yes"', 'using configuration', 'http upstream:', 'upstream header',
+        'http answer header: ')
+
+
+@pytest.mark.parametrize('who, logged', [('127.0.0.1', True), ('127.0.0.0/8', True), ('localhost', True), ('10.0.0.0/8', False), ('unix:', False),
+                                         ('::1', False)])
+def test_debug_connection(site, who, logged):
+    """Requests of the clients that it names are told of at level debug, whatever error_log says; nobody else's are."""
+    site.backend(answer=lambda r: response('hello'))
+    server = site.server('events { debug_connection 192.0.2.7; debug_connection %s; }\n' % who
+                         + 'error_log @dir@/error.log error;\nhttp { server { listen 127.0.0.1:@port@; location / { proxy_pass http://@backend@; } } }')
+    assert exchange(server.port, get('/a?b', 'X-Own: yes'))[0].status == 200
+    server.stop()
+    said = '\n'.join(debug_lines(server))
+    if not logged:
+        assert said == ''
+    elif is_nginx(server.binary):
+        assert 'http request line: "GET /a?b HTTP/1.1"' in said and 'http header: "X-Own: yes"' in said and 'using configuration "/"' in said
+    else:
+        for part in CHAT:
+            assert part in said, f'{part} is not in\n{said}'
+        assert 'http://%s/a?b' % site.backend().address in said
+
+
+def test_debug_level(site):
+    """`error_log ... debug` of one location tells of its requests alone, in its own file alone."""
+    server = site.server('location / { return 200 a; }\n location /b { error_log @dir@/error-b.log debug; return 200 b; }')
+    assert [exchange(server.port, get(p))[0].text for p in ('/', '/b', '/')] == ['a', 'b', 'a']
+    server.stop()
+    assert debug_lines(server) == []
+    said = [e.message for e in server.errors('debug', 'error-b.log')]
+    assert said and all('/a' not in line for line in said)

@@ -1,6 +1,7 @@
 // Opening what a log directive names.
 #include "feature/log/log_open.h"
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void release(void *file) { log_file_unref(file); }
@@ -9,6 +10,9 @@ static void release(void *file) { log_file_unref(file); }
 static int may_open(struct conf_cx *cx, struct str path) {
     if (path.p[0] != '/' || str_eq(path, STR("/dev/stdout")) || str_eq(path, STR("/dev/stderr"))) // no file
         return 0;
+    struct stat st;
+    if (stat(path.p, &st) == 0 && S_ISDIR(st.st_mode))
+        return EISDIR;
     if (faccessat(AT_FDCWD, path.p, W_OK, AT_EACCESS) == 0)
         return 0;
     if (errno != ENOENT)

@@ -2,7 +2,6 @@
 #include "feature/response/statuses.h"
 #include "http/answer.h"
 #include "http/plan.h"
-#include "base/date.h"
 #include "io/loop.h"
 
 struct feature feature_add_header;
@@ -47,11 +46,10 @@ static void add(struct req *r, const struct added *a, struct str value) {
     case FIELD_KEEP_ALIVE:
         return; // the codec says how the answer is framed
     case FIELD_LAST_MODIFIED: {
-        int64_t when;
         head_drop(&r->out, FIELD_LAST_MODIFIED);
         if (value.n != 0)
             head_add_known(&r->out, FIELD_LAST_MODIFIED, value);
-        r->last_modified = value.n != 0 && date_parse(value, (int64_t)(loop_wall_ms(r->loop) / 1000), &when) ? when : -1;
+        r->last_modified = value.n != 0 ? LAST_MODIFIED_UNREAD : -1;
         return;
     }
     case FIELD_ETAG:

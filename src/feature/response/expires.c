@@ -89,8 +89,8 @@ static void apply(struct req *r, const struct expires_value *v) {
         age = at - now;
         break;
     case EXPIRES_MODIFIED:
-        if (r->last_modified >= 0) {
-            at = r->last_modified + v->s;
+        if (answer_last_modified(r) >= 0) {
+            at = answer_last_modified(r) + v->s;
             age = at - now;
         }
         break;

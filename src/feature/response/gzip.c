@@ -142,9 +142,15 @@ static bool set_disable(struct conf_cx *cx, const struct conf_row *row, void *co
 
 static bool is_power_between(uint64_t n, uint64_t lo, uint64_t hi) { return n >= lo && n <= hi && (n & (n - 1)) == 0; }
 
+static bool take_size(struct conf_cx *cx, const struct conf_node *node, uint64_t *n) {
+    return conf_parse_size(node->args[1], n) || conf_err(cx, node, "\"" STR_FMT "\" directive invalid value", STR_ARG(node->args[0]));
+}
+
 static bool set_window(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
     uint64_t n;
-    if (!conf_parse_size(node->args[1], &n) || !is_power_between(n, 512, 32 << 10))
+    if (!take_size(cx, node, &n))
+        return false;
+    if (!is_power_between(n, 512, 32 << 10))
         return conf_err(cx, node, "\"gzip_window\" directive must be 512, 1k, 2k, 4k, 8k, 16k, or 32k");
     ((struct gzip_conf *)conf)->c.params.window_bits = __builtin_ctzll(n);
     return true;
@@ -152,7 +158,9 @@ static bool set_window(struct conf_cx *cx, const struct conf_row *row, void *con
 
 static bool set_hash(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
     uint64_t n;
-    if (!conf_parse_size(node->args[1], &n) || !is_power_between(n, 512, 128 << 10))
+    if (!take_size(cx, node, &n))
+        return false;
+    if (!is_power_between(n, 512, 128 << 10))
         return conf_err(cx, node, "\"gzip_hash\" directive must be 512, 1k, 2k, 4k, 8k, 16k, 32k, 64k, or 128k");
     ((struct gzip_conf *)conf)->c.params.mem_level = __builtin_ctzll(n) - 8;
     return true;
@@ -203,7 +211,7 @@ static const struct conf_row rows[] = {
     ROW_FNS("gzip_window", IN_HTTP_ALL, 1, 1, 0, set_window, NULL, "size", "The window of zlib; smaller ones take less memory."),
     ROW_FNS("gzip_hash", IN_HTTP_ALL, 1, 1, 0, set_hash, NULL, "size", "The hash table of zlib; smaller ones take less memory."),
     ROW_FLAG("gzip_no_buffer", IN_HTTP_ALL, G, no_buffer, "off", "Accepted; compressed bytes are sent as they come."),
-    ROW_NOOP("postpone_gzipping", IN_HTTP_ALL, 1, 1, "Compression begins with the first bytes."),
+    ROW_NOOP_OF("postpone_gzipping", IN_HTTP_ALL, conf_set_size, "Compression begins with the first bytes."),
     ROW_ENUM("gzip_http_version", IN_HTTP_ALL, G, http_version, "1.1", version_words,
              "The lowest version of HTTP that gets compressed answers."),
     ROW_BITS("gzip_proxied", IN_HTTP_ALL, G, proxied, "off", proxied_words,

@@ -132,7 +132,7 @@ static void set_rate(struct eval *e, const struct var *v, struct str value) {
 static bool set_size(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
     uint64_t n;
     if (!tmpl_has_var(node->args[1]) && !conf_parse_size(node->args[1], &n))
-        return conf_err(cx, node, "invalid value \"" STR_FMT "\"", STR_ARG(node->args[1]));
+        return conf_err(cx, node, "\"" STR_FMT "\" directive invalid value", STR_ARG(node->args[0]));
     struct tmpl *t = tmpl_compile(cx, node->args[1], node);
     *(struct tmpl **)((char *)conf + row->offset) = t;
     return t != NULL;

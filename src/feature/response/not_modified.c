@@ -23,11 +23,12 @@ static enum step check(struct req *r, const void *conf) {
                head_has(in, FIELD_IF_MATCH) || head_has(in, FIELD_IF_UNMODIFIED_SINCE);
     if (!any || r->out.status != 200 || r != r->main || r->conditions_judged)
         return STEP_NEXT;
-    if (r->last_modified < 0 && !head_has(&r->out, FIELD_ETAG))
+    int64_t modified = answer_last_modified(r);
+    if (modified < 0 && !head_has(&r->out, FIELD_ETAG))
         return STEP_NEXT; // nothing to compare with
     static const enum if_modified_since how[] = {
         [CORE_OFF] = IF_MODIFIED_SINCE_OFF, [CORE_EXACT] = IF_MODIFIED_SINCE_EXACT, [CORE_BEFORE] = IF_MODIFIED_SINCE_BEFORE};
-    switch (conditional_check(in, head_value(&r->out, FIELD_ETAG), r->last_modified, how[req_core(r)->if_modified_since],
+    switch (conditional_check(in, head_value(&r->out, FIELD_ETAG), modified, how[req_core(r)->if_modified_since],
                               (int64_t)(loop_wall_ms(r->loop) / 1000))) {
     case CONDITIONAL_NOT_MODIFIED:
         not_modified(r);

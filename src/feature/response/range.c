@@ -206,7 +206,7 @@ static enum step cut(struct req *r, const void *conf) {
     if (range == NULL || (r->out_body == NULL && r->out_length != 0))
         return STEP_NEXT;
     struct field *if_range = head_find(&r->in, FIELD_IF_RANGE);
-    if (if_range != NULL && !range_if_range(if_range->value, head_value(&r->out, FIELD_ETAG), r->last_modified,
+    if (if_range != NULL && !range_if_range(if_range->value, head_value(&r->out, FIELD_ETAG), answer_last_modified(r),
                                             (int64_t)(loop_wall_ms(r->loop) / 1000)))
         return STEP_NEXT;
     struct range *ranges;

@@ -3,7 +3,6 @@
 //
 //   back end   |--- slice 0 ---|--- slice 1 ---|--- slice 2 ---|--|
 //   client                 first .......................... end          (a Range of the client, or all of it)
-#include "base/date.h"
 #include "feature/response/range.h"
 #include "http/answer.h"
 #include "http/plan.h"
@@ -222,10 +221,8 @@ static enum step begin(struct req *r, const void *conf) {
     s->until = cr.end;
     s->etag = head_value(&r->out, FIELD_ETAG);
     s->body.length = r->out_length = (int64_t)cr.complete;
-    struct str modified = head_value(&r->out, FIELD_LAST_MODIFIED);
-    int64_t when;
-    if (modified.p != NULL && date_parse(modified, (int64_t)(loop_wall_ms(r->loop) / 1000), &when))
-        r->last_modified = when;
+    if (head_has(&r->out, FIELD_LAST_MODIFIED))
+        r->last_modified = LAST_MODIFIED_UNREAD;
     return STEP_NEXT;
 }
 
@@ -239,7 +236,7 @@ static enum step cut(struct req *r, const void *conf) {
     struct field *range = head_find(&r->in, FIELD_RANGE), *condition = head_find(&r->in, FIELD_IF_RANGE);
     struct range *ranges;
     size_t count;
-    bool wanted = range != NULL && (condition == NULL || range_if_range(condition->value, s->etag, r->last_modified,
+    bool wanted = range != NULL && (condition == NULL || range_if_range(condition->value, s->etag, answer_last_modified(r),
                                                                        (int64_t)(loop_wall_ms(r->loop) / 1000)));
     enum range_result res = wanted ? range_parse(range->value, s->complete, 1, &ranges, &count, &r->arena) : RANGE_WHOLE;
     if (res == RANGE_UNSATISFIABLE) {

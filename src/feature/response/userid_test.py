@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from weirtest import Table, checks_of_both, errors_of_both, exchange, get
+from weirtest import Table, Verdicts, errors_of_both, exchange, get
 
 CONF = '''
     add_header X-Got "[$uid_got]" always; add_header X-Set "[$uid_set]" always; root @root@;
@@ -106,10 +106,9 @@ def test_error_log(site):
     assert weir == nginx
 
 
-@pytest.mark.parametrize('text', (
+verdicts = Verdicts('events {} http { access_log off; server { listen unix:@dir@/s; location / { @here@ } } }')
+verdicts.each((
     'userid on;', 'userid yes;', 'userid v1; userid log;', 'userid_name a;', 'userid_name "";', 'userid_domain none;', 'userid_path "";', 'userid_expires off;', 'userid_expires max;',
     'userid_expires 10y;', 'userid_expires x;', 'userid_mark off;', 'userid_mark =;', 'userid_mark a;', 'userid_mark ab;', 'userid_mark ?;', 'userid_service 1;', 'userid_service x;',
     'userid_service 4294967296;', 'userid_p3p none;', 'userid_flags secure;', 'userid_flags off;', 'userid_flags httponly samesite=strict;', 'userid_flags x;', 'userid_name a; userid_name b;'))
-def test_configuration(site, text):
-    nginx, weir = checks_of_both(site, f'server {{ location / {{ {text} }} }}')
-    assert weir == nginx
+test_configuration = verdicts.tests()

@@ -114,3 +114,23 @@ for path in ('x', 'own/x', 'both/x'):
     inherited.case(path, get('/' + path), 404)
 inherited.case('from http', get('/x', host='plain'), 404)
 test_inherited = inherited.tests()
+
+
+IMPOSSIBLE = 'a status that no client can read is not sent'
+impossible = Table('''
+    location /return { return 99; }
+    location /text { return 7 "text"; }
+    location /zero { return 0; }
+    location /page { error_page 404 =1000 /e; return 404; }
+    location /huge { error_page 404 =99999999999 /e; return 404; }
+    location /small { error_page 404 =99 /e; return 404; }
+    location /try { try_files /none =99; }
+    location /e { return 200 e; }
+    location /high { return 999 "nine"; }
+    location /interim { error_page 404 =600 /e; return 404; }
+''')
+for where in ('return', 'text', 'zero', 'page', 'huge', 'small', 'try'):
+    impossible.case(where, get(f'/{where}'), weir=500, why=IMPOSSIBLE)
+impossible.case('high', get('/high'), 999)
+impossible.case('page with 600', get('/interim'), 600)
+test_impossible = impossible.tests()

@@ -1,7 +1,5 @@
 """rewrite, set, if, break and return: the language of the rewrite stage, its oddities included."""
-import pytest
-
-from weirtest import Table, checks_of_both, errors_of_both, get, post
+from weirtest import Table, Verdicts, errors_of_both, get, post
 
 SHOW = 'return 200 "%s uri=$uri args=$args 1=$1 2=$2 request_uri=$request_uri";'
 
@@ -182,8 +180,7 @@ RIGHT = (
     'rewrite "a{2}" b permanent;', 'location / { limit_except GET { proxy_pass http://127.0.0.1:1; } }')
 
 
-@pytest.mark.parametrize('text', WRONG + RIGHT)
-def test_configuration(site, text):
-    nginx, weir = checks_of_both(site, 'server { ' + text + ' }')
-    assert nginx[0] == (text in RIGHT)
-    assert weir == nginx
+verdicts = Verdicts('events {} http { access_log off; server { listen unix:@dir@/s; @here@ } }')
+verdicts.each(WRONG, accepted=False)
+verdicts.each(RIGHT, accepted=True)
+test_configuration = verdicts.tests()

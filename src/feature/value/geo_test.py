@@ -1,7 +1,7 @@
 """geo: values by networks and by ranges."""
 import pytest
 
-from weirtest import Table, checks_of_both, exchange, get
+from weirtest import Table, Verdicts, exchange, get
 
 GEO = '''
 geo $arg_a $net { default none; 10.0.0.0/8 ten; 10.1.0.0/16 one; 10.1.2.0/24 two; 10.1.2.3 three; 127.0.0.1 self; 192.168.0.0/16 home;
@@ -54,11 +54,9 @@ BLOCKS = ('', 'default;', 'default a; default b;', '1.2.3.4/24 a;', '1.2.3.4 a; 
 WHOLE = ('geo x { }', 'geo $a $x { }', 'geo a $x { }', 'geo $uri { }', 'geo $x y z { }', 'geo { }', 'server { geo $x { } }', 'geo $x { 1.1.1.1 a; } geo $x { 1.1.1.1 b; }')
 
 
-@pytest.mark.parametrize('text', [*(f'geo $x {{ {b} }}' for b in BLOCKS), *WHOLE])
-def test_configuration(site, text):
-    nginx, weir = checks_of_both(site, text)
-    assert weir[0] == nginx[0]
-    assert [line.partition(' in ')[0] for line in weir[1]] == [line.partition(' in ')[0] for line in nginx[1]]
+verdicts = Verdicts('events {} http { access_log off; @here@ }')
+verdicts.each([*(f'geo $x {{ {b} }}' for b in BLOCKS), *WHOLE])
+test_configuration = verdicts.tests()
 
 
 @pytest.mark.weir_only('since nginx 1.29.3')

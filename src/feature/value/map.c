@@ -113,8 +113,8 @@ static bool set_map(struct conf_cx *cx, const struct conf_row *row, void *conf, 
 static const struct conf_row rows[] = {
     ROW_DATA("map", IN_HTTP, 2, 2, ROW_REPEAT, set_map,
              "Makes a variable whose value is looked up by another value: by strings, host names or expressions."),
-    ROW_NOOP("map_hash_max_size", IN_HTTP, 1, 1, "Tables of map grow by themselves."),
-    ROW_NOOP("map_hash_bucket_size", IN_HTTP, 1, 1, "Tables of map grow by themselves."),
+    ROW_NOOP_OF("map_hash_max_size", IN_HTTP, conf_set_num, "Tables of map grow by themselves."),
+    ROW_NOOP_OF("map_hash_bucket_size", IN_HTTP, conf_set_num, "Tables of map grow by themselves."),
 };
 
 struct feature feature_map = {.name = "map", .rows = rows, .nrows = ARRAY_LEN(rows)};

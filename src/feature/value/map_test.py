@@ -1,7 +1,5 @@
 """map: strings, hosts and expressions to values."""
-import pytest
-
-from weirtest import Table, checks_of_both, exchange, get
+from weirtest import Table, Verdicts, exchange, get
 
 MAPS = '''
 map $arg_k $plain { default dflt; abc one; "with space" two; ABCD three; "" empty; \\default word; \\~x tilde; \\hostnames hosts;
@@ -63,11 +61,9 @@ WHOLE = ('map $uri x { }', 'map $uri { }', 'map $uri $x y { }', 'map $uri $uri {
          'map $nope $x { }', 'map $uri $x { a b; } map $uri $x { c d; }', 'map_hash_max_size 4096; map_hash_bucket_size 128;')
 
 
-@pytest.mark.parametrize('text', [*(f'map $uri $x {{ {m} }}' for m in MAP), *WHOLE])
-def test_configuration(site, text):
-    nginx, weir = checks_of_both(site, text)
-    assert weir[0] == nginx[0]
-    assert [line.partition(' in ')[0] for line in weir[1]] == [line.partition(' in ')[0] for line in nginx[1]]
+verdicts = Verdicts('events {} http { access_log off; @here@ }')
+verdicts.each([*(f'map $uri $x {{ {m} }}' for m in MAP), *WHOLE])
+test_configuration = verdicts.tests()
 
 
 def test_hundred_thousand_strings(site):

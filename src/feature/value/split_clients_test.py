@@ -1,7 +1,5 @@
 """split_clients: shares of requests by nginx's hash."""
-import pytest
-
-from weirtest import Table, checks_of_both, get
+from weirtest import Table, Verdicts, get
 
 table = Table('server { listen 127.0.0.1:@port@; return 200 "[$half] [$thirds] [$rare] [$part] [$const]"; }', http='''
 split_clients $arg_k $half { 50% a; * b; }
@@ -17,10 +15,9 @@ for i in range(20):
 test_split = table.tests()
 
 
-@pytest.mark.parametrize('text', (
+verdicts = Verdicts('events {} http { split_clients $uri $x { @here@ } }')
+verdicts.each((
     '', '50% a; 51% b;', 'x b;', '0% a;', '0.01% a;', '0.001% a;', '.5% a;', '5.% a;', '50 a;', '* a; 5% b;', '5% $uri; * $nope;',
     '33.33% a; 33.33% b; 33.34% c;', '% a;', '1e1% a;', '100% a; * b; * c;', '5% { }', '-5% a;', '101% a;', '"" a;', '99.99% a; 0.02% b;', '1.5.5% a;',
     '99999999999999999999% a;'))
-def test_configuration(site, text):
-    nginx, weir = checks_of_both(site, f'split_clients $uri $x {{ {text} }}')
-    assert weir == nginx
+test_configuration = verdicts.tests()

@@ -57,6 +57,22 @@ static bool get_status(struct eval *e, const struct var *v, struct str *out) { r
 static bool get_time(struct eval *e, const struct var *v, struct str *out) { return join(e, out, put_time, v->data); }
 static bool get_count(struct eval *e, const struct var *v, struct str *out) { return join(e, out, put_count, v->data); }
 
+static bool get_last_addr(struct eval *e, const struct var *v, struct str *out) {
+    const struct exchange *x = exchange_at(e);
+    if (x == NULL || x->nattempts == 0)
+        return false;
+    *out = x->attempts[x->nattempts - 1].addr;
+    return true;
+}
+
+static bool get_last_name(struct eval *e, const struct var *v, struct str *out) {
+    const struct exchange *x = exchange_at(e);
+    if (x == NULL || x->peer == NULL)
+        return false;
+    *out = x->peer->server;
+    return true;
+}
+
 // Whether a field's name is `var` with '-' written as '_' and capitals as small letters.
 static bool is_named(struct str name, struct str var) {
     if (name.n != var.n)
@@ -117,6 +133,10 @@ static const struct var_def vars[] = {
     {"upstream_addr", false, VAR_VOLATILE | VAR_LIVE, get_addr, NULL, 0, "Addresses of the servers that were asked."},
     {"upstream_status", false, VAR_VOLATILE | VAR_LIVE, get_status, NULL, 0, "Statuses that they answered with."},
     {"upstream_response_time", false, VAR_VOLATILE | VAR_LIVE, get_time, NULL, A(response_ms), "Seconds until the response had ended."},
+    {"upstream_queue_time", false, VAR_VOLATILE | VAR_LIVE, get_time, NULL, A(queue_ms), "Seconds in the queue of the upstream."},
+    {"upstream_last_addr", false, VAR_VOLATILE | VAR_LIVE, get_last_addr, NULL, 0, "Address of the server that was chosen last."},
+    {"upstream_last_server_name", false, VAR_VOLATILE, get_last_name, NULL, 0,
+     "The server that was chosen last, as the configuration names it."},
     {"upstream_connect_time", false, VAR_VOLATILE | VAR_LIVE, get_time, NULL, A(connect_ms), "Seconds until there was a connection."},
     {"upstream_header_time", false, VAR_VOLATILE | VAR_LIVE, get_time, NULL, A(header_ms), "Seconds until the head of the response was there."},
     {"upstream_response_length", false, VAR_VOLATILE | VAR_LIVE, get_count, NULL, A(response_length), "Bytes of the response's body."},
