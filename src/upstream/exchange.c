@@ -285,10 +285,12 @@ static void try_nobody(struct exchange *x, unsigned status) {
 static unsigned no_live_upstreams(struct exchange *x) {
     try_nobody(x, 502);
     struct str missing = names_missing(x->group, &x->r->arena);
-    x->hint = missing.n != 0 ? "is the name right, and does the name server (resolver) answer?" : "all servers are down, at max_conns, or failed lately (max_fails, fail_timeout): see the lines before";
+    struct str why = missing.n != 0 ? missing : group_why(x->group, &x->r->arena, loop_now(x->r->loop));
+    x->hint = missing.n != 0 ? "is the name right, and does the name server (resolver) answer?"
+                             : "see the lines before about these servers";
     x->end_who = 'S';
     x->end_phase = 'C';
-    exchange_log(x, LOG_ERR, 0, "connecting to upstream", missing.p, "no live upstreams");
+    exchange_log(x, LOG_ERR, 0, "connecting to upstream", why.p, "no live upstreams");
     return 502;
 }
 

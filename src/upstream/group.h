@@ -151,6 +151,8 @@ struct group *group_of_request(struct req *r, struct str host_port, unsigned def
 // peer is probed once after fail_timeout), primaries before backups. Then the balancer. Returns the peer with `active`
 // counted, or NULL: none ("no live upstreams"). `tried` has a bit per peer and is updated.
 struct peer *group_choose(struct group *g, struct req *r, uint64_t *tried, uint64_t now_ms);
+// Why none of them may be asked now, for the error log: "3 servers: 1 down, 2 failed max_fails times, for 8000 ms more".
+struct str group_why(struct group *g, struct arena *a, uint64_t now_ms);
 enum { GROUP_PEERS_MAX = 4096 };
 static inline size_t group_bits(const struct group *g) { return (g->npeers + 63) / 64; }
 // The set bits of `set`, as `unsigned i`.
