@@ -84,7 +84,7 @@ static void release(struct exchange *x, enum peer_result result) {
     if (x->peer == NULL || x->released)
         return;
     x->released = true;
-    exchange_end_canary(x);
+    exchange_end_canary(x, result == PEER_OK);
     const char *before = x->r->phase;
     if (result == PEER_FAILED)
         x->r->phase = x->phase;
@@ -155,7 +155,7 @@ int exchange_body_failed(struct exchange *x, int err, const char *invalid) {
 struct link *exchange_take_link(struct exchange *x) {
     CHECK(x->link != NULL && !x->done && !x->released);
     x->done = x->released = true;
-    exchange_end_canary(x);
+    exchange_end_canary(x, true);
     watch_client(x, false);
     send_end(x);
     struct link *l = x->link;

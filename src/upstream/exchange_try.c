@@ -28,7 +28,7 @@ static struct link *take_idle(struct exchange *x) {
         if (!careful || !(x->streaming || pool_may_close(x->peer)) || link_alive(l))
             return l;
         pool_peer_closed(x->peer, x->link_idle_ms);
-        exchange_end_canary(x);
+        exchange_end_canary(x, false);
         link_free(l);
     }
     return NULL;

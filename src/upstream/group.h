@@ -61,6 +61,7 @@ struct peer_state {
     _Atomic uint32_t early_weight;   // of what was seen then, less links that lived on
     _Atomic uint32_t kept_ms;        // the longest that the peer is known to have kept an idle link
     _Atomic uint32_t canary;         // 1: a request tries whether an idle link is alive
+    _Atomic uint32_t canaries;       // that were answered since a close
     _Atomic uint32_t calm;           // links taken with care since a close
 };
 
@@ -188,9 +189,9 @@ struct link *pool_take(struct group *g, struct peer *p, bool careful);
 struct link *pool_take_tagged(struct group *g, struct peer *p, bool careful, uint64_t tag);
 uint64_t pool_idle_ms(struct link *l); // how long a link just taken had been idle
 // Whether the link just taken carries the one request of which it is not known whether the peer keeps idle links:
-// pool_canary_done when it has ended.
+// pool_canary_done when it has ended; well: answered over that link.
 bool pool_is_canary(struct link *l);
-void pool_canary_done(struct peer *p);
+void pool_canary_done(struct peer *p, bool well);
 // Whether the kernel is asked before a request goes out that could not be repeated: until a thousand of them met no closed link.
 // After that epoll is trusted, which knows all but what happened in this very turn.
 bool pool_may_close(struct peer *p);

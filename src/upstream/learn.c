@@ -10,6 +10,7 @@ enum {
     CAREFUL_MARGIN_MS = 20,
     SURVIVED_MARGIN_MS = 50,
     KEPT_ENOUGH_MS = 20,
+    CANARIES_ENOUGH = 3,
     BURST_MS = 10,               // closes within that time are one event
     EARLY_WEIGHT = 4,            // of a close, in links that live on
     EARLY_WEIGHT_MOST = 64,
@@ -52,6 +53,7 @@ void learn_closed(struct peer_state *ps, uint64_t idle_ms, uint64_t now) {
     set(&ps->closes_seen, same ? 2 : 1);
     atomic_store_explicit(&ps->closes_at_ms, now, memory_order_relaxed);
     set(&ps->calm, 0);
+    set(&ps->canaries, 0);
     learn_kept(ps, age);
 }
 
@@ -96,7 +98,11 @@ bool learn_safe(struct peer_state *ps, uint64_t idle_ms, uint64_t now, bool *sur
     return idle_ms + MAX(early / 10, (uint32_t)CAREFUL_MARGIN_MS) < early;
 }
 
-void learn_canary_done(struct peer_state *ps) { set(&ps->canary, 0); }
+void learn_canary_done(struct peer_state *ps, bool well) {
+    set(&ps->canary, 0);
+    if (well && atomic_fetch_add_explicit(&ps->canaries, 1, memory_order_relaxed) + 1 >= CANARIES_ENOUGH)
+        learn_kept(ps, KEPT_ENOUGH_MS);
+}
 
 uint64_t learn_retire_after(struct peer_state *ps, uint64_t now) {
     forget_old(ps, now);

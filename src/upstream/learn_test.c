@@ -16,7 +16,7 @@ TEST(learn_canary) {
     bool survivor = false, canary = false, second = false;
     EXPECT(learn_safe(&ps, 5, 1000, &survivor, &canary) && canary);
     EXPECT(!learn_safe(&ps, 5, 1000, &survivor, &second) && !second);
-    learn_canary_done(&ps);
+    learn_canary_done(&ps, false);
     EXPECT(learn_safe(&ps, 5, 1000, &survivor, &second) && second);
     learn_kept(&ps, 19);
     EXPECT(!safe(&ps, 5, 1000));
@@ -24,6 +24,19 @@ TEST(learn_canary) {
     EXPECT(safe(&ps, 5, 1000));
     learn_kept(&ps, 3);
     EXPECT_INT(ps.kept_ms, 20);
+    // Or some canaries are answered, and no close comes between.
+    struct peer_state busy = fresh();
+    for (unsigned i = 0; i < 5; i++) {
+        EXPECT(learn_safe(&busy, 0, 1000, &survivor, &canary) && canary);
+        learn_canary_done(&busy, i != 1);
+        if (i == 2) {
+            learn_closed(&busy, 0, 1000);
+            busy.early_ms = UINT32_MAX;
+        }
+    }
+    EXPECT(!safe(&busy, 0, 1000));
+    learn_canary_done(&busy, true);
+    EXPECT(safe(&busy, 0, 1000));
 }
 
 // A back end that closes at random ages and is slow to do it now and then: a few links that live on prove nothing, nor does a

@@ -385,7 +385,7 @@ struct link *pool_take_tagged(struct group *g, struct peer *p, bool careful, uin
         pl->taken = steal(s, p, &look, pl);
         pl->taken_canary = look.canary && pl->taken != NULL;
         if (look.canary && pl->taken == NULL)
-            pool_canary_done(p);
+            pool_canary_done(p, false);
         return pl->taken;
     }
     struct link *l = pl->taken = e->link;
@@ -399,7 +399,7 @@ struct link *pool_take_tagged(struct group *g, struct peer *p, bool careful, uin
 }
 
 void pool_peer_closed(struct peer *p, uint64_t idle_ms) { learn_closed(p->state, idle_ms, loop_now(loop_self())); }
-void pool_canary_done(struct peer *p) { learn_canary_done(p->state); }
+void pool_canary_done(struct peer *p, bool well) { learn_canary_done(p->state, well); }
 
 bool pool_is_canary(struct link *l) {
     struct pool_loop *pl = pool_loop(true);

@@ -173,7 +173,7 @@ TEST(pool_sends_a_canary) {
     struct link *other = pool_take(&g, &peer, false);
     EXPECT(other != NULL && !pool_is_canary(other));
     pool_give(&g, &peer, other, 2, loop_now(l));
-    pool_canary_done(&peer);
+    pool_canary_done(&peer, false);
     pool_give(&g, &peer, canary, 2, loop_now(l));
     canary = pool_take(&g, &peer, true);
     EXPECT(canary != NULL && pool_is_canary(canary));
@@ -186,7 +186,7 @@ TEST(pool_sends_a_canary) {
     }
     // What the peer says counts at once.
     peer.state->kept_ms = 0;
-    pool_canary_done(&peer);
+    pool_canary_done(&peer, false);
     int more;
     pool_give_for(&g, &peer, make(&more), 1, loop_now(l), 4500);
     other = pool_take(&g, &peer, true);
