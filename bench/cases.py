@@ -39,6 +39,11 @@ CASES = (
     Case("h2-1k", "HTTP/2: file of 1 KiB, 10 connections of 100 streams", 10, "/1k.bin", 1024, kind="h2=100", listener="H2STATIC"),
     Case("h2-64k", "HTTP/2: file of 64 KiB, 10 connections of 100 streams", 10, "/64k.bin", 1 << 16, kind="h2=100",
          listener="H2STATIC"),
+    Case("h2tls-200", "HTTP/2 over TLS 1.3: 200 B, 10 connections of 100 streams", 10, kind="h2=100", listener="H2TLS"),
+    Case("h2tls-64k", "HTTP/2 over TLS 1.3: 64 KiB response, 10 connections of 100 streams", 10, "/65536", 65536, kind="h2=100",
+         listener="H2TLS"),
+    Case("h2tls-file", "HTTP/2 over TLS 1.3: file of 64 KiB, 10 connections of 100 streams", 10, "/64k.bin", 1 << 16, kind="h2=100",
+         listener="H2TLSSTATIC"),
     Case("idle", "idle keep-alive connections", 0, kind="idle"),
 )
 

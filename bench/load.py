@@ -22,14 +22,18 @@ class Round:
     requests: int
 
 
+def scheme(case):
+    return "https" if "TLS" in case.listener else "http"
+
+
 def _payload(case):
     return b"x" * int(case.kind[5:]) if case.kind.startswith("post=") else None
 
 
 def _fetch_h2(port, case):
-    done = subprocess.run(["curl", "-s", "--max-time", "10", "--http2-prior-knowledge",
-                           f"http://127.0.0.1:{port}{case.path}", "-w", "%{http_code} %{http_version}"],
-                          capture_output=True, check=False)
+    how = ["-k", "--http2"] if "TLS" in case.listener else ["--http2-prior-knowledge"]
+    done = subprocess.run(["curl", "-s", "--max-time", "10", *how, f"{scheme(case)}://127.0.0.1:{port}{case.path}",
+                           "-w", "%{http_code} %{http_version}"], capture_output=True, check=False)
     body, words = done.stdout[:-5], done.stdout[-5:]
     if done.returncode or words != b"200 2" or len(body) != case.length:
         raise Broken(f"the first request got {words!r} and {len(body)} bytes of body instead of {case.length}")
@@ -70,12 +74,11 @@ def _wrk(env, port, case, seconds):
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if case.kind.startswith("h2="):
         command = pin + ["h2load", "-t1", f"-c{case.conns}", "-m" + case.kind[3:], f"-D{seconds}",
-                         f"http://127.0.0.1:{port}{case.path}"]
+                         f"{scheme(case)}://127.0.0.1:{port}{case.path}"]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                 text=True)
-    scheme = "https" if case.listener == "TLS" else "http"
     command = pin + ["wrk", "-t1", f"-c{case.conns}", f"-d{seconds}s", "--timeout", "10s", "-s",
-                     os.path.join(BENCH, "load.lua"), f"{scheme}://127.0.0.1:{port}{case.path}", "--", case.kind]
+                     os.path.join(BENCH, "load.lua"), f"{scheme(case)}://127.0.0.1:{port}{case.path}", "--", case.kind]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             text=True)
 

@@ -14,17 +14,16 @@ import proc
 
 BENCH = os.path.dirname(os.path.abspath(__file__))
 WEIR = os.environ.get("WEIR", os.path.join(BENCH, "..", "build", "weir"))
-LISTENERS = ("PROXY", "LOG", "LOGBUF", "STATIC", "TLS", "H2", "H2STATIC")
-NAMES = ("nginx", "haproxy", "weir", "floor")
+LISTENERS = ("PROXY", "LOG", "LOGBUF", "STATIC", "TLS", "H2", "H2STATIC", "H2TLS", "H2TLSSTATIC")
+NAMES = ("nginx", "haproxy", "h2o", "weir", "floor")
 
-# Why a server has no figure for a case that it cannot do. The floor answers on one listener and never closes.
-CANNOT = {
-    "nginx": set(),
-    "weir": set(),
-    "haproxy": {"log-buffered", "static-1k", "static-1m", "h2-1k", "h2-64k"},
-    "floor": {"log", "log-buffered", "static-1k", "static-1m", "close", "tls-200", "tls-64k", "tls-10m", "tls-full", "tls-resumed",
-              "tls-idle", "h2-200", "h2-1k", "h2-64k"},
-}
+# A server's file of configuration in conf/, and those of the listeners that it has not.
+FILES = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "h2o": "h2o.conf", "weir": "weir.conf"}
+LACKS = {"haproxy": {"LOGBUF", "STATIC", "H2STATIC", "H2TLSSTATIC"}, "h2o": {"LOG", "LOGBUF"}, "floor": set(LISTENERS) - {"PROXY"},
+         "backend": set(LISTENERS) - {"PROXY"}}
+
+# Cases that a server cannot do although it has the listener. The floor never closes.
+CANNOT = {"floor": {"close"}}
 
 
 class Absent(Exception):
@@ -67,7 +66,7 @@ def version(name):
     """What a server says it is, shortened to its name and number."""
     try:
         command = {"nginx": lambda: [program("nginx"), "-v"], "haproxy": lambda: [program("haproxy"), "-v"],
-                   "weir": lambda: [weir(), "-v"]}[name]()
+                   "h2o": lambda: [program("h2o"), "--version"], "weir": lambda: [weir(), "-v"]}[name]()
         out = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=10,
                              check=False).stdout.splitlines()
     except (Absent, OSError, subprocess.TimeoutExpired) as e:
@@ -100,7 +99,7 @@ class Server:
             return [env.tool("forwarder"), proxy, str(backend_port)]
         words = {"DIR": self.dir, "WWW": env.www, "USER": getpass.getuser(), "BACKEND": backend_port,
                  "NOFILE": env.nofile, "CONNECTIONS": env.nofile - 500, "IDLE_MAX": env.idle + 100, "CERT": env.cert, "KEY": env.key, **self.ports}
-        file = {"nginx": "nginx.conf", "weir": "weir.conf", "haproxy": "haproxy.cfg"}[self.name]
+        file = FILES[self.name]
         with open(os.path.join(BENCH, "conf", file), encoding="utf-8") as f:
             text = re.sub(r"@([A-Z0-9_]+)@", lambda m: str(words[m[1]]), f.read())
         path = os.path.join(self.dir, file)
@@ -112,11 +111,13 @@ class Server:
                     with open(part, encoding="ascii") as f:
                         both.write(f.read())
             return [program("haproxy"), "-db", "-f", path]
+        if self.name == "h2o":
+            return [program("h2o"), "-c", path]
         binary = program("nginx") if self.name == "nginx" else weir()
         return [binary, "-p", self.dir + "/", "-e", self.dir + "/error.log", "-c", path]
 
     def has(self, case):
-        return case.name not in CANNOT[self.name]
+        return case.listener not in LACKS.get(self.name, ()) and case.name not in CANNOT.get(self.name, ())
 
     def log_size(self, case):
         """Bytes in the access log of a case. HAProxy's is its standard output."""
@@ -129,11 +130,7 @@ class Server:
         with open(os.path.join(self.dir, "out"), "wb") as out:
             self.process = subprocess.Popen(pin + self.command, stdin=subprocess.DEVNULL, stdout=out,
                                             stderr=subprocess.STDOUT)
-        wanted = ["PROXY"]
-        if self.name in ("nginx", "weir"):
-            wanted = list(LISTENERS)
-        elif self.name == "haproxy":
-            wanted = ["PROXY", "LOG", "TLS"]
+        wanted = [listener for listener in LISTENERS if listener not in LACKS.get(self.name, ())]
         deadline = time.monotonic() + 10
         while wanted:
             try:

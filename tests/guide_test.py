@@ -60,16 +60,6 @@ def php(place):
     app.stop()
 
 
-def serve(site, text, **how):
-    """A server with a guide file; skips while the cache, which some files mention in passing, is not built in."""
-    try:
-        return site.server(text, **how)
-    except AssertionError as e:
-        if re.search(r'unknown directive "proxy_cache', str(e)):
-            pytest.skip('no proxy_cache yet')
-        raise
-
-
 class Both:
     """The same file behind nginx and the server under test."""
 
@@ -291,7 +281,7 @@ class TestWebSocket:
     def test_socket_io(self, site, chat, file, mode):
         text = guide(file, {8080 if file == '04-websocket.conf' else 3000: chat.address})
         host = re.search(r'server_name (\S+);', text)[1]
-        server = serve(site, text)
+        server = site.server(text)
         said = socketio_client(server.port, host, mode)
         assert mode != 'websocket' or said['host'] == host, 'XMLHttpRequest sets its own'
         assert said['echo'] == {'a': [1, 2, 3], 'text': 'grüße'} and said['big'] == 200000
@@ -321,6 +311,23 @@ class TestWebSocket:
             pytest.skip('nginx holds events back while it buffers')
         server = serve(site, guide(file), http=f'upstream backend {{ server {chat.address}; }}')
         events_at_once(server, get('/stream/events'))
+
+
+@pytest.mark.xdist_group('guide-express')
+class TestCaching:
+    def test_07_caching(self, site, node):
+        """What section 7 promises, behind nginx and behind weir: one request reaches the application, bypass does, and errors
+        of it are hidden by what was kept."""
+        text = guide('07-caching.conf', paths={'/var/cache/nginx/api': '@dir@/api'})
+        both = Both(site, text, f'upstream api_backend {{ server {node.address}; }}')
+
+        def ask(path, *fields):
+            return both.ask(get(path, *fields, host='api.example.com'))
+        seen = [[a[0].header('X-Cache-Status') for a in ask(*what)] for what in (
+            ('/one',), ('/one',), ('/one?nocache=1',), ('/one', 'Cookie: nocache=1'), ('/one',), ('/two?a=b',), ('/two?a=b',))]
+        assert seen == [[s, s] for s in ('MISS', 'HIT', 'BYPASS', 'BYPASS', 'HIT', 'MISS', 'HIT')]
+        first, second = (ask('/three')[i][0].body for i in (0, 1))
+        assert [a[0].body for a in ask('/three')] == [first, second]
 
 
 def php_guide(php):

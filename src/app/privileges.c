@@ -1,8 +1,8 @@
 #include "app/privileges.h"
 #include "conf/conf.h"
 #include "io/log.h"
-#include <grp.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <pwd.h>

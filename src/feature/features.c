@@ -9,6 +9,7 @@
     X(listen)                                                                                                          \
     X(server_name)                                                                                                     \
     X(ssl)                                                                                                             \
+    X(ssl_ocsp)                                                                                                        \
     X(ssl_variables)                                                                                                   \
     X(location)                                                                                                        \
     X(http_core)                                                                                                       \
@@ -44,20 +45,26 @@
     X(exchange_order)                                                                                                  \
     X(match)                                                                                                           \
     X(health_check)                                                                                                    \
+    X(cache)                                                                                                           \
     X(gateway_proxy)                                                                                                   \
+    X(cache_proxy)                                                                                                     \
     X(gateway_ssl_proxy)                                                                                               \
     X(proxy)                                                                                                           \
     X(dav_methods)                                                                                                     \
     X(gateway_fastcgi)                                                                                                 \
+    X(cache_fastcgi)                                                                                                   \
     X(fastcgi)                                                                                                         \
     X(gateway_scgi)                                                                                                    \
+    X(cache_scgi)                                                                                                      \
     X(scgi)                                                                                                            \
     X(gateway_uwsgi)                                                                                                   \
     X(gateway_ssl_uwsgi)                                                                                               \
+    X(cache_uwsgi)                                                                                                     \
     X(uwsgi)                                                                                                           \
     X(gateway_grpc)                                                                                                     \
     X(gateway_ssl_grpc)                                                                                                 \
     X(grpc)                                                                                                             \
+    X(grpc_web)                                                                                                         \
     X(empty_gif)                                                                                                       \
     X(stub_status)                                                                                                     \
     X(random_index)                                                                                                    \

@@ -29,6 +29,8 @@ struct body_ops {
     // answer is what read would say.
     struct link *(*raw)(struct body *b, uint64_t *n, uint64_t *timeout_ms);
     ssize_t (*took)(struct body *b, ssize_t n);
+    // NULL, or: what is read next begins at this byte of the whole, forwards or backwards, and `length` follows. Must not wait.
+    void (*seek)(struct body *b, uint64_t at);
 };
 
 struct body {
@@ -36,6 +38,7 @@ struct body {
     bool flush;      // every piece must go out as it comes (event streams, unbuffered)
     bool in_memory;  // never waits and never fails
     bool ranges;     // gives ranges of files only: a large piece costs no memory
+    bool soon;       // -EAGAIN may be over when the tasks that are ready have run: who has a choice yields once
     const struct body_ops *ops;
     int64_t length;  // bytes still to come when known, else -1; for content-length and `proxy_max...` decisions
     struct head *trailers; // valid after the end; NULL: none

@@ -127,6 +127,9 @@ static bool handshake(struct conn *c, const struct greeting *g, uint64_t deadlin
     int err = link_tls_accept(c->link, &a, deadline > now ? deadline - now : 0, &why);
     tls_config_unref(config);
     if (err == 0) {
+        if (s->https->inspect != NULL)
+            s->https->inspect(s->https, c);
+        link_tls_settle(c->link);
         if (link_tls_early(c->link))
             c->early_conf = conf_ref(c->conf);
         if (str_eq(link_tls_alpn(c->link), STR("h2")))

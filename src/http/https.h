@@ -12,6 +12,9 @@ struct https {
     const void *conf;          // of the feature
     // Certificates that depend on the connection: a config for this one, counted, or NULL (logged). Waits.
     struct tls_config *(*choose)(const struct https *h, struct req *r);
+    // Behind each handshake: a last look at the client's certificate (link_tls_distrust). NULL: none. Waits.
+    void (*inspect)(const struct https *h, struct conn *c);
+    const void *inspect_conf;
 };
 
 // The name that the client asked for in its ClientHello; "" when none, or no TLS.

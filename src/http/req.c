@@ -94,10 +94,10 @@ void req_release(struct req *r, struct arena *keep) {
     r->out_body = NULL;
     if (UNLIKELY(r->subs != NULL))
         subrequests_end(r);
+    req_ends_run(&r->ends);
     body_free(r->body);
     body_free(r->tunnel_in);
     tape_unref(r->body_tape);
-    req_ends_run(&r->ends);
     r->magic = 0;
     *keep = r->arena;
 }

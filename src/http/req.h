@@ -144,6 +144,8 @@ void req_release(struct req *r, struct arena *keep); // for subrequest.c: all bu
 
 // fn(arg) when the request has ended; when it becomes a tunnel, then when that has. `arg` must not lie in the request's arena:
 // that goes earlier. What may end with the arena uses arena_cleanup.
+// fn may wait, shielded, for tasks of the request: that is before its body and its arena go, and after its answer was sent and
+// logged.
 void req_on_end(struct req *r, void (*fn)(void *arg), void *arg);
 // For what is given back by an arena_cleanup, but counts as long as a tunnel lasts, too: when the request is made small,
 // m->fn moves it to memory of its own and gives that to req_on_end. *m lies in the arena, as a part of what is moved.

@@ -54,6 +54,7 @@ struct tls_settings {
     bool stapling, stapling_verify; // OCSP responses go with handshakes
     struct str stapling_file;    // DER of an OCSP response, instead of asking
     struct str responder;        // URL, instead of the certificate's
+    struct log_file *key_log;    // SSLKEYLOGFILE lines go there; NULL: nowhere
     bool watched;                // handshakes look now and then whether files have changed
     struct str id;               // sessions of one id are refused by any other
 };
@@ -90,6 +91,12 @@ struct tls_accept {
 // Waits.
 int link_tls_accept(struct link *l, const struct tls_accept *a, uint64_t timeout_ms, struct tls_failure *why);
 
+// The server's side, when nobody needs the handshake any more: gives back what OpenSSL holds for it, and the connection goes on
+// without (TLS 1.3; others stay as they are). Facts stay.
+void link_tls_settle(struct link *l);
+// What is written next is the last: when the chain is out, the end of TLS goes with it. Nothing without TLS.
+void link_tls_last(struct link *l);
+
 struct tls_connect {
     struct tls_config *config;
     struct str server_name; // to be sent (SNI), NUL-terminated; "": none
@@ -116,8 +123,11 @@ tls_fact_fn tls_fact_protocol, tls_fact_cipher, tls_fact_ciphers, tls_fact_curve
     tls_fact_client_fingerprint, tls_fact_client_s_dn, tls_fact_client_i_dn, tls_fact_client_s_dn_legacy,
     tls_fact_client_i_dn_legacy, tls_fact_client_serial, tls_fact_client_v_start, tls_fact_client_v_end,
     tls_fact_client_v_remain, tls_fact_client_verify, tls_fact_sigalg, tls_fact_client_sigalg;
-// What the client's certificate is worth: 0, or X509_V_ERR_*; *text explains. *present: one was sent.
+// What the client's certificate is worth: 0, or X509_V_ERR_*; *text explains. *present: one was sent. X509_V_OK with a
+// *text is what link_tls_distrust said; without, *text is NULL.
 long link_tls_verify_result(const struct link *l, bool *present, const char **text);
+// The client's certificate is not to be trusted though it verifies, for this reason (a constant).
+void link_tls_distrust(struct link *l, const char *why);
 
 // --- sessions --------------------------------------------------------------------------------------------------------------
 

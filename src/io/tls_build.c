@@ -81,6 +81,20 @@ static bool set_commands(SSL_CTX *ctx, const struct tls_settings *s, struct sbuf
     return ok;
 }
 
+// --- keys for who captures ---------------------------------------------------------------------------------------------------
+
+static void log_keys(const SSL *ssl, const char *line) {
+    const struct tls_settings *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    struct sbuf b;
+    char text[512];
+    sbuf_init_fixed(&b, text, sizeof text);
+    sbuf_str(&b, str_c(line));
+    sbuf_chr(&b, '\n');
+    if (!b.overflow)
+        log_file_write(s->key_log, sbuf_view(&b), 0, 0);
+    OPENSSL_cleanse(text, sizeof text);
+}
+
 // --- sessions ----------------------------------------------------------------------------------------------------------------
 
 static void set_server_sessions(SSL_CTX *ctx, const struct tls_settings *s) {
@@ -133,6 +147,8 @@ SSL_CTX *tls_build(const struct tls_settings *s, const struct tls_material *m, O
     SSL_CTX_set_app_data(ctx, (void *)(uintptr_t)s);
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_ANTI_REPLAY);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
+    if (s->key_log != NULL)
+        SSL_CTX_set_keylog_callback(ctx, log_keys);
     set_protocols(ctx, s->protocols);
     bool ok = set_algorithms(ctx, s, why) && set_trust(ctx, s, m, lib, why);
     for (size_t i = 0; ok && i < m->npairs; i++)

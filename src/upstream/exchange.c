@@ -97,7 +97,8 @@ static void release(struct exchange *x, enum peer_result result) {
 // A client that goes away cancels the request's task, until the back end has nothing more to give. A subrequest with a task of
 // its own is cancelled by whoever waits for it.
 static void watch_client(struct exchange *x, bool on) {
-    if (x->watched == NULL && on && x->r->conn != NULL && !x->gw->ignore_client_abort && task_self() == x->r->main->task) {
+    if (x->watched == NULL && on && x->r->conn != NULL && !x->gw->ignore_client_abort && !x->for_others &&
+        task_self() == x->r->main->task) {
         if (req_watch_client(x->r->main))
             x->watched = x->r->main;
     } else if (x->watched != NULL && !on) {
@@ -150,6 +151,22 @@ int exchange_body_failed(struct exchange *x, int err, const char *invalid) {
     }
     exchange_done(x, false);
     return err == -EPIPE ? -ECONNRESET : err;
+}
+
+void exchange_watch_client(struct exchange *x) {
+    x->for_others = false;
+    if (!x->done)
+        watch_client(x, true);
+}
+
+void exchange_answered(struct exchange *x) {
+    if (x->attempts == NULL) { // nobody was asked
+        x->prev = exchange_of(x->r);
+        req_set_ctx(x->r, &feature_exchange, x);
+    } else if (!x->released) {
+        exchange_done(x, false);
+    }
+    x->from_store = true;
 }
 
 struct link *exchange_take_link(struct exchange *x) {
@@ -286,6 +303,7 @@ static void try_nobody(struct exchange *x, unsigned status) {
 
 static unsigned no_live_upstreams(struct exchange *x) {
     try_nobody(x, 502);
+    x->failure = NEXT_ERROR;
     struct str missing = names_missing(x->group, &x->r->arena);
     struct str why = missing.n != 0 ? missing : group_why(x->group, &x->r->arena, loop_now(x->r->loop));
     x->hint = missing.n != 0 ? "is the name right, and does the name server (resolver) answer?"
@@ -361,6 +379,7 @@ static unsigned run_tries(struct exchange *x) {
             release(x, PEER_NEUTRAL);
             return t.status;
         }
+        x->failure = t.why;
         a->status = t.status;
         release(x, t.why & (NEXT_403 | NEXT_404 | NEXT_DENIED) ? PEER_NEUTRAL : PEER_FAILED);
         x->tries_left--;

@@ -69,16 +69,24 @@ struct exchange {
     struct str host;          // $proxy_host
     struct str method;        // to send
     struct str uri;           // request target to send
+    const struct head *fields; // of the client's request, as they are passed on; NULL: as it sent them (x->r->in)
+    bool for_others;          // the answer is wanted even if the client goes away (a cache): it is not watched
     struct str text_body;     // sent instead of the client's body when .p is not NULL (proxy_set_body)
+    const struct head *instead; // fields that go in place of the client's of these names; empty: none goes. NULL: as the
+                              // client says. Only of h2_client; what the configuration sets goes before
+    // Reads the client's body, which goes to the peer as this gives it, of unknown length. Does not own `inner`. For each try
+    // anew; NULL: as it is.
+    struct body *(*filter_body)(struct exchange *x, struct body *inner);
     bool asks_upgrade;        // this try asked the peer to switch protocols: set by put_head
     bool upgraded;            // and it did: x->head is its 101, x->early what it sent since
     bool hide_trailers;       // those of the response are for variables only
-    // An interim answer of the peer (103) has come: h, until this waits. NULL: nobody cares. May wait.
-    void (*interim)(struct exchange *x, const struct head *h);
+    // An interim answer of the peer (103) has come: `head` lives until this returns. NULL: nobody cares. May wait.
+    void (*interim)(struct exchange *x, const struct head *head);
     bool needs_length;        // the protocol cannot send a body of unknown length: it is buffered
 
     // The request of the current try.
     struct body *request_body; // NULL: none
+    struct body *unfiltered;  // what filter_body was given
     int64_t request_length;   // -1: unknown, or no body at all
     bool has_body;
     bool streaming;           // request_body is the client's, read once
@@ -129,6 +137,8 @@ struct exchange {
     const char *phase;        // of the last line in the error log
     const char *hint;         // of the next one: what to look at; taken by exchange_log
     char end_who, end_phase;  // how the last failed try ended, for $termination
+    unsigned failure;         // and why: one bit of enum next_upstream; 0: no try failed
+    bool from_store;          // head is what was kept of an earlier answer: see exchange_answered
     bool done;
     struct req *watched;      // whose client is watched
     struct exchange *prev;    // of the same request, before an internal redirect
@@ -153,6 +163,12 @@ void exchange_order(struct req *r, struct exchange_order *o);
 // Does it. 0: x->head is there and x->protocol->body(x) may be called; else the status to answer (499, 502, 503, 504, 500,
 // 413, 408), logged in nginx's words. Waits.
 unsigned exchange_run(struct exchange *x);
+// The request is answered by what was kept of an earlier answer, whose head the caller has put into x->head, with or without an
+// exchange_run before: x is what $upstream_... tell of, and has no connection (any more).
+void exchange_answered(struct exchange *x);
+// From now on a client that goes away cancels its request, after all: `for_others` no longer holds. By the request's task.
+void exchange_watch_client(struct exchange *x);
+static inline const struct head *exchange_fields(const struct exchange *x) { return x->fields != NULL ? x->fields : &x->r->in; }
 // Whether the request is still being sent: then the time-out for reading has not begun.
 bool exchange_sending(const struct exchange *x);
 // The milliseconds that a read may still wait after one timed out: not 0 while the request is being sent.

@@ -5,7 +5,11 @@
 #include "io/loop.h"
 #include "upstream/exchange_private.h"
 
-enum { SEND_ROOM = 64 << 10, HEAD_HINT = 512, HEAD_MAX = 1 << 20 };
+// How much one send takes: what is buffered is there anyway, and few large sends wake the peer less often; what streams is held
+// for no other reason.
+enum { ROOM_BUFFERED = 256 << 10, ROOM_STREAMED = 64 << 10, HEAD_HINT = 512, HEAD_MAX = 1 << 20 };
+
+static size_t send_room(const struct exchange *x) { return x->streaming ? ROOM_STREAMED : ROOM_BUFFERED; }
 
 unsigned send_prepare(struct exchange *x) {
     struct req *r = x->r;
@@ -27,15 +31,22 @@ unsigned send_prepare(struct exchange *x) {
             return status;
         x->has_body = r->body_tape != NULL;
         x->request_length = x->has_body ? (int64_t)tape_length(r->body_tape) : 0;
-        return 0;
+    } else {
+        x->has_body = x->streaming = true;
+        x->request_length = r->content_length;
     }
-    x->has_body = x->streaming = true;
-    x->request_length = r->content_length;
+    if (x->filter_body != NULL && x->has_body)
+        x->request_length = -1;
     return 0;
 }
 
 // A reader of the tape is of one try; the client's own body belongs to the request.
 static void drop_body(struct exchange *x) {
+    if (x->unfiltered != NULL) {
+        body_free(x->request_body);
+        x->request_body = x->unfiltered;
+        x->unfiltered = NULL;
+    }
     if (!x->streaming)
         body_free(x->request_body);
     x->request_body = NULL;
@@ -50,10 +61,15 @@ void send_begin(struct exchange *x) {
     drop_body(x);
     if (!x->has_body)
         return;
-    if (x->text_body.p != NULL)
+    if (x->text_body.p != NULL) {
         x->request_body = body_of_text(&r->arena, x->text_body);
-    else
-        x->request_body = x->streaming ? r->body : tape_reader(r->body_tape, &r->arena, x->request_length);
+        return;
+    }
+    x->request_body = x->streaming ? r->body : tape_reader(r->body_tape, &r->arena, (int64_t)tape_length(r->body_tape));
+    if (x->filter_body != NULL) {
+        x->unfiltered = x->request_body;
+        x->request_body = x->filter_body(x, x->unfiltered);
+    }
 }
 
 ssize_t send_pull(struct exchange *x, size_t room, enum body_wait wait) {
@@ -81,10 +97,11 @@ void send_finished(struct exchange *x) {
 
 // As much as goes without waiting: 0 when all was sent, -EAGAIN, or the error of the link or the client's body.
 static int push_now(struct exchange *x) {
+    size_t room = send_room(x);
     for (;;) {
         ssize_t got = 1;
-        while (!x->body_ended && x->out.bytes < SEND_ROOM && got > 0)
-            got = send_pull(x, SEND_ROOM, BODY_NOWAIT);
+        while (!x->body_ended && x->out.bytes < room && got > 0)
+            got = send_pull(x, room, BODY_NOWAIT);
         if (x->body_error != 0)
             return (int)x->body_error;
         if (chain_empty(&x->out) && x->body_ended) {
@@ -119,7 +136,7 @@ static void sender_task(void *arg) {
             send_finished(x);
             break;
         }
-        if (send_pull(x, SEND_ROOM, BODY_WAIT) < 0)
+        if (send_pull(x, send_room(x), BODY_WAIT) < 0)
             break;
     }
     x->sender_over = true;
@@ -186,10 +203,15 @@ int send_and_await(struct exchange *x) {
 
 void send_end(struct exchange *x) {
     if (x->sender != NULL) {
-        if (!x->sender_over)
+        bool over = x->sender_over;
+        if (!over)
             task_cancel(x->sender);
         task_join(x->sender);
         x->sender = NULL;
+        if (!over && x->body_error == -ECANCELED) // our doing, which says nothing about the client
+            x->body_error = 0;
+        if (!over && x->send_error == -ECANCELED)
+            x->send_error = 0;
     }
     drop_body(x);
     chain_done(&x->out);

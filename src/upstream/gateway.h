@@ -43,6 +43,7 @@ struct gateway_conf {
     bool force_ranges;
     struct tmpl *store;            // path; NULL: off
     bool store_on;                 // where root or alias puts the URI
+    const struct scope *store_set; // the block that says so
     unsigned store_access;         // mode bits of stored files
     struct conf_list allow_upstream; // struct condition: all must be true
 };

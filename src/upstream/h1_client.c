@@ -131,7 +131,7 @@ static bool is_set_by_name(const struct h1_request_conf *rc, struct str name) {
 }
 
 static void put_client_fields(struct exchange *x, const struct h1_request_conf *rc, struct sbuf *to) {
-    const struct head *in = &x->r->in;
+    const struct head *in = exchange_fields(x);
     // Fields that Connection names belong to the client's hop (RFC 9110 7.6.1).
     struct str named = head_has(in, FIELD_CONNECTION) ? head_join(in, FIELD_CONNECTION, &x->r->arena) : STR_NONE;
     if (str_ieq(named, STR("keep-alive")) || str_ieq(named, STR("close")))

@@ -15,6 +15,7 @@ static int open_call(struct exchange *x, bool fresh) {
     struct h2_call *q = arena_new(&x->r->arena, struct h2_call);
     q->x = x;
     list_init(&q->all);
+    q->interims_end = &q->interims;
     chain_init(&q->in, loop_blocks(x->r->loop));
     x->protocol_state = q;
     x->repeatable = false;
@@ -68,19 +69,29 @@ static void put_set_fields(struct putting *p, const struct h1_request_conf *rc, 
     }
 }
 
-static bool sets_host(const struct h1_request_conf *rc) {
+static bool is_set(const struct h1_request_conf *rc, enum field_id id) {
     conf_list_each(const struct h1_set_header, h, rc->set_headers) {
-        if (h->id == FIELD_HOST)
+        if (h->id == id)
             return true;
     }
     return false;
 }
 
+static bool is_instead(const struct exchange *x, enum field_id id) { return x->instead != NULL && head_has(x->instead, id); }
+
+// Fields that take the place of the client's.
+static void put_instead(struct putting *p, const struct h1_request_conf *rc) {
+    head_each(f, p->x->instead) {
+        if (f->value.n != 0 && !is_set(rc, f->id))
+            put(p, f->id, f->name, f->value, false);
+    }
+}
+
 static void put_client_fields(struct putting *p, const struct h1_request_conf *rc) {
-    const struct head *in = &p->x->r->in;
+    const struct head *in = exchange_fields(p->x);
     struct str named = head_has(in, FIELD_CONNECTION) ? head_join(in, FIELD_CONNECTION, &p->x->r->arena) : STR_NONE;
     head_each(f, in) {
-        if (f->id == FIELD_UNKNOWN ? is_set_by_name(rc, f->name) : in_set(rc->replaced, f->id))
+        if (f->id == FIELD_UNKNOWN ? is_set_by_name(rc, f->name) : in_set(rc->replaced, f->id) || is_instead(p->x, f->id))
             continue;
         if ((named.n != 0 && list_has_token(named, f->name)) || h2_is_connection_field(f->id, f->value) || !is_token(f->name))
             continue;
@@ -90,7 +101,9 @@ static void put_client_fields(struct putting *p, const struct h1_request_conf *r
 
 static size_t head_bound(const struct exchange *x, const struct h1_request_conf *rc) {
     size_t n = x->method.n + x->uri.n + x->host.n + 512;
-    head_each(f, &x->r->in) n += hpack_bound(f->name, f->value);
+    head_each(f, exchange_fields(x)) n += hpack_bound(f->name, f->value);
+    if (x->instead != NULL)
+        head_each(f, x->instead) n += hpack_bound(f->name, f->value);
     conf_list_each(const struct h1_set_header, h, rc->set_headers) n += h->name.n + 64;
     return n;
 }
@@ -105,7 +118,7 @@ static bool put_head(struct exchange *x, struct sbuf *to) {
     put(&p, PSEUDO_METHOD, STR(":method"), x->method, false);
     put(&p, PSEUDO_SCHEME, STR(":scheme"), str_istarts(x->scheme, STR("https")) || str_istarts(x->scheme, STR("grpcs")) ? STR("https") : STR("http"), false);
     put(&p, PSEUDO_PATH, STR(":path"), x->uri, false);
-    if (sets_host(rc))
+    if (is_set(rc, FIELD_HOST))
         put_set_fields(&p, rc, true);
     else
         put(&p, PSEUDO_AUTHORITY, STR(":authority"), x->host, false);
@@ -119,10 +132,12 @@ static bool put_head(struct exchange *x, struct sbuf *to) {
     }
     if (x->gw->pass_request_headers) {
         struct str te = head_join(&r->in, FIELD_TE, &r->arena);
-        if (list_has_token(te, STR("trailers")))
+        if (list_has_token(te, STR("trailers")) && !is_instead(x, FIELD_TE))
             put(&p, FIELD_TE, STR("te"), STR("trailers"), false);
         put_client_fields(&p, rc);
     }
+    if (x->instead != NULL)
+        put_instead(&p, rc);
     return true;
 }
 
@@ -273,18 +288,24 @@ static int explain_error(struct exchange *x) {
     return q->error;
 }
 
+static void pass_interims(struct exchange *x) {
+    struct h2_call *q = call_of(x);
+    while (q->interims != NULL) {
+        struct h2_interim *i = q->interims;
+        q->interims = i->next;
+        if (q->interims == NULL)
+            q->interims_end = &q->interims;
+        x->interim(x, &i->head);
+    }
+}
+
 static int await_head(struct exchange *x) {
     struct h2_call *q = call_of(x);
     uint64_t deadline = loop_now(x->r->loop) + x->gw->read_timeout;
     int err = 0;
     x->waiter = q->waiter = task_self();
     for (;;) {
-        while (q->interim != NULL && err == 0) {
-            struct interim *i = q->interim;
-            q->interim = i->next;
-            x->interim(x, &i->head);
-            err = task_cancelled() ? -ECANCELED : 0;
-        }
+        pass_interims(x);
         bool gave_up = x->sender_over && (x->body_error != 0 || x->send_error == -ETIMEDOUT);
         if (q->head_ready || q->error != 0 || gave_up || err == -ECANCELED)
             break;

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from weirtest import Client, get, post, request, until
+from weirtest import Client, Pause, get, post, request, response, until
 from weirtest.h2 import DATA, END_HEADERS, END_STREAM, H2, HEADERS, frame
 from weirtest.h2_backend import H2Backend
 
@@ -303,6 +303,27 @@ def test_more_data_than_promised(place):
         assert a.reset is not None or a.status == 502
 
 
+def test_a_back_end_that_closes_during_an_upload(place):
+    """A client whose body is still to come has not left."""
+    place.start(lambda call: call.close())
+    with Client(place.server.port, timeout=10) as c:
+        c.send(request('POST', '/stream/', 'Content-Length: 100000') + bytes(50000))
+        assert c.response().status == 502
+    place.server.wait_error('error', 'upstream prematurely closed connection')
+
+
+def test_an_answer_before_the_end_of_the_request(place):
+    """RFC 9113 8.1: the answer is whole, and RST_STREAM with NO_ERROR behind it only says that the rest is not wanted."""
+    def answer(call):
+        call.answer(b'enough', 403)
+        call.raw(frame(3, 0, call.stream, struct.pack('>I', 0)))
+    place.start(answer)
+    with Client(place.server.port, timeout=10) as c:
+        c.send(request('POST', '/stream/', 'Content-Length: 100000') + bytes(5000))
+        r = c.response()
+        assert (r.status, r.body) == (403, b'enough')
+
+
 def test_windows_of_the_back_end_are_honoured(place):
     place.start(lambda call: call.answer(b'x') if call.field(':method') == 'GET' else None, hold_windows=True,
                 initial_window_size=1000)
@@ -321,3 +342,67 @@ def test_windows_of_the_back_end_are_honoured(place):
         call.answer(b'done')
         assert asked.result().body == b'done'
     assert not place.back.problems
+
+
+# --- 103, both ways ------------------------------------------------------------------------------------------------------------
+
+HINT = ('link', '</a.css>; rel=preload')
+
+
+def hints(call):
+    """Two hints, and the answer only when the client has seen them."""
+    for fields in ([HINT], [('link', '</b.js>; rel=preload'), ('x-accel-expires', '1')]):
+        call.connection.do(lambda c: c.send_headers(call.stream, [(':status', '103'), *fields]))
+    assert call.go.wait(10)
+    call.answer(b'page', 200, ('content-type', call.field('content-type', 'text/plain')))
+
+
+@pytest.mark.parametrize('gateway', ['proxy_http_version 2; proxy_pass http://127.0.0.1:%d;', 'grpc_pass 127.0.0.1:%d;'], ids=['proxy', 'grpc'])
+@pytest.mark.parametrize('client', ['h1', 'h2'])
+def test_early_hints_from_http2(site, gateway, client):
+    go = threading.Event()
+
+    def answer(call):
+        call.go = go
+        hints(call)
+    back = H2Backend(answer)
+    server = site.server('server { listen 127.0.0.1:@port@ http2; early_hints 1; location / { %s } }' % (gateway % back.port))
+    try:
+        if client == 'h1':
+            with Client(server.port) as c:
+                c.send(get('/'))
+                while c.received.count(b'HTTP/1.1 103') < 2:
+                    assert c.receive()
+                go.set()
+                r = c.response()
+                seen = [[(n.lower(), v) for n, v in i.headers] for i in r.interim], r.body
+        else:
+            with H2(server.port) as c:
+                s = c.request('/')
+                while len(c.answer(s).interim) < 2:
+                    assert c.read(10)
+                go.set()
+                a = c.wait(s)
+                seen = [[f for f in i if f[0] != ':status'] for i in a.interim], a.body
+        assert seen == ([[('link', '</a.css>; rel=preload')], [('link', '</b.js>; rel=preload')]], b'page')
+    finally:
+        go.set()
+        back.stop()
+
+
+def test_early_hints_to_http2_from_http1(site):
+    site.backend(answer=[b'HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: x\r\n\r\n', Pause(0.1), response(b'page')])
+    server = site.server('server { listen 127.0.0.1:@port@ http2; early_hints 1; location / { proxy_pass http://@backend@; } }')
+    with H2(server.port) as c:
+        a = c.ask('/')
+        assert a.body == b'page' and a.interim == [[(':status', '103'), ('link', '</a.css>')]]
+
+
+def test_too_many_interim_answers(place):
+    def answer(call):
+        for _ in range(2000):
+            call.connection.do(lambda c: c.send_headers(call.stream, [(':status', '103'), ('link', '</x' + 'y' * 100 + '>')]))
+        call.answer(b'x')
+    place.start(answer)
+    assert place.ask(get('/x')).status == 502
+    place.server.wait_error('error', 'upstream sent too many interim responses')

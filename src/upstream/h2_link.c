@@ -3,6 +3,7 @@
 #include "io/loop.h"
 #include "upstream/exchange_private.h"
 #include "upstream/state.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -100,14 +101,6 @@ static void fail_call(struct h2_call *q, int err) {
     wake_call(q);
 }
 
-static void note_interim(struct h2_call *q, const struct head *h) {
-    struct interim *i = arena_new(&q->x->r->arena, struct interim), **at = &q->interim;
-    i->head = *h;
-    while (*at != NULL)
-        at = &(*at)->next;
-    *at = i;
-}
-
 static int read_head(struct h2_call *q, struct h2_event *ev, struct h2_up *up) {
     struct exchange *x = q->x;
     const struct gateway_conf *gw = x->gw;
@@ -144,7 +137,10 @@ static int read_head(struct h2_call *q, struct h2_event *ev, struct h2_up *up) {
         exchange_log(x, LOG_ERR, 0, "reading response header from upstream", NULL, "upstream sent too many interim responses");
         err = -EPROTO;
     } else if (h->status == 103 && x->interim != NULL) {
-        note_interim(q, h);
+        struct h2_interim *i = arena_new(&x->r->arena, struct h2_interim);
+        i->head = *h;
+        *q->interims_end = i;
+        q->interims_end = &i->next;
     }
     log_set_context(before);
     return err;
@@ -232,6 +228,13 @@ static bool on_event(struct h2_up *up, struct h2_event *ev, struct block *in) {
 
 // --- the task ----------------------------------------------------------------------------------------------------------------------
 
+static void log_broken(const struct h2_event *ev) {
+    char more[64] = "";
+    if (ev->limit != 0)
+        snprintf(more, sizeof more, ": %llu, limit %llu", (unsigned long long)ev->seen, (unsigned long long)ev->limit);
+    log_msg(LOG_ERR, 0, "upstream broke HTTP/2: %s (%s%s)", ev->why, h2_error_name(ev->code), more);
+}
+
 static void input(struct h2_up *up, struct block *in, size_t n) {
     for (size_t at = 0;;) {
         struct h2_event ev;
@@ -241,7 +244,7 @@ static void input(struct h2_up *up, struct block *in, size_t n) {
         if (ev.kind == H2_EV_MORE)
             return;
         if (!on_event(up, &ev, in)) {
-            log_msg(LOG_ERR, 0, "upstream broke HTTP/2: %s (%s)", ev.why, h2_error_name(ev.code));
+            log_broken(&ev);
             up->over = true;
             return;
         }

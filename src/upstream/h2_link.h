@@ -7,6 +7,12 @@
 
 struct h2_up;
 
+// A 103 that the request has not been told of yet. Of the request's arena.
+struct h2_interim {
+    struct h2_interim *next;
+    struct head head;
+};
+
 // One request on such a connection. Embedded by whoever asks (h2_client.c).
 struct h2_call {
     struct h2_stream stream;
@@ -24,12 +30,8 @@ struct h2_call {
     struct chain in;          // of the response's body
     bool in_ended;
     struct head *trailers;
-    struct interim *interim;  // that have come and are to be told of, in order
-    size_t interim_bytes;     // of all
-};
-struct interim {
-    struct interim *next;
-    struct head head;
+    struct h2_interim *interims, **interims_end; // in order
+    size_t interim_bytes;     // of all interim heads, whether kept or not
 };
 
 // A connection to x->peer with room for a stream: q->up. `fresh`: a new one. *reused says which. 0, or the negative errno of

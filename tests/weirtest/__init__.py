@@ -12,6 +12,8 @@ $NGINX (/usr/sbin/nginx).
     both.py      what both servers say, compared: -t, error log
     certs.py     certificates and TLS contexts
     proc.py      process trees, memory, descriptors             guide.py    the guide's files, ports and paths mapped
+    h2.py        exact frames out, strictly read frames in
+    rfc9113.py   the driver of what walks RFC 9113
 """
 from . import proc
 from .backend import (Backend, Close, Drip, Echo, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,

@@ -1,4 +1,4 @@
-"""Real back ends for the guide tests: Express, Next.js and Socket.IO under Node, Flask, Django and
+"""Real back ends for the guide tests: Express, Next.js, Socket.IO and grpc-js under Node, Flask, Django and
 FastAPI under Gunicorn, PHP under FPM, Tomcat."""
 import fcntl
 import glob
@@ -124,6 +124,21 @@ def socketio_client(port, host, mode):
     """What Socket.IO's client (or ws) says of a session through a server: a dict."""
     done = subprocess.run(['node', os.path.join(_APPS, 'socketio_client.js'), str(port), host, mode], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=40, env={**os.environ, 'NODE_PATH': node_modules()})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def grpc_js(directory, name='grpc-js'):
+    """The gRPC server of grpc_server.js."""
+    port = ports.take()
+    return App(['node', os.path.join(_APPS, 'grpc_server.js'), str(port)], directory, f'{name}-{port}', port=port,
+               env={'NODE_PATH': node_modules()})
+
+
+def grpc_js_client(port, ca=''):
+    """What grpc-js's client says of its calls through a server: a dict."""
+    done = subprocess.run(['node', os.path.join(_APPS, 'grpc_client.js'), str(port), ca], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=120, env={**os.environ, 'NODE_PATH': node_modules()})
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
 

@@ -40,10 +40,10 @@ def _authority(name, subject):
          '-addext', 'keyUsage=critical,keyCertSign,cRLSign')
 
 
-def _signed(name, subject, names='', ca='ca', rsa=False):
+def _signed(name, subject, names='', ca='ca', rsa=False, extensions='basicConstraints=CA:FALSE'):
     _key(name, rsa)
     _run('req', '-new', '-key', f'{name}.key', '-subj', subject, '-out', f'{name}.csr')
-    _write(f'{name}.ext', f'subjectAltName={names}\n' if names else 'basicConstraints=CA:FALSE\n')
+    _write(f'{name}.ext', f'subjectAltName={names}\n' if names else extensions + '\n')
     _run('x509', '-req', '-in', f'{name}.csr', '-CA', f'{ca}.pem', '-CAkey', f'{ca}.key', '-CAcreateserial', '-days', '20',
          '-extfile', f'{name}.ext', '-out', f'{name}.pem')
 
@@ -53,7 +53,8 @@ def _revocations():
     _write('crlnumber', '01\n')
     _write('ca.cnf', '[ca]\ndefault_ca=a\n[a]\ndatabase=index\ncrlnumber=crlnumber\ndefault_md=sha256\n'
                      'default_crl_days=10\ncertificate=ca.pem\nprivate_key=ca.key\n')
-    _run('ca', '-config', 'ca.cnf', '-valid', 'server.pem')
+    for name in ('server', 'client'):
+        _run('ca', '-config', 'ca.cnf', '-valid', f'{name}.pem')
     _run('ca', '-config', 'ca.cnf', '-revoke', 'revoked.pem')
     _run('ca', '-config', 'ca.cnf', '-gencrl', '-out', 'crl.pem')
 
@@ -85,17 +86,43 @@ def directory():
     return _directory
 
 
-class Responder:
-    """An OCSP responder of ca."""
+def make(name, extensions, ca='ca', known='valid', chain=()):
+    """A further certificate by ca, which its responder knows as 'valid' or 'revoke'd. chain: names whose certificates follow in the file."""
+    directory()
+    _signed(name, f'/CN={name}', ca=ca, extensions=extensions)
+    if not os.path.exists(path(f'index.{ca}')):
+        _write(f'index.{ca}', '')
+    _write(f'{ca}.cnf', f'[ca]\ndefault_ca=a\n[a]\ndatabase=index.{ca}\ncrlnumber=crlnumber\ndefault_md=sha256\n'
+                        f'default_crl_days=10\ncertificate={ca}.pem\nprivate_key={ca}.key\n')
+    _run('ca', '-config', f'{ca}.cnf', f'-{known}', f'{name}.pem')
+    for other in chain:
+        with open(path(f'{other}.pem'), encoding='ascii') as more, open(path(f'{name}.pem'), 'a', encoding='ascii') as to:
+            to.write(more.read())
+    for end in ('pem', 'key'):
+        os.chmod(path(f'{name}.{end}'), 0o644)
 
-    def __init__(self, port):
-        self.process = subprocess.Popen(['openssl', 'ocsp', '-index', 'index', '-port', str(port), '-rsigner', 'ca.pem', '-rkey', 'ca.key',
-                                         '-CA', 'ca.pem', '-ndays', '1'], cwd=directory(), stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+class Responder:
+    """An OCSP responder of ca; index: of whom it knows ('index.ca': of make())."""
+
+    def __init__(self, port, ca='ca', index='index'):
+        self.process = subprocess.Popen(['openssl', 'ocsp', '-index', index, '-port', str(port), '-rsigner', f'{ca}.pem', '-rkey', f'{ca}.key',
+                                         '-CA', f'{ca}.pem', '-ndays', '1'], cwd=directory(), stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for line in self.process.stderr:    # its last line before it answers; what it says later fits the pipe
+            if 'waiting' in line:
+                break
 
     def stop(self):
         self.process.terminate()
         self.process.wait()
+        self.process.stderr.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
 
 
 def ocsp_response(name):
@@ -131,14 +158,14 @@ def client(cert=None, versions=None, alpn=None, ciphers=None, verify=True):
     return context
 
 
-def server(cert='server', ca=None, versions=None):
-    """A context for back ends. ca: clients must show a certificate by it."""
+def server(cert='server', ca=None, versions=None, optional=False):
+    """A context for back ends. ca: clients must (optional: may) show a certificate by it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path(f'{cert}.pem'), path(f'{cert}.key'))
     context.sni_callback = lambda sock, name, _: setattr(sock, 'asked_name', name)
     if ca:
         context.load_verify_locations(path(f'{ca}.pem'))
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = ssl.CERT_OPTIONAL if optional else ssl.CERT_REQUIRED
     if versions:
         context.minimum_version = context.maximum_version = {'1.2': ssl.TLSVersion.TLSv1_2, '1.3': ssl.TLSVersion.TLSv1_3}[versions]
     return context

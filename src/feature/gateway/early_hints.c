@@ -7,13 +7,13 @@ struct early_hints_conf {
     struct conf_list strings; // struct condition: all must be true
 };
 
-static void pass(struct exchange *x, const struct head *h) {
+static void pass(struct exchange *x, const struct head *hints) {
     struct req *r = x->r;
     if (r != r->main || r->in.version < 11)
         return;
     struct head *out = arena_new(&r->arena, struct head);
     head_init(out, &r->arena);
-    head_each(f, h) {
+    head_each(f, hints) {
         if ((field_flags(f->id) & FIELD_HOP) == 0 && f->id != FIELD_CONTENT_LENGTH && !gateway_hides(x->gw, f))
             head_add(out, f->id, f->name, f->value);
     }

@@ -73,7 +73,7 @@ CASES = '''
     uwsgi_ssl_crl /none.pem;  uwsgi_ssl_name x;  uwsgi_ssl_password_file /none;  uwsgi_ssl_protocols TLSv1.2;
     uwsgi_ssl_protocols SSLv9;  uwsgi_ssl_server_name on;  uwsgi_ssl_server_name x;  uwsgi_ssl_session_reuse off;
     uwsgi_ssl_session_reuse x;  uwsgi_ssl_trusted_certificate /none.pem;  uwsgi_ssl_verify on;  uwsgi_ssl_verify x;
-    uwsgi_ssl_verify_depth 2;  uwsgi_ssl_verify_depth x;  uwsgi_pass suwsgi://;  uwsgi_pass suwsgi://127.0.0.1:1;
+    uwsgi_ssl_verify_depth 2;  uwsgi_ssl_verify_depth x;  uwsgi_pass suwsgi://;  uwsgi_pass suwsgi://x;  uwsgi_pass suwsgi://127.0.0.1:1;
 '''
 verdicts = Verdicts()
 for text in re.findall(r'\S[^;]*;', CASES):
@@ -86,6 +86,8 @@ NEW = '''
     grpc_allow_upstream 127.0.0.0/8;  grpc_bind_dynamic on;  grpc_request_dynamic on;  proxy_bind_dynamic on;
     proxy_request_dynamic on;  scgi_allow_upstream 127.0.0.0/8;  scgi_bind_dynamic on;  scgi_request_dynamic on;
     uwsgi_allow_upstream 127.0.0.0/8;  uwsgi_bind_dynamic on;  uwsgi_request_dynamic on;
+    grpc_ssl_certificate_cache max=10;  uwsgi_ssl_certificate_cache max=10 inactive=1h valid=1m;
+    grpc_ssl_key_log /tmp/keys;  uwsgi_ssl_key_log /tmp/keys;
 '''
 
 

@@ -74,8 +74,7 @@ static enum step fastcgi_content(struct req *r, const void *conf) {
         return answer_status(r, status);
     struct exchange *x = gateway_exchange(r, &feature_gateway_fastcgi, &fcgi_client, g);
     x->protocol_conf = (void *)(uintptr_t)&fc->request;
-    status = gateway_run(x);
-    return status != 0 ? answer_status(r, status) : gateway_answer(r, NULL, x);
+    return gateway_serve(x, NULL, &feature_cache_fastcgi);
 }
 
 // --- settings ------------------------------------------------------------------------------------------------------------------------

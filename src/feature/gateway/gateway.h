@@ -6,6 +6,8 @@
 // The rows "*_connect_timeout" and so on under the family "proxy": its struct is struct gateway_conf.
 extern struct feature feature_gateway_proxy, feature_gateway_fastcgi, feature_gateway_uwsgi, feature_gateway_scgi,
     feature_gateway_grpc;
+extern struct feature feature_cache_proxy, feature_cache_fastcgi, feature_cache_uwsgi, feature_cache_scgi; // cache_rows.c
+bool cache_is_set(struct conf_cx *cx); // by *_cache of the family being read, in this block
 
 // Whether a field of a response is not passed to the client (hide_header, pass_header, and what is hidden by default).
 bool gateway_hides(const struct gateway_conf *gw, const struct field *f);
@@ -20,15 +22,26 @@ struct gateway_rewrite {
 };
 // What the exchange got becomes the answer: fields, X-Accel-*, the body, buffered. rw may be NULL.
 enum step gateway_answer(struct req *r, const struct gateway_rewrite *rw, struct exchange *x);
+// The same with a body from elsewhere (NULL: none; length as Content-Length has it, -1: unknown), about which the client's
+// conditions are still to be judged.
+enum step gateway_answer_from(struct req *r, const struct gateway_rewrite *rw, struct exchange *x, struct body *b, int64_t length);
+bool gateway_intercepts(struct req *r, const struct exchange *x); // error_page answers instead
+bool gateway_buffers(const struct exchange *x); // *_buffering, and what the response says of it
 
 // The strings of a directive, as struct condition.
 bool gateway_add_conditions(struct conf_cx *cx, const struct conf_row *row, struct conf_list *list, const struct conf_node *node);
 // Has 103 of the back end passed to the client, where early_hints says so. Before exchange_run.
 void gateway_early_hints(struct req *r, struct exchange *x);
+// A request of gRPC-Web becomes one of gRPC, where grpc_web says so. Before exchange_run.
+void gateway_grpc_web(struct req *r, struct exchange *x);
 // exchange_run, and before it what holds for all gateways.
 unsigned gateway_run(struct exchange *x);
+// A gateway's last word: the cache or the back end answers. `cache`: the feature of the family's *_cache rows; NULL: it has none.
+// rw may be NULL. Waits.
+enum step gateway_serve(struct exchange *x, const struct gateway_rewrite *rw, const struct feature *cache);
 // *_limit_rate: a body that reads no faster than `rate` bytes a second.
 struct body *gateway_paced(struct req *r, struct body *inner, uint64_t rate);
+struct body *gateway_limited(struct req *r, const struct gateway_conf *gw, struct body *b); // by *_limit_rate, where it says so
 // *_store: a body that saves what it gives as a file when it ends well.
 struct body *gateway_store(struct exchange *x, struct body *inner);
 

@@ -93,7 +93,7 @@ static enum step accel_redirect(struct req *r, struct exchange *x, struct str to
 
 // --- the answer -----------------------------------------------------------------------------------------------------------------------
 
-static bool is_intercepted(struct req *r, const struct exchange *x) {
+bool gateway_intercepts(struct req *r, const struct exchange *x) {
     if (!x->gw->intercept_errors || x->head.status < 300)
         return false;
     conf_list_each(const struct error_page, e, req_core(r)->error_pages) {
@@ -114,7 +114,7 @@ static enum step intercept(struct req *r, struct exchange *x) {
     return answer_status(r, x->head.status);
 }
 
-static bool is_buffered(const struct exchange *x) {
+bool gateway_buffers(const struct exchange *x) {
     struct str said = ignores(x, IGNORE_ACCEL_BUFFERING) ? STR_NONE : head_value(&x->head, FIELD_X_ACCEL_BUFFERING);
     if (str_ieq(said, STR("no")))
         return false;
@@ -129,16 +129,16 @@ static bool is_stream_of_events(const struct exchange *x) {
     return str_istarts(type, STR("text/event-stream")) || str_istarts(type, STR("application/grpc"));
 }
 
-static uint64_t rate_of(struct req *r, const struct gateway_conf *gw) {
+struct body *gateway_limited(struct req *r, const struct gateway_conf *gw, struct body *b) {
     uint64_t rate;
     struct str said = req_eval(r, gw->limit_rate);
     if (LIKELY(str_eq(said, STR("0"))))
-        return 0;
-    return said.n != 0 && conf_parse_size(said, &rate) ? rate : 0;
+        return b;
+    return said.n != 0 && conf_parse_size(said, &rate) && rate != 0 ? gateway_paced(r, b, rate) : b;
 }
 
 static struct body *make_body(struct req *r, struct exchange *x) {
-    bool buffered = is_buffered(x);
+    bool buffered = gateway_buffers(x);
     // Nothing to read ahead when all of it came with the head.
     bool whole = x->body_length >= 0 && x->early.bytes >= (uint64_t)x->body_length;
     struct body *b = x->protocol->body(x);
@@ -147,15 +147,13 @@ static struct body *make_body(struct req *r, struct exchange *x) {
     b->flush = !buffered || is_stream_of_events(x); // what buffers it says the same
     if (x->head.status == 200 && (x->gw->store_on || x->gw->store != NULL))
         b = gateway_store(x, b);
-    uint64_t rate = buffered ? rate_of(r, x->gw) : 0;
-    if (rate != 0)
-        b = gateway_paced(r, b, rate);
-    if (buffered && (!whole || rate != 0)) {
+    struct body *limited = buffered ? gateway_limited(r, x->gw, b) : b;
+    if (buffered && (!whole || limited != b)) {
         struct tape_limits lim;
         gateway_tape_limits(x->gw, r, &lim);
-        b = tape_buffered(b, &lim, &r->arena);
+        return tape_buffered(limited, &lim, &r->arena);
     }
-    return b;
+    return limited;
 }
 
 static void note_validators(struct req *r, const struct exchange *x) {
@@ -163,6 +161,16 @@ static void note_validators(struct req *r, const struct exchange *x) {
         r->last_modified = LAST_MODIFIED_UNREAD;
     if (x->gw->force_ranges)
         range_allow_one(r);
+}
+
+enum step gateway_answer_from(struct req *r, const struct gateway_rewrite *rw, struct exchange *x, struct body *b, int64_t length) {
+    copy_head(r, rw, x);
+    r->conditions_judged = false;
+    answer_ready(r, x->head.status, b, length);
+    if (b == NULL)
+        r->out_length = length;
+    note_validators(r, x);
+    return STEP_DONE;
 }
 
 enum step gateway_answer(struct req *r, const struct gateway_rewrite *rw, struct exchange *x) {
@@ -173,7 +181,7 @@ enum step gateway_answer(struct req *r, const struct gateway_rewrite *rw, struct
     struct str to = ignores(x, IGNORE_ACCEL_REDIRECT) ? STR_NONE : head_value(&x->head, FIELD_X_ACCEL_REDIRECT);
     if (to.n != 0)
         return accel_redirect(r, x, to);
-    if (is_intercepted(r, x))
+    if (gateway_intercepts(r, x))
         return intercept(r, x);
     copy_head(r, rw, x);
     int64_t length = x->body_length;

@@ -79,7 +79,10 @@ static bool set_store(struct conf_cx *cx, const struct conf_row *row, void *conf
     struct gateway_conf *gw = conf;
     gw->store = NULL;
     gw->store_on = str_eq(node->args[1], STR("on"));
-    if (gw->store_on || str_eq(node->args[1], STR("off")))
+    gw->store_set = str_eq(node->args[1], STR("off")) ? NULL : cx->scope;
+    if (gw->store_set != NULL && cache_is_set(cx))
+        return conf_err(cx, node, "\"%s_store\" directive is incompatible with \"%s_cache\"", cx->feature->family, cx->feature->family);
+    if (gw->store_on || gw->store_set == NULL)
         return true;
     gw->store = tmpl_compile(cx, node->args[1], node);
     return gw->store != NULL;

@@ -1,18 +1,18 @@
 #include "feature/gateway/gateway_ssl.h"
 #include "base/hash.h"
-#include <fcntl.h>
-#include <unistd.h>
+#include "feature/tls/ssl_dynamic.h"
 
 // --- setters -----------------------------------------------------------------------------------------------------------------
 
 static bool set_file(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
-    struct str name = node->args[1];
-    if (tmpl_has_var(name))
-        return conf_err_hint(cx, node, STR("towards back ends weir takes the same certificate for all requests"),
-                             "variables in \"" STR_FMT "\" are not supported", STR_ARG(node->args[0]));
-    bool is_file = name.n != 0 && !str_starts(name, STR("data:"));
-    *(struct str *)((char *)conf + row->offset) = is_file ? conf_full_path(cx, name, true) : arena_dup(cx->arena, name);
+    *(struct str *)((char *)conf + row->offset) = ssl_file(cx, node->args[1]);
     return true;
+}
+
+static bool set_name(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    struct tmpl *t = ssl_name(cx, node);
+    *(struct tmpl **)((char *)conf + row->offset) = t;
+    return t != NULL;
 }
 
 static bool set_text(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
@@ -27,23 +27,15 @@ static bool set_command(struct conf_cx *cx, const struct conf_row *row, void *co
 }
 
 static bool set_passwords(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
-    struct gateway_ssl *g = conf;
-    struct str path = conf_full_path(cx, node->args[1], true);
-    char text[4096];
-    int fd = open(path.p, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : -1;
-    int err = errno;
-    if (fd >= 0)
-        close(fd);
-    if (n < 0)
-        return conf_err(cx, node, "open() \"" STR_FMT "\" failed (%d: %s)", STR_ARG(path), err, strerror(err));
-    struct str rest = str_n(text, (size_t)n), line;
-    while (rest.n != 0 && str_split(&rest, '\n', &line)) {
-        if (line.n != 0)
-            *(struct str *)conf_list_add(cx, row, &g->passwords, sizeof(struct str)) = arena_dup(cx->arena, line);
-    }
-    explicit_bzero(text, sizeof text);
-    return true;
+    return ssl_add_passwords(cx, row, &((struct gateway_ssl *)conf)->passwords, node);
+}
+
+static bool set_cert_cache(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    return ssl_set_cert_cache(cx, &((struct gateway_ssl *)conf)->cert_cache, node);
+}
+
+static bool set_key_log(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    return ssl_open_key_log(cx, node, &((struct gateway_ssl *)conf)->key_log);
 }
 
 // --- settings become a config ------------------------------------------------------------------------------------------------------
@@ -54,7 +46,8 @@ static void unref_config(void *config) { tls_config_unref(config); }
 static uint64_t tag_of(struct conf_cx *cx, const struct gateway_ssl *g) {
     struct sbuf b;
     sbuf_init_arena(&b, cx->arena, 512, 1 << 20);
-    const struct str texts[] = {g->certificate, g->key, g->ciphers, g->trusted_certificate, g->crl};
+    struct str cert = g->certificate != NULL ? g->certificate->source : STR(""), key = g->key != NULL ? g->key->source : STR("");
+    const struct str texts[] = {cert, key, g->ciphers, g->trusted_certificate, g->crl};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         sbuf_str(&b, texts[i]);
         sbuf_chr(&b, '\0');
@@ -64,26 +57,21 @@ static uint64_t tag_of(struct conf_cx *cx, const struct gateway_ssl *g) {
     return hash_bytes(b.p, b.n, 0) | 1;
 }
 
+static bool has_name(const struct tmpl *t) { return t != NULL && (!t->constant || t->text.n != 0); }
+
 static bool check(struct conf_cx *cx, const struct feature *f, const struct gateway_ssl *g) {
     if (g->verify && g->trusted_certificate.n == 0)
         return conf_err(cx, NULL, "no %s_ssl_trusted_certificate for %s_ssl_verify", f->family, f->family);
-    if (g->certificate.n != 0 && g->key.n == 0)
+    if (has_name(g->certificate) && g->key == NULL)
         return conf_err(cx, NULL, "no \"%s_ssl_certificate_key\" is defined for certificate \"" STR_FMT "\"", f->family,
-                        STR_ARG(g->certificate));
+                        STR_ARG(g->certificate->constant ? g->certificate->text : g->certificate->source));
     return true;
 }
 
-bool gateway_ssl_ready(struct conf_cx *cx, const struct feature *f, struct scope *s) {
-    struct gateway_ssl *g = scope_conf(s, f);
-    if (g->config != NULL)
-        return true;
-    if (!check(cx, f, g))
-        return false;
-    struct tls_pair *pair = arena_new(cx->arena, struct tls_pair);
-    *pair = (struct tls_pair){g->certificate, g->key};
-    struct tls_settings settings = {
-        .pairs = pair,
-        .npairs = g->certificate.n != 0,
+// Everything but pairs.
+static void fill(const void *conf, struct tls_settings *s) {
+    const struct gateway_ssl *g = conf;
+    *s = (struct tls_settings){
         .passwords = g->passwords.at,
         .npasswords = g->passwords.count,
         .protocols = g->protocols,
@@ -94,8 +82,37 @@ bool gateway_ssl_ready(struct conf_cx *cx, const struct feature *f, struct scope
         .commands = g->commands.at,
         .ncommands = g->commands.count,
         .record = 16 << 10,
+        .key_log = g->key_log,
         .watched = true,
     };
+}
+
+static void make_dynamic(struct conf_cx *cx, struct gateway_ssl *g) {
+    struct ssl_name *names = arena_array(cx->arena, struct ssl_name, 2);
+    names[0].tmpl = g->certificate;
+    names[1].tmpl = g->key;
+    const struct ssl_dynamic_opts o = {
+        .certs = {.at = names, .count = 1}, .keys = {.at = names + 1, .count = 1}, .cache = &g->cert_cache, .fill = fill, .conf = g,
+    };
+    if (ssl_is_dynamic(o.certs, o.keys))
+        g->dynamic = ssl_dynamic_new(cx, &o);
+}
+
+bool gateway_ssl_ready(struct conf_cx *cx, const struct feature *f, struct scope *s) {
+    struct gateway_ssl *g = scope_conf(s, f);
+    if (g->config != NULL)
+        return true;
+    if (!check(cx, f, g))
+        return false;
+    struct tls_settings settings;
+    fill(g, &settings);
+    if (has_name(g->certificate)) {
+        make_dynamic(cx, g);
+        struct tls_pair *pair = arena_new(cx->arena, struct tls_pair);
+        *pair = (struct tls_pair){g->certificate->text, g->key->text};
+        settings.pairs = pair;
+        settings.npairs = g->dynamic == NULL;
+    }
     struct sbuf why;
     sbuf_init_arena(&why, cx->arena, 256, 8192);
     g->config = tls_config_new(&settings, &why);
@@ -125,6 +142,16 @@ static const struct upstream_tls *for_peer(struct exchange *x) {
 
 static struct upstream_tls *make(struct req *r, const struct feature *f, struct str host, struct str alpn) {
     const struct gateway_ssl *g = req_conf(r, f);
+    struct tls_config *config = g->config;
+    uint64_t tag = g->tag;
+    if (g->dynamic != NULL) {
+        uint64_t hash;
+        config = ssl_dynamic_get(g->dynamic, r, &hash);
+        if (config == NULL)
+            return NULL;
+        arena_cleanup(&r->arena, unref_config, config);
+        tag ^= hash;
+    }
     struct str name = STR("");
     bool named = g->server_name || g->verify;
     if (named)
@@ -134,12 +161,12 @@ static struct upstream_tls *make(struct req *r, const struct feature *f, struct 
         .for_peer = named && g->name != NULL && !g->name->constant ? for_peer : NULL,
         .feature = f,
         .host = host,
-        .config = g->config,
+        .config = config,
         .server_name = g->server_name ? name : STR(""),
         .verify_name = g->verify ? name : STR(""),
         .alpn = alpn,
         .reuse = g->session_reuse,
-        .tag = hash_str(name, g->tag + g->server_name) | 1,
+        .tag = hash_str(name, tag + g->server_name) | 1,
     };
     return u;
 }
@@ -161,9 +188,14 @@ static const struct conf_word protocol_words[] = {
 
 #define G struct gateway_ssl
 #define ROW_TEXT(n, fn, f, d, h, syn) {n, IN_HTTP_ALL, 1, 1, 0, 0, fn, NULL, FIELD_AT(G, f, struct str), d, 0, 0, NULL, h, syn}
+#define ROW_NAME(n, f, h) {n, IN_HTTP_ALL, 1, 1, 0, 0, set_name, NULL, FIELD_AT(G, f, struct tmpl *), NULL, 0, 0, NULL, h, "file | data:text"}
 static const struct conf_row rows[] = {
-    ROW_TEXT("*_ssl_certificate", set_file, certificate, NULL, "A certificate that servers are shown.", "file | data:text"),
-    ROW_TEXT("*_ssl_certificate_key", set_file, key, NULL, "Its key.", "file | data:text"),
+    ROW_NAME("*_ssl_certificate", certificate, "A certificate that servers are shown; variables are possible."),
+    ROW_NAME("*_ssl_certificate_key", key, "Its key; variables are possible."),
+    ROW_FNS("*_ssl_certificate_cache", IN_HTTP_ALL, 1, 3, 0, set_cert_cache, NULL, "off | max=N [inactive=time] [valid=time]",
+            "Certificates with variables are kept so long without a look at their files; else each request looks for changes."),
+    ROW_FNS("*_ssl_key_log", IN_HTTP_ALL, 1, 1, 0, set_key_log, NULL, "path",
+            "Keys of connections to servers are written there (SSLKEYLOGFILE), so that tools can read what was captured."),
     ROW_FNS("*_ssl_password_file", IN_HTTP_ALL, 1, 1, 0, set_passwords, NULL, "file",
             "Pass phrases of the key, one on each line, tried in turn."),
     ROW_BITS("*_ssl_protocols", IN_HTTP_ALL, G, protocols, "TLSv1.2 TLSv1.3", protocol_words,
@@ -186,6 +218,7 @@ static const struct conf_row rows[] = {
 
 static bool finish(struct conf_cx *cx, struct scope *s, void *conf) {
     struct gateway_ssl *g = conf;
+    g->dynamic = NULL;
     g->config = NULL; // of the outer block, whose settings these are not
     return true;
 }

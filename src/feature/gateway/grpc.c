@@ -79,8 +79,11 @@ static enum step grpc_content(struct req *r, const void *conf) {
     x->host = str_istarts(host, STR("unix:")) ? STR("localhost") : str_ends(host, usual) ? str_head(host, host.n - usual.n) : host;
     if (tls) {
         x->tls = gateway_ssl_for_h2(r, &feature_gateway_ssl_grpc, host);
+        if (x->tls == NULL)
+            return answer_status(r, 500);
         x->scheme = STR("grpcs://");
     }
+    gateway_grpc_web(r, x);
     status = gateway_run(x);
     return status != 0 ? answer_status(r, status) : gateway_answer(r, NULL, x);
 }

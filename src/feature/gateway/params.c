@@ -43,9 +43,9 @@ static bool came_before(const struct head *h, const struct field *f) {
     return false;
 }
 
-static struct str joined(struct req *r, const struct field *f) {
+static struct str joined(struct req *r, const struct head *h, const struct field *f) {
     struct str all = f->value;
-    for (const struct field *o = head_find_next(&r->in, f); o != NULL; o = head_find_next(&r->in, o)) {
+    for (const struct field *o = head_find_next(h, f); o != NULL; o = head_find_next(h, o)) {
         struct str parts[3] = {all, f->id == FIELD_COOKIE ? STR("; ") : STR(", "), o->value};
         all = arena_join(&r->arena, parts, 3);
     }
@@ -64,9 +64,10 @@ void gateway_put_params(struct exchange *x, struct conf_list params, struct sbuf
     }
     if (!x->gw->pass_request_headers)
         return;
-    head_each(f, &r->in) {
+    const struct head *h = exchange_fields(x);
+    head_each(f, h) {
         struct str name = cgi_name(&r->arena, f->name);
-        if (!has_param(params, name) && !came_before(&r->in, f))
-            put(to, name, joined(r, f));
+        if (!has_param(params, name) && !came_before(h, f))
+            put(to, name, joined(r, h, f));
     }
 }

@@ -80,6 +80,8 @@ enum step proxy_content(struct req *r, const void *conf) {
     x->group = t->group;
     if (t->tls)
         x->tls = (h2 ? gateway_ssl_for_h2 : gateway_ssl_for)(r, &feature_gateway_ssl_proxy, t->host);
+    if (t->tls && x->tls == NULL)
+        return answer_status(r, 500);
     x->scheme = t->tls ? STR("https://") : STR("http://");
     x->family = "proxy";
     x->host = t->host;
@@ -98,6 +100,5 @@ enum step proxy_content(struct req *r, const void *conf) {
         struct str body = req_eval(r, pc->body);
         x->text_body = body.p != NULL ? body : STR("");
     }
-    status = gateway_run(x);
-    return status != 0 ? answer_status(r, status) : gateway_answer(r, &(struct gateway_rewrite){proxy_rewrite_field, pc}, x);
+    return gateway_serve(x, &(struct gateway_rewrite){proxy_rewrite_field, pc}, &feature_cache_proxy);
 }

@@ -1,11 +1,13 @@
 """https:// in proxy_pass and proxy_ssl_*: back ends over TLS, side by side with nginx where it has the same."""
+import os
 import re
+import shutil
 import socket
 import threading
 
 import pytest
 
-from weirtest import WEIR, Close, Table, certs, exchange, get, post, response, run
+from weirtest import WEIR, Close, Table, certs, exchange, get, post, response, run, until
 
 
 def secure(site, **how):
@@ -88,6 +90,66 @@ def test_client_certificate(site):
     assert 'client' in str(site.backend('secure').handshakes[0][2]['subject'])
 
 
+BY_NAME = ('location / { proxy_pass https://@secure@; proxy_ssl_certificate %s$arg_c.pem; proxy_ssl_certificate_key %s$arg_c.key; }'
+           'location /maybe { proxy_pass https://@secure@; proxy_ssl_certificate $arg_c; proxy_ssl_certificate_key $arg_c; }')
+
+
+def shown(site):
+    """Whom the back end saw in the last handshake."""
+    cert = site.backend('secure').handshakes[-1][2]
+    return dict(x[0] for x in cert['subject'])['commonName'] if cert else None
+
+
+def test_client_certificate_by_variable(site):
+    site.backend('secure', tls=certs.server(ca='ca', versions='1.2', optional=True))
+    server = site.server(BY_NAME % ('@certs@/', '@certs@/'), http=HTTP + 'proxy_ssl_session_reuse off;', workers=1)
+    for name in ('client', 'revoked'):
+        assert exchange(server.port, get(f'/?c={name}'))[0].status == 200
+        assert shown(site) == name
+    assert exchange(server.port, get('/?c=none'))[0].status == 500
+    server.wait_error('error', r'cannot load certificate ".*/none\.pem": BIO_new_file\(\) failed')
+    assert exchange(server.port, get('/maybe?c='))[0].status == 200, 'an empty name is no certificate'
+    assert shown(site) is None
+
+
+@pytest.mark.weir_only('newer than nginx 1.22')
+def test_certificate_cache(site):
+    site.backend('secure', tls=certs.server(ca='ca', versions='1.2'))
+    for end in ('pem', 'key'):
+        shutil.copy(certs.path(f'client.{end}'), f'{site.root}/a.{end}')
+        shutil.copy(certs.path(f'client.{end}'), f'{site.root}/b.{end}')
+    cached = 'proxy_ssl_certificate_cache max=10 inactive=1h valid=1h;'
+    server = site.server((BY_NAME % ('@root@/', '@root@/')).replace('location / {', 'location / { ' + cached), http='proxy_http_version 1.0; proxy_ssl_session_reuse off;')
+    assert exchange(server.port, get('/?c=a'))[0].status == 200
+    os.unlink(f'{site.root}/a.pem')
+    assert exchange(server.port, get('/?c=a'))[0].status == 200, 'it is not looked for again'
+    os.unlink(f'{site.root}/b.pem')
+    assert exchange(server.port, get('/?c=b'))[0].status == 500
+
+
+@pytest.mark.weir_only('of the commercial nginx')
+def test_key_log(site):
+    secure(site, versions='1.3')
+    server = site.server('location / { proxy_pass https://@secure@; proxy_ssl_key_log @dir@/keys; }')
+    assert exchange(server.port, get())[0].status == 200
+    until(lambda: os.path.exists(server.directory + '/keys') and 'SERVER_TRAFFIC_SECRET_0 ' in open(server.directory + '/keys', encoding='ascii').read(), 'keys')
+    assert os.stat(server.directory + '/keys').st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize('verify, status', [('', 200), ('uwsgi_ssl_verify on; uwsgi_ssl_trusted_certificate @certs@/ca.pem;', 200),
+                                            ('uwsgi_ssl_verify on; uwsgi_ssl_trusted_certificate @certs@/ca2.pem;', 502)])
+def test_suwsgi(site, verify, status):
+    site.backend('uwsgi1', tls=certs.server(ca='ca', versions='1.2'))
+    server = site.server('location / { uwsgi_pass suwsgi://@uwsgi1@; uwsgi_param REQUEST_METHOD $request_method; uwsgi_param REQUEST_URI $request_uri;'
+                         'uwsgi_ssl_certificate @certs@/client.pem; uwsgi_ssl_certificate_key @certs@/client.key; uwsgi_ssl_name example.com; ' + verify + ' }')
+    answer = exchange(server.port, get('/a?b'))[0]
+    assert answer.status == status
+    if status == 200:
+        assert answer.text == 'uwsgi1: GET /a?b\n'
+    else:
+        server.wait_error('error', r'upstream SSL certificate verify error: .* upstream: "suwsgi://127')
+
+
 @pytest.mark.parametrize('reuse', ['on', 'off'])
 @pytest.mark.parametrize('version', ['1.2', '1.3'])
 def test_sessions(site, version, reuse):
@@ -156,6 +218,9 @@ BAD = {
     'no key': 'proxy_pass https://127.0.0.1:1; proxy_ssl_certificate @certs@/client.pem;',
     'bad ciphers': 'proxy_pass https://127.0.0.1:1; proxy_ssl_ciphers NOPE;',
     'bad protocol': 'proxy_pass https://127.0.0.1:1; proxy_ssl_protocols NOPE;',
+    'no key for a variable': 'proxy_pass https://127.0.0.1:1; proxy_ssl_certificate $arg_c.pem;',
+    'uwsgi without authority': 'uwsgi_pass suwsgi://127.0.0.1:1; uwsgi_ssl_verify on;',
+    'uwsgi without key': 'uwsgi_pass suwsgi://127.0.0.1:1; uwsgi_ssl_certificate @certs@/client.pem;',
     'bad command': 'proxy_pass https://127.0.0.1:1; proxy_ssl_conf_command Nope x;',
 }
 

@@ -10,7 +10,7 @@ extern struct feature feature_scgi, feature_uwsgi;
 // What tells the two apart.
 struct kind {
     const char *pass;
-    struct feature *settings;
+    struct feature *settings, *cache;
     const struct protocol *protocol;
     struct str scheme, tls_scheme; // of *_pass; empty: none is written
 };
@@ -23,8 +23,8 @@ struct cgi_conf {
     struct cgi_request request;
 };
 
-static const struct kind scgi = {"scgi_pass", &feature_gateway_scgi, &scgi_client, {0}, {0}},
-                         uwsgi = {"uwsgi_pass", &feature_gateway_uwsgi, &uwsgi_client, {"uwsgi://", 8}, {"suwsgi://", 9}};
+static const struct kind scgi = {"scgi_pass", &feature_gateway_scgi, &feature_cache_scgi, &scgi_client, {0}, {0}},
+                         uwsgi = {"uwsgi_pass", &feature_gateway_uwsgi, &feature_cache_uwsgi, &uwsgi_client, {"uwsgi://", 8}, {"suwsgi://", 9}};
 
 // Takes the scheme off: whether it was that of TLS.
 static bool take_scheme(const struct kind *k, struct str *text) {
@@ -60,10 +60,11 @@ static enum step pass(struct req *r, const void *conf) {
     x->needs_length = true;
     if (tls) {
         x->tls = gateway_ssl_for(r, &feature_gateway_ssl_uwsgi, text);
+        if (x->tls == NULL)
+            return answer_status(r, 500);
         x->scheme = c->kind->tls_scheme;
     }
-    status = gateway_run(x);
-    return status != 0 ? answer_status(r, status) : gateway_answer(r, NULL, x);
+    return gateway_serve(x, NULL, c->kind->cache);
 }
 
 // --- settings --------------------------------------------------------------------------------------------------------------------

@@ -56,8 +56,12 @@ static ssize_t read_end(struct parts_body *b, struct chain *to, size_t room) {
     return (ssize_t)n;
 }
 
-// Drops what lies before the part. A file's bytes cost nothing to drop.
+// Drops what lies before the part, unless the body can begin anywhere. A file's bytes cost nothing to drop.
 static ssize_t skip(struct parts_body *b, uint64_t to, enum body_wait wait) {
+    if (b->inner->ops->seek != NULL && b->pos != to) {
+        b->inner->ops->seek(b->inner, to);
+        b->pos = to;
+    }
     struct chain c;
     chain_init(&c, loop_blocks(loop_self()));
     ssize_t n = 1;
@@ -217,7 +221,8 @@ static enum step cut(struct req *r, const void *conf) {
     case RANGE_SOME:
         break;
     }
-    if (r->out_body == NULL || (ctx->whole == NULL && !in_order(ranges, count)))
+    bool anywhere = ctx->whole != NULL || (r->out_body != NULL && r->out_body->ops->seek != NULL);
+    if (r->out_body == NULL || (!anywhere && !in_order(ranges, count)))
         return STEP_NEXT;
     if (count == 1)
         one_part(r, ranges, size, ctx->whole);

@@ -1,7 +1,9 @@
 // The ssl_* directives of servers.
-#include "feature/tls/ssl.h"
+#include "feature/tls/ssl_dynamic.h"
 #include "feature/core/blocks.h"
+#include "feature/log/log_open.h"
 #include "io/broker.h"
+#include <fcntl.h>
 #include <unistd.h>
 
 struct str ssl_file(struct conf_cx *cx, struct str name) {
@@ -11,12 +13,18 @@ struct str ssl_file(struct conf_cx *cx, struct str name) {
 
 // --- lists -------------------------------------------------------------------------------------------------------------------
 
-static bool add_template(struct conf_cx *cx, const struct conf_row *row, struct conf_list *list, const struct conf_node *node) {
+struct tmpl *ssl_name(struct conf_cx *cx, const struct conf_node *node) {
     struct str text = node->args[1];
     struct tmpl *t = tmpl_has_var(text) ? tmpl_compile(cx, text, node) : tmpl_const(cx->arena, ssl_file(cx, text));
+    if (t != NULL)
+        t->source = text; // for messages
+    return t;
+}
+
+static bool add_template(struct conf_cx *cx, const struct conf_row *row, struct conf_list *list, const struct conf_node *node) {
+    struct tmpl *t = ssl_name(cx, node);
     if (t == NULL)
         return false;
-    t->source = text; // for messages
     *(struct ssl_name *)conf_list_add(cx, row, list, sizeof(struct ssl_name)) = (struct ssl_name){t};
     return true;
 }
@@ -45,9 +53,7 @@ static bool set_ticket_key(struct conf_cx *cx, const struct conf_row *row, void 
     return true;
 }
 
-// A pass phrase on each line.
-static bool set_password_file(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
-    struct ssl_conf *c = conf;
+bool ssl_add_passwords(struct conf_cx *cx, const struct conf_row *row, struct conf_list *list, const struct conf_node *node) {
     struct str path = ssl_file(cx, node->args[1]);
     char text[4096];
     int fd = broker_open(path.p);
@@ -62,10 +68,14 @@ static bool set_password_file(struct conf_cx *cx, const struct conf_row *row, vo
         if (line.n != 0 && line.p[line.n - 1] == '\r')
             line.n--;
         if (line.n != 0)
-            *(struct str *)conf_list_add(cx, row, &c->passwords, sizeof(struct str)) = arena_dup(cx->arena, line);
+            *(struct str *)conf_list_add(cx, row, list, sizeof(struct str)) = arena_dup(cx->arena, line);
     }
     explicit_bzero(text, sizeof text);
     return true;
+}
+
+static bool set_password_file(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    return ssl_add_passwords(cx, row, &((struct ssl_conf *)conf)->passwords, node);
 }
 
 // --- names of files, and texts for OpenSSL ---------------------------------------------------------------------------------------
@@ -133,32 +143,33 @@ static bool set_session_cache(struct conf_cx *cx, const struct conf_row *row, vo
     return true;
 }
 
-// --- the cache of certificates -------------------------------------------------------------------------------------------------
+// --- what else has a setter ----------------------------------------------------------------------------------------------------
 
 static bool set_cert_cache(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
-    struct ssl_conf *c = conf;
-    c->cert_cache_max = 0;
-    c->cert_cache_inactive = 10;
-    c->cert_cache_valid = 60;
-    c->cert_cache_off = false;
-    for (unsigned i = 1; i < node->nargs; i++) {
-        struct str w = node->args[i];
-        bool ok = true;
-        if (str_starts(w, STR("max=")))
-            ok = conf_parse_num(str_from(w, 4), &c->cert_cache_max) && c->cert_cache_max > 0;
-        else if (str_starts(w, STR("inactive=")))
-            ok = conf_parse_sec(str_from(w, 9), &c->cert_cache_inactive);
-        else if (str_starts(w, STR("valid=")))
-            ok = conf_parse_sec(str_from(w, 6), &c->cert_cache_valid);
-        else if (str_eq(w, STR("off")) && node->nargs == 2)
-            c->cert_cache_off = true;
-        else
-            ok = false;
-        if (!ok)
-            return conf_err(cx, node, "invalid parameter \"" STR_FMT "\"", STR_ARG(w));
+    return ssl_set_cert_cache(cx, &((struct ssl_conf *)conf)->cert_cache, node);
+}
+
+// Who reads the keys of connections reads all that they carry: the file is made for its owner alone.
+bool ssl_open_key_log(struct conf_cx *cx, const struct conf_node *node, struct log_file **file) {
+    struct str path = ssl_file(cx, node->args[1]);
+    if (!cx->test && path.n != 0 && path.p[0] == '/') {
+        int fd = open(path.p, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            close(fd);
     }
-    if (!c->cert_cache_off && c->cert_cache_max == 0)
-        return conf_err(cx, node, "\"ssl_certificate_cache\" must have the \"max\" parameter");
+    return log_open(cx, path, file);
+}
+
+static bool set_key_log(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    return ssl_open_key_log(cx, node, &((struct ssl_conf *)conf)->key_log);
+}
+
+static bool set_compression(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    if (str_eq(node->args[1], STR("on")))
+        conf_warn(cx, node, "\"ssl_certificate_compression\" ignored, OpenSSL before 3.2 cannot compress certificates");
+    else if (!str_eq(node->args[1], STR("off")))
+        return conf_err(cx, node, "invalid value \"" STR_FMT "\" in \"" STR_FMT "\" directive, it must be \"on\" or \"off\"",
+                        STR_ARG(node->args[1]), STR_ARG(node->args[0]));
     return true;
 }
 
@@ -199,6 +210,10 @@ static const struct conf_row rows[] = {
             "The key of the certificate in the same place of the order."),
     ROW_FNS("ssl_certificate_cache", HERE, 1, 3, 0, set_cert_cache, NULL, "off | max=N [inactive=time] [valid=time]",
             "Certificates with variables are kept so long without a look at their files; else each handshake looks for changes."),
+    ROW_FNS("ssl_certificate_compression", HERE, 1, 1, 0, set_compression, "off", "on | off",
+            "Accepted for nginx's sake: OpenSSL before 3.2 cannot compress certificates."),
+    ROW_FNS("ssl_key_log", HERE, 1, 1, 0, set_key_log, NULL, "path",
+            "Keys of connections are written there (SSLKEYLOGFILE), so that tools can read what was captured; only for tests."),
     ROW_FNS("ssl_password_file", HERE, 1, 1, 0, set_password_file, NULL, "file",
             "Pass phrases of keys, one on each line, tried in turn."),
     ROW_BITS("ssl_protocols", HERE, S, protocols, "TLSv1.2 TLSv1.3", protocol_words, "Versions of TLS that clients may speak."),

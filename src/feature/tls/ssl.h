@@ -3,6 +3,13 @@
 #pragma once
 #include "http/https.h"
 
+// ssl_certificate_cache, proxy_ssl_certificate_cache. Zeroed: nothing was said.
+struct ssl_cert_cache {
+    bool off;
+    int64_t max; // 0: none was asked for
+    int64_t inactive_s, valid_s;
+};
+
 struct ssl_name { // of a file, or the text itself
     struct tmpl *tmpl;
 };
@@ -25,8 +32,8 @@ struct ssl_conf {
     struct tls_tickets *ticket_keys; // of these
     bool stapling, stapling_verify;
     struct str stapling_file, responder;
-    bool cert_cache_off;
-    int64_t cert_cache_max, cert_cache_inactive, cert_cache_valid; // s
+    struct ssl_cert_cache cert_cache;
+    struct log_file *key_log;     // of the snapshot; NULL: none
 };
 
 extern struct feature feature_ssl;
@@ -38,9 +45,9 @@ bool ssl_bind(struct conf_cx *cx, struct scope *s, void *conf); // puts the judg
 bool ssl_check_listens(struct conf_cx *cx, const struct http_world *w);
 // A file name of the configuration, or "data:..." as it is, with a NUL behind.
 struct str ssl_file(struct conf_cx *cx, struct str name);
-// The settings of a server without its certificates.
-void ssl_settings(const struct ssl_conf *c, struct tls_settings *s);
-// For struct https: the config for certificates with variables in their names.
-struct ssl_dynamic;
-struct ssl_dynamic *ssl_dynamic_new(struct conf_cx *cx, const struct ssl_conf *conf, struct str id);
-struct tls_config *ssl_dynamic_choose(const struct https *h, struct req *r);
+// The first argument as the name of a file that may hold variables. NULL: an error was reported.
+struct tmpl *ssl_name(struct conf_cx *cx, const struct conf_node *node);
+// *_password_file: each line is a struct str of the list.
+bool ssl_add_passwords(struct conf_cx *cx, const struct conf_row *row, struct conf_list *list, const struct conf_node *node);
+// *_key_log. With -t *file is NULL.
+bool ssl_open_key_log(struct conf_cx *cx, const struct conf_node *node, struct log_file **file);

@@ -1,6 +1,7 @@
 // Certificates whose names hold variables: one tls_config for each value, as long as it is in use. Without
 // ssl_certificate_cache each handshake looks whether the files have changed, which costs a stat; what is loaded stays.
-#include "feature/tls/ssl.h"
+#include "feature/tls/ssl_dynamic.h"
+#include "base/hash.h"
 #include "http/conn.h"
 #include "io/inbox.h"
 #include "io/loop.h"
@@ -20,8 +21,7 @@ struct kept {
 };
 
 struct ssl_dynamic {
-    const struct ssl_conf *conf;
-    struct str id;
+    struct ssl_dynamic_opts o;
     pthread_mutex_t lock;
     struct map by_key;
     struct list by_use;
@@ -44,10 +44,9 @@ static void free_all(void *arg) {
     pthread_mutex_destroy(&d->lock);
 }
 
-struct ssl_dynamic *ssl_dynamic_new(struct conf_cx *cx, const struct ssl_conf *conf, struct str id) {
+struct ssl_dynamic *ssl_dynamic_new(struct conf_cx *cx, const struct ssl_dynamic_opts *o) {
     struct ssl_dynamic *d = arena_new(cx->arena, struct ssl_dynamic);
-    d->conf = conf;
-    d->id = id;
+    d->o = *o;
     pthread_mutex_init(&d->lock, NULL);
     map_init(&d->by_key, false, cx->conf->seed);
     list_init(&d->by_use);
@@ -92,13 +91,13 @@ static struct str evaluate(struct req *r, const struct tmpl *t) {
 }
 
 // "cert\0key\0cert\0key\0" of this connection: the key of the cache, and where the pairs' texts lie.
-static struct str make_key(struct req *r, const struct ssl_conf *c) {
+static struct str make_key(struct req *r, const struct ssl_dynamic_opts *o) {
     struct sbuf b;
     sbuf_init_arena(&b, &r->arena, 256, 1 << 20);
-    for (size_t i = 0; i < c->certs.count; i++) {
-        sbuf_str(&b, evaluate(r, ((const struct ssl_name *)c->certs.at)[i].tmpl));
+    for (size_t i = 0; i < o->certs.count; i++) {
+        sbuf_str(&b, evaluate(r, ((const struct ssl_name *)o->certs.at)[i].tmpl));
         sbuf_chr(&b, '\0');
-        sbuf_str(&b, evaluate(r, ((const struct ssl_name *)c->keys.at)[i].tmpl));
+        sbuf_str(&b, evaluate(r, ((const struct ssl_name *)o->keys.at)[i].tmpl));
         sbuf_chr(&b, '\0');
     }
     return b.overflow ? STR_NONE : sbuf_view(&b);
@@ -122,7 +121,7 @@ static struct kept *kept_new(struct str key, size_t npairs) {
 }
 
 static struct tls_config *insert(struct ssl_dynamic *d, struct kept *k, uint64_t now) {
-    size_t max = d->conf->cert_cache_max > 0 ? (size_t)d->conf->cert_cache_max : KEPT_MAX;
+    size_t max = d->o.cache->max > 0 ? (size_t)d->o.cache->max : KEPT_MAX;
     k->loaded_ms = k->used_ms = now;
     struct tls_config *c = tls_config_ref(k->config);
     pthread_mutex_lock(&d->lock);
@@ -139,15 +138,15 @@ static struct tls_config *insert(struct ssl_dynamic *d, struct kept *k, uint64_t
 
 // A kept config, counted, or NULL; *look: its files are to be looked at first.
 static struct tls_config *find(struct ssl_dynamic *d, struct str key, uint64_t now, bool *look) {
-    const struct ssl_conf *c = d->conf;
+    const struct ssl_cert_cache *c = d->o.cache;
     struct tls_config *found = NULL;
     pthread_mutex_lock(&d->lock);
     struct kept *k = map_get(&d->by_key, key);
-    bool cached = c->cert_cache_max > 0;
-    if (k != NULL && cached && now - k->used_ms > (uint64_t)c->cert_cache_inactive * 1000) {
+    bool cached = c->max > 0;
+    if (k != NULL && cached && now - k->used_ms > (uint64_t)c->inactive_s * 1000) {
         drop(d, k);
     } else if (k != NULL) {
-        *look = !cached || now - k->loaded_ms >= (uint64_t)c->cert_cache_valid * 1000;
+        *look = !cached || now - k->loaded_ms >= (uint64_t)c->valid_s * 1000;
         if (*look)
             k->loaded_ms = now;
         k->used_ms = now;
@@ -159,14 +158,15 @@ static struct tls_config *find(struct ssl_dynamic *d, struct str key, uint64_t n
     return found;
 }
 
-struct tls_config *ssl_dynamic_choose(const struct https *h, struct req *r) {
-    struct ssl_dynamic *d = (struct ssl_dynamic *)(uintptr_t)h->conf;
-    struct str key = make_key(r, d->conf);
+struct tls_config *ssl_dynamic_get(struct ssl_dynamic *d, struct req *r, uint64_t *hash) {
+    struct str key = make_key(r, &d->o);
     struct work w = {0};
     sbuf_init_fixed(&w.why, w.text, sizeof w.text);
     bool look = false;
     if (key.p == NULL)
         return NULL;
+    if (hash != NULL)
+        *hash = hash_str(key, 0);
     w.config = find(d, key, loop_now(r->loop), &look);
     if (w.config != NULL) {
         if (look)
@@ -174,22 +174,57 @@ struct tls_config *ssl_dynamic_choose(const struct https *h, struct req *r) {
         complain(&w);
         return w.config;
     }
-    struct kept *k = kept_new(key, d->conf->certs.count);
+    struct kept *k = kept_new(key, d->o.certs.count);
     if (k == NULL)
         return NULL;
     struct tls_settings s;
-    ssl_settings(d->conf, &s);
+    d->o.fill(d->o.conf, &s);
     s.pairs = k->pairs;
-    s.npairs = d->conf->certs.count;
-    s.id = d->id;
+    s.npairs = k->pairs[0].cert.n != 0 ? d->o.certs.count : 0; // an empty name: no certificate
+    s.id = d->o.id;
     w.settings = &s;
     helper_run(load, &w);
     complain(&w);
     k->config = w.config;
-    if (w.config != NULL) {
-        struct tls_config *c = insert(d, k, loop_now(r->loop));
-        return c;
-    }
+    if (w.config != NULL)
+        return insert(d, k, loop_now(r->loop));
     free(k);
     return NULL;
+}
+
+bool ssl_is_dynamic(struct conf_list certs, struct conf_list keys) {
+    conf_list_each(const struct ssl_name, cert, certs) {
+        if (!cert->tmpl->constant)
+            return true;
+    }
+    conf_list_each(const struct ssl_name, key, keys) {
+        if (!key->tmpl->constant)
+            return true;
+    }
+    return false;
+}
+
+// --- the directive -------------------------------------------------------------------------------------------------------------
+
+bool ssl_set_cert_cache(struct conf_cx *cx, struct ssl_cert_cache *cache, const struct conf_node *node) {
+    *cache = (struct ssl_cert_cache){.inactive_s = 10, .valid_s = 60};
+    for (unsigned i = 1; i < node->nargs; i++) {
+        struct str w = node->args[i];
+        bool ok = true;
+        if (str_starts(w, STR("max=")))
+            ok = conf_parse_num(str_from(w, 4), &cache->max) && cache->max > 0;
+        else if (str_starts(w, STR("inactive=")))
+            ok = conf_parse_sec(str_from(w, 9), &cache->inactive_s);
+        else if (str_starts(w, STR("valid=")))
+            ok = conf_parse_sec(str_from(w, 6), &cache->valid_s);
+        else if (str_eq(w, STR("off")) && node->nargs == 2)
+            cache->off = true;
+        else
+            ok = false;
+        if (!ok)
+            return conf_err(cx, node, "invalid parameter \"" STR_FMT "\"", STR_ARG(w));
+    }
+    if (!cache->off && cache->max == 0)
+        return conf_err(cx, node, "\"" STR_FMT "\" must have the \"max\" parameter", STR_ARG(node->args[0]));
+    return true;
 }

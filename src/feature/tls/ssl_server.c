@@ -1,12 +1,13 @@
 // What the ssl_* directives mean for each server, and the judgement over connections when a request comes.
-#include "feature/tls/ssl.h"
+#include "feature/tls/ssl_dynamic.h"
 #include "base/hash.h"
 #include "http/answer.h"
 #include "http/conn.h"
 
 // --- settings ----------------------------------------------------------------------------------------------------------------
 
-void ssl_settings(const struct ssl_conf *c, struct tls_settings *s) {
+static void ssl_settings(const void *conf, struct tls_settings *s) {
+    const struct ssl_conf *c = conf;
     *s = (struct tls_settings){
         .server = true,
         .passwords = c->passwords.at,
@@ -36,19 +37,8 @@ void ssl_settings(const struct ssl_conf *c, struct tls_settings *s) {
         .stapling_verify = c->stapling_verify,
         .stapling_file = c->stapling ? c->stapling_file : STR(""),
         .responder = c->responder,
+        .key_log = c->key_log,
     };
-}
-
-static bool is_dynamic(const struct ssl_conf *c) {
-    conf_list_each(const struct ssl_name, cert, c->certs) {
-        if (!cert->tmpl->constant)
-            return true;
-    }
-    conf_list_each(const struct ssl_name, key, c->keys) {
-        if (!key->tmpl->constant)
-            return true;
-    }
-    return false;
 }
 
 // The i-th certificate and key as they are written; evaluated only when constant.
@@ -79,10 +69,15 @@ static bool has_keys(struct conf_cx *cx, const struct ssl_conf *c) {
     return conf_err(cx, NULL, "no \"ssl_certificate_key\" is defined for certificate \"" STR_FMT "\"", STR_ARG(name));
 }
 
+static struct tls_config *choose(const struct https *h, struct req *r) {
+    return ssl_dynamic_get((struct ssl_dynamic *)(uintptr_t)h->conf, r, NULL);
+}
+
 static bool make_config(struct conf_cx *cx, struct https *h, const struct ssl_conf *c, struct str id) {
-    if (is_dynamic(c)) {
-        h->choose = ssl_dynamic_choose;
-        h->conf = ssl_dynamic_new(cx, c, id);
+    if (ssl_is_dynamic(c->certs, c->keys)) {
+        const struct ssl_dynamic_opts o = {c->certs, c->keys, &c->cert_cache, ssl_settings, c, id};
+        h->choose = choose;
+        h->conf = ssl_dynamic_new(cx, &o);
         return true;
     }
     struct tls_settings s;
@@ -188,6 +183,10 @@ static enum step judge(struct req *r, const void *conf) {
     if (h->verify == TLS_VERIFY_ON && !present) {
         log_msg(LOG_INFO, 0, "client sent no required SSL certificate");
         return answer_status(r, 496);
+    }
+    if (result == 0 && text != NULL) {
+        log_msg(LOG_INFO, 0, "client SSL certificate verify error: %s", text);
+        return answer_status(r, 495);
     }
     return STEP_NEXT;
 }

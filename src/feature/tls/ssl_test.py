@@ -384,6 +384,31 @@ def test_files_that_change(site):
     server.wait_error('notice', r'certificates .* have changed')
 
 
+@pytest.mark.weir_only('of the commercial nginx')
+@pytest.mark.parametrize('version', ['1.2', '1.3'])
+def test_key_log(site, version):
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_key_log @dir@/keys; ' + CERT + ' return 200 $ssl_protocol; }')
+    assert exchange(server.port, get(), tls=certs.client(versions=version), name='example.com')[0].text == 'TLSv' + version
+    want = r'CLIENT_RANDOM [0-9a-f]{64} [0-9a-f]{96}' if version == '1.2' else r'CLIENT_TRAFFIC_SECRET_0 [0-9a-f]{64} [0-9a-f]{64,96}'
+    path = server.directory + '/keys'
+
+    def written():
+        if not os.path.exists(path):
+            return False
+        with open(path, encoding='ascii') as f:
+            return re.search('^' + want + '$', f.read(), re.M)
+    until(written, 'keys in the log')
+    assert os.stat(path).st_mode & 0o077 == 0, 'nobody else may read it'
+
+
+def test_certificate_compression_is_accepted(tmp_path):
+    conf = tmp_path / 'nginx.conf'
+    text = (BARE + 'ssl_certificate_compression on;').replace('@certs@', certs.directory())
+    conf.write_text(f'pid {tmp_path}/pid; error_log {tmp_path}/log; events {{ }} http {{ access_log off; server {{ listen 1 ssl; {text} }} }}')
+    out = run('-t', '-c', str(conf), binary=WEIR)
+    assert out.returncode == 0 and '"ssl_certificate_compression" ignored' in out.stderr
+
+
 # --- OCSP stapling -------------------------------------------------------------------------------------------------------------
 
 def stapled(port):

@@ -100,7 +100,7 @@ static bool get_field(struct eval *e, const struct head *h, struct str name, str
 
 static bool get_http(struct eval *e, const struct var *v, struct str *out) {
     const struct exchange *x = exchange_at(e);
-    return x != NULL && x->head_block != NULL && get_field(e, &x->head, v->rest, out);
+    return x != NULL && (x->head_block != NULL || x->from_store) && get_field(e, &x->head, v->rest, out);
 }
 
 static bool get_trailer(struct eval *e, const struct var *v, struct str *out) {
@@ -110,7 +110,7 @@ static bool get_trailer(struct eval *e, const struct var *v, struct str *out) {
 
 static bool get_cookie(struct eval *e, const struct var *v, struct str *out) {
     const struct exchange *x = exchange_at(e);
-    if (x == NULL || x->head_block == NULL)
+    if (x == NULL || (x->head_block == NULL && !x->from_store))
         return false;
     head_each(f, &x->head) {
         if (f->id != FIELD_SET_COOKIE)
@@ -129,10 +129,7 @@ static bool get_cookie(struct eval *e, const struct var *v, struct str *out) {
 }
 
 #define A(f) offsetof(struct attempt, f)
-static bool get_no_cache(struct eval *e, const struct var *v, struct str *out) { return false; }
-
 static const struct var_def vars[] = {
-    {"upstream_cache_status", false, VAR_CHEAP, get_no_cache, NULL, 0, "How the cache answered; there is no cache yet."},
     {"upstream_addr", false, VAR_VOLATILE | VAR_LIVE, get_addr, NULL, 0, "Addresses of the servers that were asked."},
     {"upstream_status", false, VAR_VOLATILE | VAR_LIVE, get_status, NULL, 0, "Statuses that they answered with."},
     {"upstream_response_time", false, VAR_VOLATILE | VAR_LIVE, get_time, NULL, A(response_ms), "Seconds until the response had ended."},
