@@ -100,6 +100,7 @@
     X(map)                                                                                                             \
     X(geo)                                                                                                             \
     X(split_clients)                                                                                                   \
+    X(browser)                                                                                                         \
     X(request_variables)                                                                                               \
     X(response_variables)                                                                                              \
     X(upstream_variables)                                                                                              \
