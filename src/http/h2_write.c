@@ -375,8 +375,13 @@ static int push(struct h2_request *q) {
         return q->error;
     if (q->pending.bytes == 0 && !q->out_last)
         return 0;
-    if (may_frame_now(q) && frame(q, turn_of(q)))
-        return 0;
+    if (may_frame_now(q)) {
+        bool all = frame(q, turn_of(q));
+        if (q->h->out.bytes >= H2_OUT_NOW)
+            h2_transmit(q->h);
+        if (all)
+            return 0;
+    }
     return wait_turn(q, false);
 }
 
