@@ -126,7 +126,7 @@ struct group {
     unsigned keepalive;         // idle connections kept for each loop, by all loops together; default 32 (nginx 1.29.7); 0: none
     int64_t keepalive_requests; // default 1000
     uint64_t keepalive_time_ms, keepalive_timeout_ms; // 1h, 60s
-    bool keepalive_local_unused;
+    bool keepalive_local;       // each location has connections of its own
     struct zone *zone;
     struct str zone_name;       // as the configuration calls it, for the status API; empty: none
     struct str state_path;      // file of `state`; empty: none
