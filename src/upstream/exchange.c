@@ -89,7 +89,7 @@ static void release(struct exchange *x, enum peer_result result) {
     if (result == PEER_FAILED)
         x->r->phase = x->phase;
     const struct attempt *a = exchange_attempt(x);
-    struct peer_end end = {result, a->start_ms, a->status, a->header_ms};
+    struct peer_end end = {result, a->start_ms, a->status, a->header_ms, a->bytes_sent, a->bytes_received};
     group_release(x->group, x->peer, &end, loop_now(x->r->loop));
     x->r->phase = before;
 }
