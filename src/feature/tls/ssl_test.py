@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from weirtest import WEIR, Client, Close, Table, certs, exchange, get, guide, post, response, run, until
+from weirtest import WEIR, Client, Close, Table, certs, chunked, exchange, get, guide, post, response, run, until
 
 BARE = 'ssl_certificate @certs@/server.pem; ssl_certificate_key @certs@/server.key;'
 CERT = 'ssl_protocols TLSv1.2 TLSv1.3; ' + BARE      # nginx 1.22 had no TLS 1.3 unless it was said
@@ -219,6 +220,23 @@ def test_sessions_of_all_loops(site, kind, version):
     assert resumes(server.port, version, 12) == [True] * 12
 
 
+@pytest.mark.weir_only('nginx makes new keys at a reload')
+@pytest.mark.parametrize('version', ['1.2', '1.3'])
+@pytest.mark.parametrize('kind', ['tickets', 'shared'])
+def test_sessions_outlive_a_reload(site, kind, version):
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ' + CERT + SESSIONS[kind][0] + ' return 200 old; }', workers=2)
+    context = certs.client(verify=False, versions=version)
+    session = resumable(server.port, context)
+    with open(server.conf_path, encoding='latin-1') as f:
+        text = f.read()
+    with open(server.conf_path, 'w', encoding='latin-1') as f:
+        f.write(text.replace('return 200 old', 'return 200 new'))
+    server.send_signal(signal.SIGHUP)
+    until(lambda: exchange(server.port, get(), tls=context)[0].text == 'new', 'the new configuration')
+    with Client(server.port, tls=context, name='example.com', session=session) as c:
+        assert c.ask(get()).text == 'new' and c.socket.session_reused
+
+
 def test_session_timeout(site):
     server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_session_timeout 1s; ' + CERT + ' return 200; }', workers=1)
     assert resumes(server.port, '1.2', 1) == [True]
@@ -260,6 +278,113 @@ def test_early_data(site):
     out = s_client('-sess_in', session, '-early_data', request, '-ign_eof', asks=last)
     assert 'Early data was accepted' in out
     assert re.findall(r'\[/(\w+) early=(\w*) reused=(.)\]', out) == [('early', '1', 'r'), ('late', '', 'r')]
+
+
+# --- records ---------------------------------------------------------------------------------------------------------------
+
+def record_sizes(port, target):
+    """Lengths of the records that carry an answer, as they are on the wire."""
+    incoming, outgoing, seen = ssl.MemoryBIO(), ssl.MemoryBIO(), b''
+    tls = certs.client(verify=False, versions='1.3').wrap_bio(incoming, outgoing, server_hostname='example.com')
+    with socket.create_connection(('127.0.0.1', port)) as s:
+        def step(what):
+            nonlocal seen
+            while True:
+                try:
+                    got = what()
+                    s.sendall(outgoing.read())
+                    return got
+                except ssl.SSLWantReadError:
+                    s.sendall(outgoing.read())
+                    data = s.recv(1 << 20)
+                    seen += data
+                    incoming.write(data) if data else incoming.write_eof()
+        step(tls.do_handshake)
+        seen = b''
+        step(lambda: tls.write(get(target, 'Connection: close')))
+        body = b''
+        while True:
+            try:
+                data = step(lambda: tls.read(1 << 20))
+            except ssl.SSLZeroReturnError:
+                data = b''
+            if not data:
+                break
+            body += data
+    sizes, at = [], 0
+    while at + 5 <= len(seen):
+        kind, length = seen[at], int.from_bytes(seen[at + 3:at + 5], 'big')
+        assert kind == 23
+        sizes.append(length)
+        at += 5 + length
+    assert at == len(seen)
+    return sizes, body
+
+
+BIG = {'big': bytes(range(256)) * 1024}
+
+
+@pytest.mark.parametrize('size', [1000, 4096, 16384])
+def test_buffer_size(site, size):
+    """Records hold as many plain bytes as ssl_buffer_size says, and no more."""
+    site.file('big', BIG['big'])
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_buffer_size %d; ' % size + CERT + ' root @root@; }')
+    sizes, body = record_sizes(server.port, '/big')
+    assert body.endswith(BIG['big'])
+    assert max(sizes) == size + 17
+    assert len([n for n in sizes if n == size + 17]) >= len(BIG['big']) // size - 1
+
+
+@pytest.mark.weir_only('nginx makes records of one size')
+def test_records_grow(site):
+    site.file('big', BIG['big'])
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ' + CERT + ' root @root@; }')
+    sizes, body = record_sizes(server.port, '/big')
+    assert body.endswith(BIG['big'])
+    small = [n for n in sizes if n <= 1400 + 17]
+    assert sizes[1] <= 1400 + 17 and max(sizes) == 16384 + 17 and 10 <= len(small) <= 16
+
+
+def test_keys_change(site):
+    """RFC 8446 4.6.3: new keys, of one side and of both."""
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ' + CERT + ' return 200 "[$uri]"; }')
+    with subprocess.Popen(['openssl', 's_client', '-connect', f'127.0.0.1:{server.port}', '-tls1_3'], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
+        os.set_blocking(p.stdout.fileno(), False)
+        out = b''
+
+        def says(what):
+            nonlocal out
+            out += p.stdout.read() or b''
+            return what in out
+
+        def send(what):
+            p.stdin.write(what)
+            p.stdin.flush()
+        until(lambda: says(b'Verify return code'), 'the handshake')
+        for i, key in enumerate((b'k', b'K', b'K', b'k')):
+            send(get(f'/{i}', host='x'))
+            until(lambda: says(b'[/%d]' % i), 'the answer')
+            send(key + b'\n')
+            time.sleep(0.3)      # a command is one that comes alone
+        send(get('/last', 'Connection: close', host='x'))
+        until(lambda: says(b'[/last]'), 'the last answer')
+        p.stdin.close()
+        err = p.stderr.read()
+    assert re.findall(rb'\[/(\w+)\]', out) == [b'0', b'1', b'2', b'3', b'last']
+    assert err.count(b'KEYUPDATE') == 4, err
+
+
+@pytest.mark.parametrize('version', ['1.2', '1.3'])
+def test_the_end_is_said(site, version):
+    """close_notify comes behind the last answer, whatever its framing, and before the end of the connection."""
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ' + CERT + ' location / { proxy_pass http://@backend@; } location /here { return 200 here; } }')
+    site.backend().answer = lambda r: chunked(b'some', b'more') if r.target == '/chunked' else response(b'x' * 300000)
+    for target in ('/here', '/chunked', '/large'):
+        for head in (b'GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', b'GET %s HTTP/1.0\r\n\r\n'):
+            with Client(server.port, tls=certs.client(versions=version, verify=False)) as c:
+                c.send(head % target.encode())
+                assert c.read_to_end().startswith(b'HTTP/1.1 200') and c.ended == 'eof'
 
 
 # --- what may be negotiated --------------------------------------------------------------------------------------------------
