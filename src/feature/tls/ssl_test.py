@@ -172,6 +172,33 @@ def test_a_session_opens_no_other_host(site, version, sessions):
         assert c.ask(get(host='closed.test')).status == 400 and not c.socket.session_reused
 
 
+@pytest.mark.weir_only('nginx 1.22 resumes it, or refuses the handshake')
+@pytest.mark.parametrize('version', ['1.2', '1.3'])
+@pytest.mark.parametrize('sessions', ['ssl_session_tickets on;', 'ssl_session_tickets off; ssl_session_cache shared:c:1m;'])
+def test_a_session_of_mutual_tls_opens_no_other_host(site, version, sessions):
+    """A session that a certificate of one authority has made is none where another is trusted, with one key of tickets and one cache."""
+    site.file('key', os.urandom(80))
+    server = site.server(''.join('server { listen 127.0.0.1:@port@ ssl; server_name %s.test; ' % ca + CERT +
+                                 'ssl_client_certificate @certs@/%s.pem; ssl_verify_client on; return 200 "%s $ssl_client_s_dn"; }' % (ca, ca)
+                                 for ca in ('ca', 'ca2')), http=sessions + 'ssl_session_ticket_key @root@/key;')
+    context = certs.client('client', verify=False, versions=version)
+    session = resumable(server.port, context, 'ca.test')
+    with Client(server.port, tls=context, name='ca.test', session=session) as c:
+        assert c.ask(get(host='ca.test')).text.startswith('ca CN=client') and c.socket.session_reused
+        assert c.ask(get(host='ca2.test')).status == 421
+    with Client(server.port, tls=context, name='ca2.test', session=session) as c:
+        assert c.ask(get(host='ca2.test')).status == 400 and not c.socket.session_reused
+
+
+@pytest.mark.parametrize('depth, status', [(0, 400), (1, 200)])
+def test_verify_depth(site, depth, status):
+    certs.make('between', 'basicConstraints=critical,CA:TRUE')
+    certs.make('deep', 'basicConstraints=CA:FALSE', ca='between', chain=['between'])
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_client_certificate @certs@/ca.pem; ssl_verify_client on; '
+                         f'ssl_verify_depth {depth}; ' + CERT + ' return 200 $ssl_client_verify; }')
+    assert exchange(server.port, get(), tls=certs.client('deep', verify=False))[0].status == status
+
+
 # --- sessions ------------------------------------------------------------------------------------------------------------
 
 def resumable(port, context, name='example.com'):
@@ -200,6 +227,7 @@ SESSIONS = {
     'nothing': ('ssl_session_tickets off;', [False] * 3),
     'off': ('ssl_session_tickets off; ssl_session_cache off;', [False] * 3),
     'shared': ('ssl_session_tickets off; ssl_session_cache shared:s:1m;', [True] * 3),
+    'builtin': ('ssl_session_tickets off; ssl_session_cache builtin:100;', [True] * 3),
     'both': ('ssl_session_cache shared:s:1m;', [True] * 3),
 }
 
@@ -406,6 +434,26 @@ def test_protocols_and_ciphers(site):
                               r'client: 127\.0\.0\.1, server: 127\.0\.0\.1:')
 
 
+@pytest.mark.parametrize('prefer, chosen', [('on', 'ECDHE-ECDSA-AES256-GCM-SHA384'), ('off', 'ECDHE-ECDSA-AES128-GCM-SHA256')])
+def test_prefer_server_ciphers(site, prefer, chosen):
+    server = site.server(f'server {{ listen 127.0.0.1:@port@ ssl; ssl_prefer_server_ciphers {prefer};'
+                         'ssl_ciphers ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256; ' + CERT + ' return 200; }')
+    both = 'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384'
+    assert negotiated(server.port, versions='1.2', ciphers=both)[1] == chosen
+
+
+def test_dhparam(site):
+    path = site.file('dh.pem')
+    subprocess.run(['openssl', 'genpkey', '-genparam', '-algorithm', 'DH', '-pkeyopt', 'group:ffdhe2048', '-out', path], check=True, capture_output=True)
+    rsa = 'ssl_certificate @certs@/rsa.pem; ssl_certificate_key @certs@/rsa.key; ssl_ciphers HIGH;'
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_dhparam @root@/dh.pem; ' + rsa + ' return 200; }'
+                         'server { listen 127.0.0.1:@port2@ ssl; ' + rsa + ' return 200; }')
+    cipher = 'DHE-RSA-AES128-GCM-SHA256'
+    assert negotiated(server.port, versions='1.2', ciphers=cipher)[1] == cipher
+    with pytest.raises(ssl.SSLError):
+        negotiated(server.names['port2'], versions='1.2', ciphers=cipher)
+
+
 @pytest.mark.weir_only('in nginx 1.22 the default server decides about versions')
 def test_protocols_by_name(site):
     server = site.server('server { listen 127.0.0.1:@port@ ssl; server_name old.test; ssl_protocols TLSv1.2; ' + BARE + '}'
@@ -555,6 +603,30 @@ def test_stapling(site):
     finally:
         responder.stop()
     assert stapled(server.port) == 'good', 'it is kept'
+
+
+def test_stapling_by_the_url_of_the_certificate(site):
+    port = site.port()
+    certs.make('stapled', f'subjectAltName=DNS:example.com\nauthorityInfoAccess=OCSP;URI:http://127.0.0.1:{port}/')
+    with certs.Responder(port, index='index.ca'):
+        server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_stapling on; ssl_trusted_certificate @certs@/ca.pem; ssl_certificate @certs@/stapled.pem;'
+                             'ssl_certificate_key @certs@/stapled.key; return 200; }', http='resolver 127.0.0.1;')
+        until(lambda: stapled(server.port) == 'good', 'a stapled response')
+
+
+@pytest.mark.parametrize('verify, want', [('on', None), ('off', 'good')])
+def test_stapling_verify(site, verify, want):
+    """With ssl_stapling_verify the signer must come from somebody who is trusted."""
+    port = site.port()
+    with certs.Responder(port, signer='ca2'):
+        server = site.server(f'server {{ listen 127.0.0.1:@port@ ssl; ssl_stapling on; ssl_stapling_verify {verify}; ssl_trusted_certificate @certs@/ca.pem; '
+                             f'ssl_stapling_responder http://127.0.0.1:{port}/; ' + CERT + ' return 200; }')
+        if want:
+            until(lambda: stapled(server.port) == want, 'a stapled response')
+        else:
+            assert stapled(server.port) is None
+            server.wait_error('error', r'OCSP')
+            assert stapled(server.port) is None
 
 
 def test_stapling_file(site):
