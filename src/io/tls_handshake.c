@@ -103,6 +103,9 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n
     struct str known = t->accept != NULL ? t->accept->alpn : STR("");
     if (known.n == 0)
         return SSL_TLSEXT_ERR_NOACK;
+    static const struct str http2 = STR_INIT("\x02h2");
+    if (SSL_version(ssl) < TLS1_2_VERSION && str_starts(known, http2))
+        known = str_from(known, http2.n); // RFC 9113 9.2
     unsigned char *found;
     if (SSL_select_next_proto(&found, out_n, (const unsigned char *)known.p, (unsigned)known.n, in, in_n) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
