@@ -5,6 +5,7 @@
 #include "http/conn.h"
 #include "http/vhost.h"
 #include "io/loop.h"
+#include "io/tls.h"
 #include "io/splice.h"
 #include "wire/chunked.h"
 #include "wire/http1.h"
@@ -199,6 +200,8 @@ enum { SLOW_MS = 20 };
 
 // Writes p->out; a slow client makes the back end's side read ahead, and gets smaller pieces.
 static int push(struct pump *p, uint64_t timeout_ms) {
+    if (p->ended && !p->r->keepalive && p->r->out.status != 101)
+        link_tls_last(p->link);
     while (!chain_empty(&p->out)) {
         ssize_t n = link_try_write(p->link, &p->out, false);
         if (n == -EAGAIN) {

@@ -19,6 +19,7 @@ server { listen 127.0.0.1:@port@; http2 on; client_max_body_size 20m;
   location /stream/ { proxy_http_version 2; proxy_buffering off; proxy_request_buffering off; proxy_pass http://app; }
   location /set/ { proxy_http_version 2; proxy_set_header Host other.test; proxy_set_header X-Mine "$remote_addr"; proxy_pass http://app; }
   location /text/ { proxy_http_version 2; proxy_set_body "instead"; proxy_pass http://app; }
+  location /hints/ { early_hints 1; proxy_http_version 2; proxy_pass http://app; }
   location /short/ { proxy_http_version 2; proxy_read_timeout 300ms; proxy_pass http://app; }
 }
 '''
@@ -91,6 +92,38 @@ def test_interim_answers_are_skipped(place):
         call.answer(b'x')
     place.start(answer)
     assert place.ask(get('/x')).body == b'x'
+
+
+@pytest.mark.parametrize('together', [True, False])
+def test_early_hints_are_passed(place, together):
+    go = threading.Event()
+
+    def answer(call):
+        for i in range(3):
+            call.connection.do(lambda c, i=i: c.send_headers(call.stream, [(':status', '103'), ('link', f'</{i}>')]))
+        if not together:
+            assert go.wait(10)
+        call.answer(b'x')
+    place.start(answer)
+    with Client(place.server.port, timeout=10) as c:
+        c.send(get('/hints/x'))
+        if not together:
+            for _ in range(3):
+                c.interim(103)
+            go.set()
+        r = c.response()
+    assert (r.status, r.body) == (200, b'x')
+    assert [i.headers for i in r.interim] == [[('Link', f'</{i}>')] for i in range(3)]
+
+
+def test_endless_interim_answers(place):
+    def answer(call):
+        for i in range(3000):
+            call.connection.do(lambda c, i=i: c.send_headers(call.stream, [(':status', '103'), ('link', f'</{i}/' + 'x' * 50 + '>')]))
+        call.answer(b'x')
+    place.start(answer)
+    assert place.ask(get('/hints/x')).status == 502
+    place.server.wait_error('error', 'upstream sent too many interim responses while reading response header')
 
 
 def test_many_requests_share_a_connection(place):
