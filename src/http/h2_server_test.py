@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from weirtest import Client, Close, Pause, Wait, get, response, until
+from weirtest import Client, Close, Pause, ReadRequest, Wait, get, response, until
 from weirtest.h2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, H2, HEADERS, PING, PRIORITY, RST_STREAM,
                          WINDOW_UPDATE, frame, settings)
 from weirtest.server import NGINX, WEIR
@@ -245,7 +245,7 @@ def test_a_response_streams(site):
 
 @weir_only('nginx ends the connection at trailers')
 def test_trailers_both_ways(site):
-    site.backend(answer=[b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 7\r\n\r\n'])
+    site.backend(answer=[ReadRequest(), b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 7\r\n\r\n'])
     server = site.server(STREAM)
     with H2(server.port) as c:
         s = c.request('/', 'POST', end=False)
