@@ -333,6 +333,20 @@ def test_a_priority_may_change(site):
         assert c.wait(two).ended and not c.answer(one).ended
 
 
+@weir_only('RFC 9218')
+def test_a_priority_that_comes_before_its_stream(site):
+    """RFC 9218 7.1: it is kept, and counts more than the field of the request."""
+    site.file('file', bytes(300000))
+    server = site.server('server { listen 127.0.0.1:@port@ http2; root @root@; }', workers=1)
+    with H2(server.port, window=1 << 20) as c:
+        c.send(frame(16, 0, 0, U32(3) + b'u=6') + frame(16, 0, 0, U32(3) + b'u=0') + frame(16, 0, 0, U32(99) + b'u=0'))
+        one, two = c.request('/file'), c.request('/file', 'GET', ('priority', 'u=7'))
+        assert c.ping()
+        c.window(0, 1 << 22)
+        assert c.wait(two).ended and not c.answer(one).ended
+        assert len(c.wait(one).body) == 300000
+
+
 # --- abuse -----------------------------------------------------------------------------------------------------------------------------------
 
 SIMPLE = ('server { listen 127.0.0.1:@port@ http2; location / { return 200 ok; } location /large { root @root@; } '
