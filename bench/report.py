@@ -6,6 +6,7 @@ import statistics
 
 BEGIN, END = "<!-- notes: kept by bench/run -->", "<!-- end of notes -->"
 REFERENCE = "nginx"
+LARGE = "Large configurations: 2,000 servers with 20,000 locations"
 
 METHOD = """\
 One run starts all servers afresh for each case, on loopback, and asks them in turn, round by round, so that all see
@@ -128,8 +129,9 @@ def notes_of(path):
     return "\nNothing yet.\n\n"
 
 
-def page(path, results, cases, names, facts):
-    """Writes docs/benchmarks.md. `facts` has date, machine, versions and the words of METHOD."""
+def page(path, results, cases, names, facts, large=(), bad=()):
+    """Writes docs/benchmarks.md. `facts` has date, machine, versions and the words of METHOD; large: rows of bench/routing.py; bad:
+    what failed of that."""
     notes = notes_of(path)
     parts = ["# Benchmarks\n\nWritten by `make bench`; only the notes are written by hand. "
              f"{'Ratios to nginx, the figure itself in brackets' if REFERENCE in names else 'Absolute figures'}; "
@@ -138,7 +140,9 @@ def page(path, results, cases, names, facts):
              f"{', '.join(facts['versions'])}."]
     for title, rows in tables(results, cases, names):
         parts.append(f"## {title}\n\n{markdown(rows)}")
-    bad = problems(results, cases)
+    if large:
+        parts.append(f"## {LARGE}\n\nCPU per request beside that of one server with ten locations.\n\n{markdown(large)}")
+    bad = list(bad) + problems(results, cases)
     if bad:
         parts.append("## Failed\n\n" + "\n".join(f"- {line}" for line in bad))
     parts.append(f"## Notes\n\n{BEGIN}\n{notes}{END}")

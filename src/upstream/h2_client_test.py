@@ -18,6 +18,7 @@ server { listen 127.0.0.1:@port@; http2 on; client_max_body_size 20m;
   location /stream/ { proxy_http_version 2; proxy_buffering off; proxy_request_buffering off; proxy_pass http://app; }
   location /set/ { proxy_http_version 2; proxy_set_header Host other.test; proxy_set_header X-Mine "$remote_addr"; proxy_pass http://app; }
   location /text/ { proxy_http_version 2; proxy_set_body "instead"; proxy_pass http://app; }
+  location /hints/ { early_hints 1; proxy_http_version 2; proxy_pass http://app; }
   location /short/ { proxy_http_version 2; proxy_read_timeout 300ms; proxy_pass http://app; }
 }
 '''
@@ -90,6 +91,38 @@ def test_interim_answers_are_skipped(place):
         call.answer(b'x')
     place.start(answer)
     assert place.ask(get('/x')).body == b'x'
+
+
+@pytest.mark.parametrize('together', [True, False])
+def test_early_hints_are_passed(place, together):
+    go = threading.Event()
+
+    def answer(call):
+        for i in range(3):
+            call.connection.do(lambda c, i=i: c.send_headers(call.stream, [(':status', '103'), ('link', f'</{i}>')]))
+        if not together:
+            assert go.wait(10)
+        call.answer(b'x')
+    place.start(answer)
+    with Client(place.server.port, timeout=10) as c:
+        c.send(get('/hints/x'))
+        if not together:
+            for _ in range(3):
+                c.interim(103)
+            go.set()
+        r = c.response()
+    assert (r.status, r.body) == (200, b'x')
+    assert [i.headers for i in r.interim] == [[('Link', f'</{i}>')] for i in range(3)]
+
+
+def test_endless_interim_answers(place):
+    def answer(call):
+        for i in range(3000):
+            call.connection.do(lambda c, i=i: c.send_headers(call.stream, [(':status', '103'), ('link', f'</{i}/' + 'x' * 50 + '>')]))
+        call.answer(b'x')
+    place.start(answer)
+    assert place.ask(get('/hints/x')).status == 502
+    place.server.wait_error('error', 'upstream sent too many interim responses while reading response header')
 
 
 def test_many_requests_share_a_connection(place):
@@ -268,6 +301,27 @@ def test_more_data_than_promised(place):
     with H2(place.server.port, timeout=10) as c:
         a = c.ask('/x')
         assert a.reset is not None or a.status == 502
+
+
+def test_a_back_end_that_closes_during_an_upload(place):
+    """A client whose body is still to come has not left."""
+    place.start(lambda call: call.close())
+    with Client(place.server.port, timeout=10) as c:
+        c.send(request('POST', '/stream/', 'Content-Length: 100000') + bytes(50000))
+        assert c.response().status == 502
+    place.server.wait_error('error', 'upstream prematurely closed connection')
+
+
+def test_an_answer_before_the_end_of_the_request(place):
+    """RFC 9113 8.1: the answer is whole, and RST_STREAM with NO_ERROR behind it only says that the rest is not wanted."""
+    def answer(call):
+        call.answer(b'enough', 403)
+        call.raw(frame(3, 0, call.stream, struct.pack('>I', 0)))
+    place.start(answer)
+    with Client(place.server.port, timeout=10) as c:
+        c.send(request('POST', '/stream/', 'Content-Length: 100000') + bytes(5000))
+        r = c.response()
+        assert (r.status, r.body) == (403, b'enough')
 
 
 def test_windows_of_the_back_end_are_honoured(place):

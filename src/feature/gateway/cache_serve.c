@@ -221,7 +221,7 @@ static enum step look_up(struct cache_run *run) {
             return updating(run);
         case CACHE_SCARCE:
             run->store = false;
-            // fall through
+            __attribute__((fallthrough));
         case CACHE_MISS:
             run->says = CACHE_SAYS_MISS;
             return fetch(run);
