@@ -358,6 +358,7 @@ static int block_signals(struct supervisor *s) {
         sigaddset(&set, heard[i]);
     sigprocmask(SIG_BLOCK, &set, &s->before);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a file at its limit (ulimit -f) is an error of write()
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
