@@ -186,6 +186,21 @@ def test_curl(site):
 
 
 @weir_only('the figures are weir\'s')
+def test_nghttp(site):
+    """A page and what it names, over one connection, and again after an upgrade of 10 requests at once."""
+    site.file('page.html', b'<html><link rel="stylesheet" href="/a.css"><script src="/b.js"></script><img src="/c.png"></html>')
+    for name in ('a.css', 'b.js', 'c.png'):
+        site.file(name, name.encode() * 10000)
+    server = site.server('server { listen 127.0.0.1:@port@ http2; root @root@; types { text/html html; } }')
+    for options in (['-a'], ['-m10'], ['--no-dep', '-w30', '-W30'], ['-H', 'te: trailers', '--expect-continue', '-d', '/etc/services']):
+        done = subprocess.run(['nghttp', '-nv', *options, f'http://127.0.0.1:{server.port}/page.html'], capture_output=True, text=True, timeout=30)
+        codes = re.findall(r':status: (\d+)', done.stdout)
+        want = {'-a': ['200'] * 4, '-m10': ['200'] * 10, '-H': ['405']}.get(options[0], ['200'])
+        assert done.returncode == 0 and [c for c in codes if c != '100'] == want, done.stdout + done.stderr
+        assert 'error_code=NO_ERROR(0x00)' in done.stdout or 'GOAWAY' not in done.stdout
+        assert 'INVALID' not in done.stdout
+
+
 @pytest.mark.parametrize('streams', [1, 100, 1000])
 def test_h2load_sees_no_error(site, streams):
     """Also with more streams at once than are allowed: what is refused before our settings came is repeated by nobody, so only

@@ -24,9 +24,11 @@ static struct link *take_idle(struct exchange *x) {
     while ((l = pool_take_tagged(x->group, x->peer, careful, x->tag)) != NULL) {
         pool_facts(l, &x->link_requests, &x->link_since);
         x->link_idle_ms = pool_idle_ms(l);
+        x->canary |= pool_is_canary(l);
         if (!careful || !(x->streaming || pool_may_close(x->peer)) || link_alive(l))
             return l;
         pool_peer_closed(x->peer, x->link_idle_ms);
+        exchange_end_canary(x, false);
         link_free(l);
     }
     return NULL;

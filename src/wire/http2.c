@@ -212,7 +212,7 @@ static bool on_window(struct h2_session *s, const unsigned char *p, struct h2_ev
     if (s->frame.length != 4)
         return fail(s, ev, H2_FRAME_SIZE_ERROR, "peer sent WINDOW_UPDATE frame with incorrect length");
     uint32_t by = h2_get32(p) & 0x7fffffff;
-    if (pay(s, ev, H2_COST_WINDOW, by < TINY ? COST_WINDOW_TINY : COST_WINDOW))
+    if (pay(s, ev, H2_COST_WINDOW, by != 0 && by < TINY ? COST_WINDOW_TINY : COST_WINDOW))
         return true;
     if (id == 0) {
         if (by == 0)
