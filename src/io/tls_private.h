@@ -144,3 +144,4 @@ int tls_records_seal(struct link *l, const struct chain *from, size_t want);
 bool tls_records_goodbye(struct link *l);
 ssize_t tls_records_read(struct link *l, char *to, size_t room);
 bool tls_records_pending(const struct tls *t);
+void tls_records_rekey_after(uint64_t n); // for tests: our key changes after so many records; 0: as usual

@@ -48,6 +48,9 @@ struct tls_records {
     unsigned silent;               // records in a row without data
 };
 
+static uint64_t rekey_after = REKEY_RECORDS;
+void tls_records_rekey_after(uint64_t n) { rekey_after = n != 0 ? n : REKEY_RECORDS; }
+
 // --- ciphers ---------------------------------------------------------------------------------------------------------------
 
 static bool suite_of(struct tls_loop *loop, uint32_t suite, EVP_CIPHER **cipher, struct tls_hash **hash) {
@@ -258,7 +261,7 @@ static size_t count_records(struct tls *t, size_t want) {
 int tls_records_seal(struct link *l, const struct chain *from, size_t want) {
     struct tls *t = l->tls;
     struct tls_loop *loop = tls_loop();
-    if (UNLIKELY(t->records->out.seq >= REKEY_RECORDS) && !change_key(l))
+    if (UNLIKELY(t->records->out.seq >= rekey_after) && !change_key(l))
         return -EPIPE;
     const struct piece *p = from->head;
     size_t off = 0, at = 0;

@@ -313,6 +313,26 @@ static void client_changes_keys(void) {
 }
 TEST(tls_records_change_keys) { converse_settled(echo, client_changes_keys); }
 
+static int key_updates;
+static void count_key_updates(int write_p, int version, int type, const void *p, size_t n, SSL *ssl, void *arg) {
+    key_updates += !write_p && type == SSL3_RT_HANDSHAKE && n == 5 && *(const unsigned char *)p == SSL3_MT_KEY_UPDATE;
+}
+static void client_takes_all(void) {
+    key_updates = 0;
+    SSL_set_msg_callback(client_link->tls->ssl, count_key_updates);
+    receive_body(client_link, 8000);
+    EXPECT(key_updates >= 2);
+}
+// What one key may seal is bounded (RFC 8446 5.5).
+static void server_sends_much(void) {
+    send_body(server_link, 1000);
+}
+TEST(tls_records_change_tired_keys) {
+    tls_records_rekey_after(3);
+    converse_settled(server_sends_much, client_takes_all);
+    tls_records_rekey_after(0);
+}
+
 // More connections than contexts: who comes again gets its key anew.
 static void client_speaks_in_turn(void) {
     for (int i = 0; i < 20; i++) {
