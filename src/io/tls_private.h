@@ -55,6 +55,7 @@ struct tls {
     bool greedy : 1;         // the last receive was full
     bool said_goodbye : 1;
     bool hold : 1;           // what is in `out` can wait for the first answer (a session ticket)
+    bool keep_ssl : 1;       // the configuration wants something that only OpenSSL does
     bool last : 1;           // the next write is the last: the end goes with it
     bool early : 1;          // reading early data
     bool early_write : 1;    // writing before the handshake has ended
