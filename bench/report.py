@@ -25,6 +25,7 @@ class Result:
 
     def __init__(self, problem="", failed=False):
         self.rounds, self.calls, self.idle = [], None, None
+        self.shares, self.reloads_ms = [], []
         self.problem, self.failed = problem, failed
 
     def fail(self, why):
@@ -38,6 +39,8 @@ class Result:
             return self.calls
         if what in ("per_conn", "all"):
             return self.idle[what == "all"] if self.idle else None
+        if what in ("shares", "reloads_ms"):
+            return statistics.median(getattr(self, what)) if self.shares else None
         values = [v for v in (getattr(r, what) for r in self.rounds) if v is not None]
         return statistics.median(values) if values else None
 
@@ -81,12 +84,15 @@ def table(results, cases, names, what, scale=1.0):
 
 def tables(results, cases, names):
     """(title, rows) of every table that has a figure to show."""
-    load = [c for c in cases if c.kind != "idle"]
+    load = [c for c in cases if c.kind not in ("idle", "reload")]
     idle = [c for c in cases if c.kind == "idle"]
+    reload = [c for c in cases if c.kind == "reload"]
     wanted = [("CPU per request, microseconds", load, "cpu_us", 1), ("Requests per second", load, "rate", 1),
               ("System calls per request", load, "calls", 1), ("Memory under load, MiB", load, "memory", 1 / (1 << 20)),
               ("User memory per idle connection, bytes", idle, "per_conn", 1),
-              ("Memory of the whole server with these connections, MiB", idle, "all", 1 / (1 << 20))]
+              ("Memory of the whole server with these connections, MiB", idle, "all", 1 / (1 << 20)),
+              ("Requests per second with a reload each second, share of those without", reload, "shares", 1),
+              ("CPU of one reload, milliseconds", reload, "reloads_ms", 1)]
     return [(title, table(results, rows, names, what, scale)) for title, rows, what, scale in wanted if rows]
 
 

@@ -309,7 +309,7 @@ class TestWebSocket:
         """Server-sent events: each within 50 ms of its making, also where buffering is on."""
         if file == '08-1-buffering.conf' and is_nginx(WEIR):
             pytest.skip('nginx holds events back while it buffers')
-        server = serve(site, guide(file), http=f'upstream backend {{ server {chat.address}; }}')
+        server = site.server(guide(file), http=f'upstream backend {{ server {chat.address}; }}')
         events_at_once(server, get('/stream/events'))
 
 

@@ -84,12 +84,11 @@ static struct cache_object *load(struct cache *c, struct arena *a, const struct 
     return w->object;
 }
 
-// The file of a loaded object was removed by somebody else. Asked once a millisecond.
-static bool is_gone(struct cache_entry *e, uint64_t now_ms) {
-    const struct cache_data *d = e->object->data;
-    if (e->checked_ms == now_ms || d->fd < 0 || !__atomic_load_n(&d->linked, __ATOMIC_ACQUIRE))
+// The file of a loaded object was removed by somebody else: rm is a way to purge.
+static bool is_gone(const struct cache_object *o) {
+    const struct cache_data *d = o->data;
+    if (!__atomic_load_n(&d->linked, __ATOMIC_ACQUIRE) || d->fd < 0)
         return false;
-    e->checked_ms = now_ms;
     struct stat st;
     return fstat(d->fd, &st) == 0 && st.st_nlink == 0;
 }
@@ -113,7 +112,7 @@ static enum cache_verdict miss(struct cache_ask *a, struct cache_part *p, struct
     if (e == NULL)
         return a->min_uses > 1 ? CACHE_SCARCE : CACHE_MISS;
     e->uses++;
-    index_touch(p, e, a->now_ms);
+    index_touch(a->cache, p, e, a->now_ms);
     if (e->uses < a->min_uses)
         return CACHE_SCARCE;
     if (!a->lock)
@@ -129,6 +128,29 @@ static enum cache_verdict miss(struct cache_ask *a, struct cache_part *p, struct
     return CACHE_MISS;
 }
 
+// The main object is that of one variant. True: this request's is another, whose name it has now.
+static bool is_other_variant(struct cache_ask *a, const struct cache_object *o) {
+    if (o->vary.n == 0 || a->vary.p != NULL)
+        return false;
+    struct cache_id variant;
+    cache_variant_of(&a->main, o->vary, a->request, &variant);
+    a->vary = arena_dup(a->arena, o->vary);
+    if (cache_id_eq(&variant, &o->variant))
+        return false;
+    a->id = variant;
+    return true;
+}
+
+// The same of an object that is just coming.
+static bool is_other_than_coming(struct cache_ask *a, struct cache_entry *e) {
+    if (e == NULL || e->fetch == NULL || e->object != NULL)
+        return false;
+    pthread_mutex_lock(&e->fetch->lock);
+    bool other = e->fetch->state == FETCH_FLOWING && is_other_variant(a, e->fetch->object);
+    pthread_mutex_unlock(&e->fetch->lock);
+    return other;
+}
+
 enum look { LOOK_DONE, LOOK_LOAD, LOOK_AGAIN };
 
 // With the part locked: what the entry says.
@@ -137,18 +159,20 @@ static enum look look_at(struct cache_ask *a, struct cache_part *p, struct cache
     bool unknown = __atomic_load_n(&c->loading, __ATOMIC_ACQUIRE) && (e == NULL || e->object == NULL);
     if (e != NULL && e->error != 0 && e->error_until >= a->now_s) {
         a->error = e->error;
-        index_touch(p, e, a->now_ms);
+        index_touch(a->cache, p, e, a->now_ms);
         *v = CACHE_FAILED;
         return LOOK_DONE;
     }
     if (e == NULL || e->object == NULL) {
         if (!loaded && ((e != NULL && e->disk != 0) || unknown))
             return LOOK_LOAD;
+        if (is_other_than_coming(a, e))
+            return LOOK_AGAIN;
         *v = miss(a, p, e);
         return LOOK_DONE;
     }
     struct cache_object *o = e->object;
-    if (is_gone(e, a->now_ms) || purge_covers(c, o)) {
+    if (is_gone(o) || purge_covers(c, o)) {
         index_remove(c, p, e);
         return LOOK_AGAIN;
     }
@@ -158,18 +182,10 @@ static enum look look_at(struct cache_ask *a, struct cache_part *p, struct cache
         *v = CACHE_MISS;
         return LOOK_DONE;
     }
-    if (o->vary.n != 0 && a->vary.p == NULL) {
-        struct cache_id variant;
-        cache_variant_of(&a->main, o->vary, a->request, &variant);
-        a->vary = arena_dup(a->arena, o->vary);
-        // The main file is that of one variant.
-        if (!cache_id_eq(&variant, &o->variant)) {
-            a->id = variant;
-            return LOOK_AGAIN;
-        }
-    }
+    if (is_other_variant(a, o))
+        return LOOK_AGAIN;
     e->uses++;
-    index_touch(p, e, a->now_ms);
+    index_touch(a->cache, p, e, a->now_ms);
     *v = fresh_or_not(a, e);
     return LOOK_DONE;
 }
@@ -240,6 +256,11 @@ enum cache_verdict cache_open(struct cache_ask *a) {
         struct cache_id before = a->id;
         enum look look = look_at(a, p, index_find(p, &a->id), loaded, &v);
         pthread_mutex_unlock(&p->lock);
+        if (look == LOOK_DONE && a->object != NULL && !cache_object_begins_well(a->object)) {
+            cache_begin(a);
+            loaded = false;
+            continue;
+        }
         if (look == LOOK_DONE)
             return v;
         if (!cache_id_eq(&before, &a->id))
@@ -304,7 +325,7 @@ enum cache_news cache_wait(struct cache_ask *a, uint64_t deadline_ms) {
     if (state == FETCH_FAILED)
         return CACHE_NEWS_AGAIN;
     if (!suits(a, o))
-        return CACHE_NEWS_REFUSED;
+        return CACHE_NEWS_AGAIN;
     a->object = cache_object_ref(o);
     return CACHE_NEWS_OBJECT;
 }
@@ -347,14 +368,15 @@ void cache_refuse(struct cache_ask *a) {
     leave_entry(a);
 }
 
-struct cache_object *cache_keep(struct cache_ask *a, struct str vary, const struct cache_facts *facts, const struct head *head) {
+struct cache_object *cache_keep(struct cache_ask *a, struct str vary, const struct cache_facts *facts, const struct head *head,
+                                int64_t length) {
     if (a->collides)
         return NULL;
     // Under the name of the variant only where the main object says the same of Vary: else nobody would look there.
     struct cache_id id = str_eq(vary, a->vary) && vary.n != 0 ? a->id : a->main, variant = a->main;
     if (vary.n != 0)
         cache_variant_of(&a->main, vary, a->request, &variant);
-    struct cache_object *o = cache_object_new(a->cache, &a->main, &id, a->key, vary, facts, head);
+    struct cache_object *o = cache_object_new(a->cache, &a->main, &id, a->key, vary, facts, head, length);
     if (o == NULL)
         return NULL;
     o->variant = variant;
@@ -378,7 +400,7 @@ static void publish(struct cache_ask *a, struct cache_object *o) {
         e->uses = MAX(e->uses, (uint64_t)1);
         index_set_object(c, p, e, o);
         index_set_disk(c, e, store_size(o));
-        index_touch(p, e, cache_clock_ms());
+        index_touch(c, p, e, cache_clock_ms());
     }
     pthread_mutex_unlock(&p->lock);
     if (e != NULL)
@@ -426,7 +448,7 @@ void cache_remember(struct cache_ask *a, unsigned status, int64_t until_s) {
         e->error_until = until_s;
     }
     pthread_mutex_unlock(&p->lock);
-    cache_refuse(a);
+    cache_close(a);
 }
 
 void cache_drop(struct cache *c, const struct cache_object *o, const char *why) {

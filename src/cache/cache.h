@@ -83,8 +83,9 @@ enum cache_news { CACHE_NEWS_OBJECT, CACHE_NEWS_AGAIN, CACHE_NEWS_REFUSED, CACHE
 enum cache_news cache_wait(struct cache_ask *a, uint64_t deadline_ms);
 
 // The answer may be kept: an object that a->object is, in place of what it was, and that others can read from now on. `vary`:
-// of cache_vary. NULL: it cannot be kept after all.
-struct cache_object *cache_keep(struct cache_ask *a, struct str vary, const struct cache_facts *facts, const struct head *head);
+// of cache_vary; length: of the body, -1 when it is not known. NULL: it cannot be kept after all.
+struct cache_object *cache_keep(struct cache_ask *a, struct str vary, const struct cache_facts *facts, const struct head *head,
+                                int64_t length);
 // The object of cache_keep has ended (cache_object_end): into the index and to the disk with it, or out of the way.
 void cache_kept(struct cache_ask *a);
 // It cannot be kept: who waits asks for himself.

@@ -26,7 +26,7 @@ struct cache_entry {
     struct list loaded;       // the same for entries with an object; else unlinked
     struct cache_id id, main;
     struct cache_facts facts; // of the file, or the object
-    uint64_t used_ms, checked_ms;
+    uint64_t used_ms, used_nth;  // when, and as which use of this cache: the order over all parts
     uint64_t disk;            // bytes of its file; 0: none. Also while the file gets its name
     struct cache_object *object; // counted
     struct cache_fetch *fetch;   // counted
@@ -58,7 +58,7 @@ struct cache {
     struct str name, path;
     unsigned char levels[CACHE_LEVELS_MAX];
     uint64_t size, seed;
-    uint64_t bytes, memory, serial;         // atomic
+    uint64_t bytes, memory, serial, nth_use; // atomic
     uint64_t objects;                       // atomic: entries
     bool loading;                           // atomic: there may be files that the index does not know
     struct cache_part parts[CACHE_PARTS];
@@ -90,7 +90,7 @@ struct cache_entry *index_find(struct cache_part *p, const struct cache_id *id);
 // A new entry, or the one that is there; room is made by letting go of others. NULL: no memory to be had.
 struct cache_entry *index_add(struct cache *c, struct cache_part *p, const struct cache_id *main, const struct cache_id *id,
                               uint64_t now_ms);
-void index_touch(struct cache_part *p, struct cache_entry *e, uint64_t now_ms);
+void index_touch(struct cache *c, struct cache_part *p, struct cache_entry *e, uint64_t now_ms);
 // The entry goes, and its file (by a job).
 void index_remove(struct cache *c, struct cache_part *p, struct cache_entry *e);
 // The entry's object is `o` (counted by this), or none. What is loaded is bounded: others may be let go.

@@ -41,6 +41,7 @@ struct cache_data {
     uint64_t at;    // of the body in the file
     uint64_t n;     // bytes, when complete
     char *mem;      // all of them; NULL: in the file
+    int64_t promised; // by whoever began it: the length, -1: not known
     uint32_t *sums; // of each block; NULL: not known
     unsigned nsums;
     unsigned char *checked; // atomic bytes: which blocks agreed with their sums since the file was opened
@@ -53,7 +54,6 @@ struct cache_data {
     uint64_t length, in_file; // appended; of it in the file
     size_t mem_cap;
     struct cache_piece *pieces, **pieces_tail; // what the file did not take
-    int64_t promised;         // length, -1: not known
     bool ended, lost;
     int error;
     uint32_t sum;             // of the last, unfinished block
@@ -65,6 +65,7 @@ struct cache_reader {
     struct body body;
     struct cache_object *object; // counted
     struct list node;            // in data->readers while it grows
+    bool listed;                 // there
     uint64_t pos;
     struct file_ref *file;       // of this loop around data->fd; NULL: not yet
 };

@@ -96,7 +96,6 @@ int64_t cache_object_length(const struct cache_object *o) {
     return cache_object_complete(o) ? (int64_t)o->data->n : o->data->promised;
 }
 
-void cache_object_promise(struct cache_object *o, int64_t length) { o->data->promised = length; }
 bool cache_object_lost(const struct cache_object *o) { return o->data->lost; }
 
 // --- bytes ---------------------------------------------------------------------------------------------------------------

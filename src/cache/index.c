@@ -126,8 +126,9 @@ void index_set_object(struct cache *c, struct cache_part *p, struct cache_entry 
 
 // --- entries -------------------------------------------------------------------------------------------------------------
 
-void index_touch(struct cache_part *p, struct cache_entry *e, uint64_t now_ms) {
+void index_touch(struct cache *c, struct cache_part *p, struct cache_entry *e, uint64_t now_ms) {
     e->used_ms = now_ms;
+    e->used_nth = __atomic_add_fetch(&c->nth_use, 1, __ATOMIC_RELAXED);
     list_remove(&e->used);
     list_push_front(&p->used, &e->used);
     if (e->object != NULL) {
@@ -158,20 +159,34 @@ static void destroy(struct cache *c, struct cache_part *p, struct cache_entry *e
 
 void index_remove(struct cache *c, struct cache_part *p, struct cache_entry *e) { destroy(c, p, e); }
 
-// keys_zone is full: first objects in memory go, then entries, those that were not used for longest.
-static bool make_room(struct cache *c, struct cache_part *p) {
+static bool is_full(const struct cache *c) { return memory(c) + (uint64_t)entry_memory() > c->size; }
+
+// First objects in memory go, then entries, those that were not used for longest.
+static void make_room_in(struct cache *c, struct cache_part *p) {
+    while (is_full(c) && unload_oldest(c, p, NULL))
+        ;
     int tries = TRIES;
-    while (memory(c) + (uint64_t)entry_memory() > c->size && tries-- > 0) {
-        if (unload_oldest(c, p, NULL))
-            continue;
-        struct list *at = p->used.prev;
-        for (int i = 0; i < TRIES && at != &p->used && is_busy(container_of(at, struct cache_entry, used)); i++)
-            at = at->prev;
-        if (at == &p->used || is_busy(container_of(at, struct cache_entry, used)))
-            return false;
-        destroy(c, p, container_of(at, struct cache_entry, used));
+    for (struct list *at = p->used.prev, *before; is_full(c) && at != &p->used && tries-- > 0; at = before) {
+        struct cache_entry *e = container_of(at, struct cache_entry, used);
+        before = at->prev;
+        if (!is_busy(e))
+            destroy(c, p, e);
     }
-    return memory(c) + (uint64_t)entry_memory() <= c->size;
+}
+
+// keys_zone is full. What is in other parts goes too, where nobody is at work there.
+static bool make_room(struct cache *c, struct cache_part *p) {
+    if (LIKELY(!is_full(c)))
+        return true;
+    make_room_in(c, p);
+    for (size_t i = 0; i < CACHE_PARTS && is_full(c); i++) {
+        struct cache_part *o = &c->parts[i];
+        if (o == p || pthread_mutex_trylock(&o->lock) != 0)
+            continue;
+        make_room_in(c, o);
+        pthread_mutex_unlock(&o->lock);
+    }
+    return !is_full(c);
 }
 
 struct cache_entry *index_add(struct cache *c, struct cache_part *p, const struct cache_id *main, const struct cache_id *id,
@@ -188,6 +203,7 @@ struct cache_entry *index_add(struct cache *c, struct cache_part *p, const struc
     e->main = *main;
     e->id = *id;
     e->used_ms = now_ms;
+    e->used_nth = __atomic_add_fetch(&c->nth_use, 1, __ATOMIC_RELAXED);
     list_init(&e->loaded);
     list_push_front(&p->used, &e->used);
     struct cache_entry **at = bucket_of(p, id);

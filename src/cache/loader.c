@@ -43,6 +43,7 @@ static void add(struct cache *c, const struct cache_object *o) {
         index_set_disk(c, e, store_size(o));
         list_remove(&e->used); // what was asked for since is younger
         list_push_back(&p->used, &e->used);
+        e->used_nth = 0;
     }
     pthread_mutex_unlock(&p->lock);
     if (e == NULL) // keys_zone is full

@@ -109,15 +109,17 @@ static struct cache_object *made(struct sbuf *b, const struct cache_object *of) 
 }
 
 struct cache_object *cache_object_new(struct cache *c, const struct cache_id *main, const struct cache_id *id, struct str key,
-                                      struct str vary, const struct cache_facts *facts, const struct head *head) {
+                                      struct str vary, const struct cache_facts *facts, const struct head *head, int64_t length) {
     struct cache_object like = {.main = *main, .id = *id, .key = key, .vary = vary, .facts = *facts};
     struct sbuf b;
     sbuf_init_heap(&b, CACHE_HEAD_MAX + key.n + vary.n);
     put_front(&b, key, vary, head);
     put_fields(&b, head, NULL);
     struct cache_object *o = made(&b, &like);
-    if (o != NULL)
+    if (o != NULL) {
         o->data = cache_data_new(c);
+        o->data->promised = length;
+    }
     return o;
 }
 

@@ -41,20 +41,22 @@ struct cache_object {
 
 struct cache_object *cache_object_ref(struct cache_object *o);
 void cache_object_unref(struct cache_object *o); // NULL does nothing; any thread
-// A new answer, whose body is to be appended. Copies what it is given. NULL: too large a head (CACHE_HEAD_MAX).
+// A new answer, whose body is to be appended; its length, or -1 when that is not known. Copies what it is given. NULL: too large a head (CACHE_HEAD_MAX).
 enum { CACHE_HEAD_MAX = 256 << 10 };
 struct cache_object *cache_object_new(struct cache *c, const struct cache_id *main, const struct cache_id *id, struct str key,
-                                      struct str vary, const struct cache_facts *facts, const struct head *head);
+                                      struct str vary, const struct cache_facts *facts, const struct head *head, int64_t length);
 // The same answer with new facts, and with the fields of a 304 in place of its own of the same names (RFC 9111 3.2).
 struct cache_object *cache_object_renew(struct cache_object *old, const struct cache_facts *facts, const struct head *fields);
 size_t cache_object_memory(const struct cache_object *o);
 
 bool cache_object_complete(const struct cache_object *o);
 int64_t cache_object_length(const struct cache_object *o); // of the body; -1: not known yet
-// Says how long the body will be, before it is complete.
-void cache_object_promise(struct cache_object *o, int64_t length);
 
+// Whether the first block of a complete body is as it was written: asked before a head is sent. If not, the object is gone from
+// the cache, logged. Waits for the disk, the first time.
+bool cache_object_begins_well(struct cache_object *o);
 // The body from its beginning; can seek once it is complete. Waits for the writer, and for a disk. The body holds the object.
+// NULL: it came too late, the file has failed.
 struct body *cache_object_body(struct cache_object *o, struct arena *a);
 
 // --- the writer: one task, or none that waits ---------------------------------------------------------------------------

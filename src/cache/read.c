@@ -72,6 +72,17 @@ static int check(struct cache_reader *r, size_t n, bool wait) {
     return 0;
 }
 
+bool cache_object_begins_well(struct cache_object *o) {
+    struct cache_data *d = o->data;
+    if (!cache_object_complete(o) || d->mem != NULL || d->n == 0 || __atomic_load_n(&d->checked[0], __ATOMIC_RELAXED))
+        return true;
+    struct check_work w = {d, 0, 0};
+    int err = helper_run(check_do, &w);
+    if (err != 0)
+        cache_drop(d->cache, o, err == -EBADMSG ? "its body is damaged" : "its body cannot be read");
+    return err == 0;
+}
+
 // --- a complete body -----------------------------------------------------------------------------------------------------
 
 static ssize_t give_memory(struct cache_reader *r, struct chain *to, const char *mem, uint64_t end, size_t room) {
@@ -136,11 +147,10 @@ static ssize_t read_growing(struct cache_reader *r, struct chain *to, size_t roo
         pthread_mutex_lock(&d->lock);
     }
     ssize_t n = r->pos < d->length ? give(r, to, room) : d->error;
-    if (n > 0 && d->lost) {
-        r->pos += (uint64_t)n; // the writer looks at it
-        cache_wake_all(&d->writer);
-        r->pos -= (uint64_t)n;
-    }
+    if (n > 0)
+        r->pos += (uint64_t)n;
+    if (n > 0 && d->lost)
+        cache_wake_all(&d->writer); // it may have waited for that
     pthread_mutex_unlock(&d->lock);
     return n;
 }
@@ -154,13 +164,8 @@ static ssize_t read_object(struct body *b, struct chain *to, size_t room, enum b
     struct cache_reader *r = container_of(b, struct cache_reader, body);
     bool complete = cache_object_complete(r->object);
     ssize_t n = complete ? read_complete(r, to, room, wait) : read_growing(r, to, room, wait);
-    if (n > 0 && complete) {
+    if (n > 0 && complete)
         r->pos += (uint64_t)n;
-    } else if (n > 0) {
-        pthread_mutex_lock(&r->object->data->lock);
-        r->pos += (uint64_t)n;
-        pthread_mutex_unlock(&r->object->data->lock);
-    }
     b->length = left(r);
     return n;
 }
@@ -174,7 +179,7 @@ static void seek_object(struct body *b, uint64_t at) {
 static void free_object(struct body *b) {
     struct cache_reader *r = container_of(b, struct cache_reader, body);
     struct cache_data *d = r->object->data;
-    if (!list_empty(&r->node)) {
+    if (r->listed) {
         pthread_mutex_lock(&d->lock);
         list_remove(&r->node);
         cache_wake_all(&d->writer);
@@ -197,6 +202,7 @@ struct body *cache_object_body(struct cache_object *o, struct arena *a) {
         bool late = d->lost;
         if (!late)
             list_push_back(&d->readers, &r->node);
+        r->listed = !late;
         pthread_mutex_unlock(&d->lock);
         if (late)
             return NULL;

@@ -77,7 +77,7 @@ static uint64_t remove_inactive(struct cache *c, uint64_t inactive_ms, struct pa
             if (e != NULL && !due)
                 next = MIN(next, e->used_ms + inactive_ms);
             if (due && is_busy(e))
-                index_touch(p, e, now);
+                index_touch(c, p, e, now);
             else if (due)
                 index_remove(c, p, e);
             pthread_mutex_unlock(&p->lock);
@@ -95,8 +95,8 @@ static bool remove_oldest(struct cache *c) {
         struct cache_part *p = &c->parts[i];
         pthread_mutex_lock(&p->lock);
         const struct cache_entry *e = oldest(p);
-        if (e != NULL && e->used_ms < used) {
-            used = e->used_ms;
+        if (e != NULL && e->used_nth < used) {
+            used = e->used_nth;
             best = p;
         }
         pthread_mutex_unlock(&p->lock);
@@ -106,7 +106,7 @@ static bool remove_oldest(struct cache *c) {
     pthread_mutex_lock(&best->lock);
     struct cache_entry *e = oldest(best);
     if (e != NULL && is_busy(e))
-        index_touch(best, e, cache_clock_ms());
+        index_touch(c, best, e, cache_clock_ms());
     else if (e != NULL)
         index_remove(c, best, e);
     pthread_mutex_unlock(&best->lock);
@@ -134,8 +134,8 @@ static uint64_t trim(struct cache *c) {
     pacer_init(c, &pace, &l.manager);
     uint64_t next = remove_inactive(c, l.inactive_ms, &pace);
     remove_surplus(c, l.max_size, l.min_free, &pace);
-    uint64_t now = cache_clock_ms();
-    return next <= now ? LOOK_MIN_MS : MIN(MAX(next - now, (uint64_t)LOOK_MIN_MS), (uint64_t)LOOK_MS);
+    uint64_t now = cache_clock_ms(), most = MIN((uint64_t)LOOK_MS, l.inactive_ms); // who comes meanwhile is not awaited longer
+    return MAX(next <= now ? 0 : MIN(next - now, most), (uint64_t)LOOK_MIN_MS);
 }
 
 // --- the thread ----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from weirtest import Client, Close, Pause, Wait, get, response, until
+from weirtest import Client, Close, Pause, ReadRequest, Wait, get, response, until
 from weirtest.h2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, H2, HEADERS, PING, PRIORITY, RST_STREAM,
                          WINDOW_UPDATE, frame, settings)
 from weirtest.server import NGINX, WEIR
@@ -186,6 +186,21 @@ def test_curl(site):
 
 
 @weir_only('the figures are weir\'s')
+def test_nghttp(site):
+    """A page and what it names, over one connection, and again after an upgrade of 10 requests at once."""
+    site.file('page.html', b'<html><link rel="stylesheet" href="/a.css"><script src="/b.js"></script><img src="/c.png"></html>')
+    for name in ('a.css', 'b.js', 'c.png'):
+        site.file(name, name.encode() * 10000)
+    server = site.server('server { listen 127.0.0.1:@port@ http2; root @root@; types { text/html html; } }')
+    for options in (['-a'], ['-m10'], ['--no-dep', '-w30', '-W30'], ['-H', 'te: trailers', '--expect-continue', '-d', '/etc/services']):
+        done = subprocess.run(['nghttp', '-nv', *options, f'http://127.0.0.1:{server.port}/page.html'], capture_output=True, text=True, timeout=30)
+        codes = re.findall(r':status: (\d+)', done.stdout)
+        want = {'-a': ['200'] * 4, '-m10': ['200'] * 10, '-H': ['405']}.get(options[0], ['200'])
+        assert done.returncode == 0 and [c for c in codes if c != '100'] == want, done.stdout + done.stderr
+        assert 'error_code=NO_ERROR(0x00)' in done.stdout or 'GOAWAY' not in done.stdout
+        assert 'INVALID' not in done.stdout
+
+
 @pytest.mark.parametrize('streams', [1, 100, 1000])
 def test_h2load_sees_no_error(site, streams):
     """Also with more streams at once than are allowed: what is refused before our settings came is repeated by nobody, so only
@@ -230,7 +245,7 @@ def test_a_response_streams(site):
 
 @weir_only('nginx ends the connection at trailers')
 def test_trailers_both_ways(site):
-    site.backend(answer=[b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 7\r\n\r\n'])
+    site.backend(answer=[ReadRequest(), b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 7\r\n\r\n'])
     server = site.server(STREAM)
     with H2(server.port) as c:
         s = c.request('/', 'POST', end=False)
@@ -316,6 +331,20 @@ def test_a_priority_may_change(site):
         c.window(0, 1 << 22)
         c.window(one, 1)
         assert c.wait(two).ended and not c.answer(one).ended
+
+
+@weir_only('RFC 9218')
+def test_a_priority_that_comes_before_its_stream(site):
+    """RFC 9218 7.1: it is kept, and counts more than the field of the request."""
+    site.file('file', bytes(300000))
+    server = site.server('server { listen 127.0.0.1:@port@ http2; root @root@; }', workers=1)
+    with H2(server.port, window=1 << 20) as c:
+        c.send(frame(16, 0, 0, U32(3) + b'u=6') + frame(16, 0, 0, U32(3) + b'u=0') + frame(16, 0, 0, U32(99) + b'u=0'))
+        one, two = c.request('/file'), c.request('/file', 'GET', ('priority', 'u=7'))
+        assert c.ping()
+        c.window(0, 1 << 22)
+        assert c.wait(two).ended and not c.answer(one).ended
+        assert len(c.wait(one).body) == 300000
 
 
 # --- abuse -----------------------------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """HTTP/2 to back ends: sharing of connections, bodies and trailers, and what a back end may not do."""
 import struct
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -181,6 +182,25 @@ def test_a_refused_stream_is_repeated(place):
     assert len(place.back.calls) == 2
 
 
+def test_a_refused_stream_is_repeated_elsewhere(site):
+    """A peer that refuses again and again gives way to the next, and each is asked a bounded number of times."""
+    one, two = H2Backend(lambda call: call.refuse(7)), H2Backend(lambda call: call.answer(b'two:' + call.wait()))
+    server = site.server('upstream app { server %s; server %s; } upstream bad { server %s; } server { listen 127.0.0.1:@port@;'
+                         ' location / { proxy_http_version 2; proxy_pass http://app; }'
+                         ' location /bad/ { proxy_http_version 2; proxy_pass http://bad; } }' % (one.address, two.address, one.address))
+    try:
+        with Client(server.port, timeout=10) as c:
+            for _ in range(6):
+                r = c.ask(post('/x', b'abc'))
+                assert (r.status, r.body) == (200, b'two:abc')
+            before = len(one.calls)
+            assert c.ask(post('/bad/x', b'abc')).status == 502
+            assert 1 <= len(one.calls) - before <= 3
+    finally:
+        one.stop()
+        two.stop()
+
+
 def test_a_stream_behind_goaway_is_repeated(place):
     def answer(call):
         if len(place.back.calls) == 1:
@@ -342,6 +362,23 @@ def test_windows_of_the_back_end_are_honoured(place):
         call.answer(b'done')
         assert asked.result().body == b'done'
     assert not place.back.problems
+
+
+# --- weir to weir ----------------------------------------------------------------------------------------------------------------
+
+def test_threads_share_nothing_but_work(site):
+    """HTTP/2 on both sides, two threads in front of two: no request fails, and all travel on a few connections."""
+    site.file('file', b'x' * 100000)
+    back = site.server('log_format c "$connection $server_protocol"; server { listen 127.0.0.1:@port@ http2; access_log @dir@/c.log c; root @root@;'
+                       ' location /small { return 200 ok; } }', label='back')
+    front = site.server('upstream app { server 127.0.0.1:%d; } server { listen 127.0.0.1:@port@ http2;'
+                        ' location / { proxy_http_version 2; proxy_pass http://app; } }' % back.port, label='front')
+    for path, n in (('/small', 6000), ('/file', 1000)):
+        out = subprocess.run(['h2load', '-t2', '-c20', '-m20', f'-n{n}', f'http://127.0.0.1:{front.port}{path}'], capture_output=True, text=True,
+                             timeout=60).stdout
+        assert f'{n} succeeded, 0 failed, 0 errored, 0 timeout' in out and f'status codes: {n} 2xx' in out, out
+    lines = back.wait_lines(7000, 'c.log')
+    assert all(line.endswith('HTTP/2.0') for line in lines) and len({line.split()[0] for line in lines}) <= 20
 
 
 # --- 103, both ways ------------------------------------------------------------------------------------------------------------

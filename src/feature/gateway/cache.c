@@ -78,7 +78,8 @@ static bool get_age(struct eval *e, const struct var *v, struct str *out) {
 }
 
 static bool get_field(struct eval *e, const struct var *v, struct str *out) {
-    const struct cache_object *o = object_of(e);
+    const struct cache_run *run = run_of(e);
+    const struct cache_object *o = run != NULL && run->validates ? run->ask.object : NULL;
     *out = o != NULL ? head_value(&o->head, (enum field_id)v->data) : STR_NONE;
     return out->n != 0;
 }
@@ -88,8 +89,8 @@ static const struct var_def vars[] = {
      "How the cache answered: MISS, BYPASS, EXPIRED, STALE, UPDATING, REVALIDATED or HIT."},
     {"upstream_cache_key", false, VAR_VOLATILE, get_key, NULL, 0, "The key that the cache was asked for."},
     {"upstream_cache_age", false, VAR_VOLATILE, get_age, NULL, 0, "Seconds since the cached answer came, or was validated last."},
-    {"upstream_cache_last_modified", false, VAR_VOLATILE, get_field, NULL, FIELD_LAST_MODIFIED, "Last-Modified of the cached answer."},
-    {"upstream_cache_etag", false, VAR_VOLATILE, get_field, NULL, FIELD_ETAG, "ETag of the cached answer."},
+    {"upstream_cache_last_modified", false, VAR_VOLATILE, get_field, NULL, FIELD_LAST_MODIFIED, "Last-Modified of the cached answer, while it is validated."},
+    {"upstream_cache_etag", false, VAR_VOLATILE, get_field, NULL, FIELD_ETAG, "ETag of the cached answer, while it is validated."},
 };
 
 struct feature feature_cache = {

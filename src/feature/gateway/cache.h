@@ -63,7 +63,7 @@ int64_t cache_now_s(const struct req *r);
 int64_t cache_valid_for(const struct cache_conf *c, unsigned status); // seconds; 0: not said
 bool cache_any_holds(struct req *r, struct conf_list conditions);
 
-// The object of run->ask is the answer.
+// The object of run->ask is the answer. STEP_NEXT: it is not to be had any more, because its file failed while it came in.
 enum step cache_answer_object(struct cache_run *run);
 // The back end has answered (x->head): keeps it, where it may be kept, and passes it on.
 enum step cache_answer_fetched(struct cache_run *run);

@@ -6,7 +6,7 @@
 #include "io/loop.h"
 #include "wire/freshness.h"
 
-enum { FILL_ROOM = 256 << 10 };
+enum { FILL_ROOM = 256 << 10, FILL_AT_ONCE = 64 << 10 };
 
 // --- from the cache ------------------------------------------------------------------------------------------------------
 
@@ -42,10 +42,8 @@ enum step cache_answer_object(struct cache_run *run) {
     int64_t length = o->facts.head_length >= 0 && r->method == METHOD_HEAD ? o->facts.head_length : cache_object_length(o);
     if (r->method != METHOD_HEAD && length != 0) {
         b = cache_object_body(o, &r->arena);
-        if (b == NULL) { // its file failed while others read it
-            log_msg(LOG_ERR, 0, "the response that was waited for cannot be cached");
-            return answer_status(r, 502);
-        }
+        if (b == NULL)
+            return STEP_NEXT;
     }
     if (!x->from_store)
         exchange_answered(x);
@@ -117,14 +115,15 @@ static void end_fill(struct filler *f, int err) {
     f->source = NULL;
 }
 
-// As far as nobody must wait: 1, there is more to come; else it has ended.
-static ssize_t fill_now(struct filler *f, enum body_wait wait) {
+// Up to `most` bytes. 1: there is more to come; 0: it has ended.
+static int fill_some(struct filler *f, enum body_wait wait, uint64_t most) {
     struct chain c;
     chain_init(&c, loop_blocks(f->run->r->loop));
-    for (;;) {
-        ssize_t n = body_read(f->source, &c, FILL_ROOM, wait);
+    for (uint64_t total = 0;;) {
+        ssize_t n = total < most ? body_read(f->source, &c, (size_t)MIN((uint64_t)FILL_ROOM, most - total), wait) : -EAGAIN;
         if (n == -EAGAIN)
             return 1;
+        total += (uint64_t)MAX(n, 0);
         int err = n > 0 ? cache_object_append(f->run->ask.object, &c) : (int)n;
         chain_done(&c);
         if (n > 0 && err == 0)
@@ -134,7 +133,7 @@ static ssize_t fill_now(struct filler *f, enum body_wait wait) {
     }
 }
 
-static void fill(void *arg) { fill_now(arg, BODY_WAIT); }
+static void fill(void *arg) { fill_some(arg, BODY_WAIT, UINT64_MAX); }
 
 static void join_filler(void *arg) { task_join(((struct filler *)arg)->task); }
 
@@ -146,7 +145,8 @@ static void start_fill(struct cache_run *run, struct body *source) {
         end_fill(f, 0);
         return;
     }
-    if (fill_now(f, BODY_NOWAIT) == 0)
+    // A short answer needs no task. What is longer must not wait here: its first reader is this very task.
+    if (fill_some(f, BODY_NOWAIT, FILL_AT_ONCE) == 0)
         return;
     f->task = task_new_joinable(fill, f, "cache");
     if (f->task != NULL)
@@ -162,13 +162,11 @@ static enum step keep(struct cache_run *run, const struct cache_facts *facts, st
     struct cache_facts all = *facts;
     if (head)
         all.head_length = x->body_length;
-    struct cache_object *o = cache_keep(&run->ask, vary, &all, &x->head);
+    struct cache_object *o = cache_keep(&run->ask, vary, &all, &x->head, head ? -1 : x->body_length);
     if (o == NULL) {
         cache_refuse(&run->ask);
         return gateway_answer(r, run->rw, x);
     }
-    if (!head)
-        cache_object_promise(o, x->body_length);
     struct body *source = x->protocol->body(x);
     if (source != NULL)
         source = gateway_limited(r, x->gw, source);

@@ -77,19 +77,6 @@ static bool can_validate(const struct cache_run *run) {
 
 // --- the back end is asked -----------------------------------------------------------------------------------------------
 
-static unsigned status_bit(unsigned status) {
-    switch (status) {
-    case 500: return NEXT_500;
-    case 502: return NEXT_502;
-    case 503: return NEXT_503;
-    case 504: return NEXT_504;
-    case 403: return NEXT_403;
-    case 404: return NEXT_404;
-    case 429: return NEXT_429;
-    default: return 0;
-    }
-}
-
 // Whether what is too old shall answer: *_cache_use_stale, or stale-if-error of the object (RFC 5861 4).
 static bool stale_will_do(const struct cache_run *run, unsigned failure) {
     if (run->ask.object == NULL || run->says != CACHE_SAYS_EXPIRED || failure == 0)
@@ -110,16 +97,14 @@ static void remember(struct cache_run *run, unsigned status, int64_t seconds) {
     if (run->store && seconds > 0 && !cache_any_holds(run->r, run->c->no_cache))
         cache_remember(&run->ask, status, cache_now_s(run->r) + seconds);
     else
-        cache_refuse(&run->ask);
+        cache_close(&run->ask); // nothing is known of the answer: who waits may ask
 }
 
 static enum step no_answer(struct cache_run *run, unsigned status) {
     if (status != 499 && stale_will_do(run, run->x->failure))
         return answer_stale(run);
-    if (status == 502 || status == 504)
-        remember(run, status, cache_valid_for(run->c, status));
-    else
-        cache_close(&run->ask); // nothing is known of the answer: who waits may ask
+    bool failed = status == 502 || status == 504;
+    remember(run, status, failed ? cache_valid_for(run->c, status) : 0);
     return answer_status(run->r, status);
 }
 
@@ -137,7 +122,7 @@ static enum step fetch(struct cache_run *run) {
         return no_answer(run, status);
     if (run->validates && x->head.status == 304)
         return cache_answer_validated(run);
-    if (stale_will_do(run, status_bit(x->head.status)))
+    if (stale_will_do(run, next_bit_of_status(x->head.status)))
         return answer_stale(run);
     return cache_answer_fetched(run);
 }
@@ -185,6 +170,12 @@ static enum cache_news wait(struct cache_run *run) {
     return news;
 }
 
+static enum step missed(struct cache_run *run, bool store) {
+    run->store = store;
+    run->says = CACHE_SAYS_MISS;
+    return fetch(run);
+}
+
 // After others had asked for it. True: *step is what comes of it; false: the cache is to be asked again.
 static bool after_waiting(struct cache_run *run, enum step *step) {
     switch (wait(run)) {
@@ -193,18 +184,21 @@ static bool after_waiting(struct cache_run *run, enum step *step) {
     case CACHE_NEWS_OBJECT:
         run->says = CACHE_SAYS_HIT;
         *step = cache_answer_object(run);
+        if (*step != STEP_NEXT)
+            return true;
+        cache_close(&run->ask);
+        *step = missed(run, false);
         return true;
     case CACHE_NEWS_LATE:
-        run->store = false;
-        break;
-    case CACHE_NEWS_REFUSED:
-        break;
-    case CACHE_NEWS_CANCELLED:
-        *step = answer_status(run->r, 499);
+        *step = missed(run, false);
         return true;
+    case CACHE_NEWS_REFUSED:
+        *step = missed(run, true);
+        return true;
+    case CACHE_NEWS_CANCELLED:
+        break;
     }
-    run->says = CACHE_SAYS_MISS;
-    *step = fetch(run);
+    *step = answer_status(run->r, 499);
     return true;
 }
 
@@ -220,11 +214,9 @@ static enum step look_up(struct cache_run *run) {
         case CACHE_UPDATING:
             return updating(run);
         case CACHE_SCARCE:
-            run->store = false;
-            // fall through
+            return missed(run, false);
         case CACHE_MISS:
-            run->says = CACHE_SAYS_MISS;
-            return fetch(run);
+            return missed(run, true);
         case CACHE_FAILED:
             run->says = CACHE_SAYS_HIT;
             return answer_status(run->r, run->ask.error);
@@ -273,7 +265,8 @@ static bool range_is_too_far(struct cache_run *run) {
     range = str_trim(str_from(range, 6));
     if (max == 0)
         return true;
-    return !str_split(&range, '-', &first) || !str_u64(str_trim(first), UINT64_MAX, &start) || start > max;
+    // "bytes=-9" is not (nginx).
+    return str_split(&range, '-', &first) && str_u64(str_trim(first), UINT64_MAX, &start) && start >= max;
 }
 
 static void close_ask(void *ask) { cache_close(ask); }
@@ -313,8 +306,10 @@ static enum step serve(struct cache_run *run) {
     }
     if (c->purge.count != 0 && cache_any_holds(r, c->purge))
         return answer_status(r, cache_purge(run->ask.cache, run->ask.key) ? 204 : 404);
-    if (range_is_too_far(run))
+    if (range_is_too_far(run)) {
+        run->says = CACHE_SAYS_MISS;
         return ask_back_end(run);
+    }
     if (c->bypass.count != 0 && cache_any_holds(r, c->bypass)) {
         cache_begin(&run->ask);
         run->says = CACHE_SAYS_BYPASS;

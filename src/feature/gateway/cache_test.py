@@ -1,10 +1,5 @@
 """The response cache against nginx: the same requests, and what each answer says of the cache."""
-import re
-import time
-
-import pytest
-
-from weirtest import Client, Close, Table, chunked, get, post, request, response
+from weirtest import Close, Table, chunked, get, post, request, response
 
 HTTP = '''
     proxy_cache_path @dir@/cache levels=1:2 keys_zone=one:1m;
@@ -12,16 +7,6 @@ HTTP = '''
     add_header X-Cache $upstream_cache_status always;
 '''
 LOG = 'request=$request|status=$status|body_bytes_sent=$body_bytes_sent|cache=$upstream_cache_status|upstream_status=$upstream_status'
-
-
-def answers(*headers, body=b'body', status='200 OK'):
-    """A back end that counts: each answer says which it is."""
-    made = [0]
-
-    def answer(q):
-        made[0] += 1
-        return response(body + b' %d' % made[0], *headers, status=status)
-    return answer
 
 
 def same(*headers, body=b'body', status='200 OK', length=True):
@@ -83,3 +68,4 @@ for name, *fields in (
         data = get(uri, *fields)
         table.case(f'condition {name} {len(more)}', data * 3, ['any'] * 3, same(*VALID, *more, body=b'0123456789'), **how)
 test_cache = table.tests()
+
