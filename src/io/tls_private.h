@@ -55,6 +55,7 @@ struct tls {
     bool greedy : 1;         // the last receive was full
     bool said_goodbye : 1;
     bool hold : 1;           // what is in `out` can wait for the first answer (a session ticket)
+    bool keep_ssl : 1;       // the configuration wants something that only OpenSSL does
     bool last : 1;           // the next write is the last: the end goes with it
     bool early : 1;          // reading early data
     bool early_write : 1;    // writing before the handshake has ended
@@ -144,3 +145,4 @@ int tls_records_seal(struct link *l, const struct chain *from, size_t want);
 bool tls_records_goodbye(struct link *l);
 ssize_t tls_records_read(struct link *l, char *to, size_t room);
 bool tls_records_pending(const struct tls *t);
+void tls_records_rekey_after(uint64_t n); // for tests: our key changes after so many records; 0: as usual

@@ -48,6 +48,9 @@ struct tls_records {
     unsigned silent;               // records in a row without data
 };
 
+static uint64_t rekey_after = REKEY_RECORDS;
+void tls_records_rekey_after(uint64_t n) { rekey_after = n != 0 ? n : REKEY_RECORDS; }
+
 // --- ciphers ---------------------------------------------------------------------------------------------------------------
 
 static bool suite_of(struct tls_loop *loop, uint32_t suite, EVP_CIPHER **cipher, struct tls_hash **hash) {
@@ -258,7 +261,7 @@ static size_t count_records(struct tls *t, size_t want) {
 int tls_records_seal(struct link *l, const struct chain *from, size_t want) {
     struct tls *t = l->tls;
     struct tls_loop *loop = tls_loop();
-    if (UNLIKELY(t->records->out.seq >= REKEY_RECORDS) && !change_key(l))
+    if (UNLIKELY(t->records->out.seq >= rekey_after) && !change_key(l))
         return -EPIPE;
     const struct piece *p = from->head;
     size_t off = 0, at = 0;
@@ -509,7 +512,7 @@ ssize_t tls_records_read(struct link *l, char *to, size_t room) {
     return (ssize_t)total;
 }
 
-bool tls_records_pending(const struct tls *t) { return t->records->plain_end != 0 || is_whole(t) || (t->ended && !t->failed); }
+bool tls_records_pending(const struct tls *t) { return t->records->plain_end != 0 || is_whole(t); }
 
 // --- from an SSL to this -----------------------------------------------------------------------------------------------------
 
@@ -557,7 +560,7 @@ void link_tls_settle(struct link *l) {
     struct tls_records *r = t != NULL ? t->records : NULL;
     EVP_CIPHER *cipher;
     struct tls_hash *hash;
-    if (r == NULL || t->ssl == NULL || t->failed || t->shaking || t->early || t->early_write)
+    if (r == NULL || t->ssl == NULL || t->failed || t->shaking || t->early || t->early_write || t->keep_ssl)
         return; // TLS 1.2, or our side is the client's, or the handshake has not ended
     bool ok = r->have[0] && r->have[1] && SSL_version(t->ssl) == TLS1_3_VERSION && SSL_is_init_finished(t->ssl) &&
               !SSL_has_pending(t->ssl) && tls_saved_of(l) != NULL && t->saved->final;
@@ -567,6 +570,9 @@ void link_tls_settle(struct link *l) {
         return;
     }
     r->out.seq = r->before;
+    unsigned limit = SSL_SESSION_get_max_fragment_length(SSL_get0_session(t->ssl)); // RFC 6066 4: 512 << (limit - 1) bytes
+    if (limit != TLSEXT_max_fragment_length_DISABLED)
+        t->record = MIN(t->record != 0 ? t->record : (uint32_t)TLS_RECORD_MAX, 512u << (limit - 1));
     SSL_set_quiet_shutdown(t->ssl, 1);
     SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); // a session of it stays good
     SSL_free(t->ssl);

@@ -363,6 +363,13 @@ def test_buffer_size(site, size):
     assert len([n for n in sizes if n == size + 17]) >= len(BIG['big']) // size - 1
 
 
+def test_padded_records(site):
+    site.file('big', BIG['big'][:20000])
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_conf_command RecordPadding 512; ssl_buffer_size 4000; ' + CERT + ' root @root@; }')
+    sizes, body = record_sizes(server.port, '/big')
+    assert body.endswith(BIG['big'][:20000]) and all((n - 16) % 512 == 0 for n in sizes)
+
+
 @pytest.mark.weir_only('nginx makes records of one size')
 def test_records_grow(site):
     site.file('big', BIG['big'])
