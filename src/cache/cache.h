@@ -99,6 +99,9 @@ void cache_remember(struct cache_ask *a, unsigned status, int64_t until_s);
 // there was nothing of that key. Never waits for a disk.
 bool cache_purge(struct cache *c, struct str key);
 
+// What is kept under the key, and only that, with its variants. For requests that have changed it.
+void cache_forget(struct cache *c, struct str key);
+
 struct cache_numbers {
     uint64_t bytes, memory, objects; // of files; of keys_zone; known
     bool loading;
