@@ -1,9 +1,14 @@
 """The cache with other things: FastCGI, SCGI and uwsgi, slices, filters, subrequests, X-Accel fields, HTTP/2 on both sides."""
+import os
 import re
+import signal
+import threading
+import time
 
 import pytest
 
-from weirtest import Client, Table, get, post, request, response
+from weirtest.h2 import H2
+from weirtest import Client, Close, Echo, Table, Wait, get, post, request, response, until
 
 LOG = 'request=$request|status=$status|cache=$upstream_cache_status|upstream_status=$upstream_status'
 
@@ -149,7 +154,6 @@ def test_a_304_brings_new_fields(site):
     site.backend('backend', lambda q: answers.pop(0))
     server = site.server('location / { proxy_cache one; proxy_cache_revalidate on; proxy_pass http://@backend@; }',
                          http='proxy_cache_path @root@/cache keys_zone=one:1m; add_header X-Cache $upstream_cache_status always;')
-    import time
     ask(server)
     time.sleep(2.1)
     for says in ('REVALIDATED', 'HIT'):
@@ -162,3 +166,69 @@ def test_a_304_brings_new_fields(site):
                          http='proxy_cache_path @root@/cache keys_zone=one:1m; add_header X-Cache $upstream_cache_status always;')
     r = ask(server)
     assert (r.header('X-Cache'), r.body, r.all('X-A')) == ('HIT', b'body', ['new']), 'the file was written anew'
+
+
+# --- other protocols, other processes ------------------------------------------------------------------------------------
+
+def test_a_websocket_where_a_cache_is_on(site):
+    """It is no answer that could be kept, and those who wait for one do not wait for its end."""
+    site.backend('backend', lambda q: [b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n', Echo()]
+                 if q.header('Upgrade') else response(b'plain', 'Cache-Control: max-age=60'))
+    server = site.server('location / { proxy_cache one; proxy_cache_lock on; proxy_set_header Upgrade $http_upgrade; '
+                         'proxy_set_header Connection upgrade; proxy_http_version 1.1; proxy_pass http://@backend@; }',
+                         http='proxy_cache_path @dir@/cache keys_zone=one:1m; add_header X-Cache $upstream_cache_status always;')
+    with Client(server.port) as c:
+        c.send(get('/', 'Upgrade: websocket', 'Connection: Upgrade'))
+        c.wait_for(b'101 Switching')
+        with Client(server.port) as d:
+            assert d.ask(get('/')).text == 'plain'
+        c.send(b'echo')
+        c.wait_for(b'echo')
+
+
+@pytest.mark.weir_only('nginx 1.22 has no http2 directive')
+def test_http2(site):
+    """Five streams of one connection; one asks the back end."""
+    site.backend('backend', lambda q: response(b'x' * 100000, 'Cache-Control: max-age=60'))
+    server = site.server('http2 on; location / { proxy_cache one; proxy_cache_lock on; proxy_pass http://@backend@; }',
+                         http='proxy_cache_path @dir@/cache keys_zone=one:1m; add_header X-Cache $upstream_cache_status always;')
+    with H2(server.port) as h:
+        streams = [h.request('/') for _ in range(5)]
+        while not all(h.answer(s).ended for s in streams):
+            assert h.read() is not None
+        seen = [h.answer(s) for s in streams]
+    assert sorted(a.header('x-cache') for a in seen) == ['HIT'] * 4 + ['MISS'] and all(a.body == b'x' * 100000 for a in seen)
+
+
+def test_events_are_not_held_back(site):
+    """An answer without an end is passed on piece by piece, where a cache is on too."""
+    more = threading.Event()
+    site.backend('backend', lambda q: [b'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n\r\ndata: 1\n\n',
+                                       Wait(more), b'data: 2\n\n', Close()])
+    server = site.server('location / { proxy_cache one; proxy_cache_lock on; proxy_cache_valid any 1h; proxy_buffering off; proxy_pass http://@backend@; }',
+                         http='proxy_cache_path @dir@/cache keys_zone=one:1m;')
+    with Client(server.port) as c:
+        c.send(get('/'))
+        c.wait_for(b'data: 1')
+        more.set()
+        c.wait_for(b'data: 2')
+
+
+@pytest.mark.weir_only('the directory is not to be shared by versions')
+def test_a_new_binary_finds_the_cache(site):
+    backend = site.backend('backend', lambda q: response(b'body', 'Cache-Control: max-age=600'))
+    server = site.server('location / { proxy_cache one; proxy_pass http://@backend@; }',
+                         http='proxy_cache_path @root@/cache keys_zone=one:1m; add_header X-Cache $upstream_cache_status always;')
+    assert [ask(server).header('X-Cache') for _ in range(2)] == ['MISS', 'HIT']
+    old = server.pid
+    server.send_signal(signal.SIGUSR2)
+    until(lambda: server.pid_file() not in (None, old), 'the new binary')
+    new = server.pid_file()
+    until(lambda: len(server.processes()) >= 3, 'both to run')
+    time.sleep(0.5)
+    for _ in range(10):
+        assert ask(server).header('X-Cache') == 'HIT'
+    assert len(backend.requests) == 1
+    os.kill(new, signal.SIGQUIT)
+    until(lambda: server.pid_file() == old, 'the old one to be alone')
+    assert ask(server).header('X-Cache') == 'HIT'

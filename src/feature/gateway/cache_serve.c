@@ -324,7 +324,7 @@ static enum step serve(struct cache_run *run) {
         return ask_back_end(run);
     }
     if (c->bypass.count != 0 && cache_any_holds(r, c->bypass)) {
-        cache_begin(&run->ask);
+        cache_name(&run->ask);
         run->says = CACHE_SAYS_BYPASS;
         return fetch(run);
     }
