@@ -1,10 +1,13 @@
 """The parts of the benchmark that read other programs' output or write the page, without running any server."""
 
+import dataclasses
+
 import pytest
 
 import load
 import proc
 import report
+import routing
 from cases import CASES, Case
 from servers import CANNOT, FILES, LACKS, LISTENERS, NAMES, Broken
 
@@ -86,3 +89,12 @@ def test_case_names_are_unique_and_known():
     assert len(set(names)) == len(names)
     assert set(CANNOT) <= set(NAMES) and all(cannot <= set(names) for cannot in CANNOT.values())
     assert set(FILES) == set(NAMES) - {"floor"} and all(lacks <= set(LISTENERS) for lacks in LACKS.values())
+
+
+def test_large_configurations_have_bounds():
+    good = routing.Seen("weir", (0.1, 1 << 20), (0.01, 1), 3.0, 3.1, 9.0)
+    assert routing.problems([good]) == []
+    assert "loaded in 1.50 s" in routing.problems([dataclasses.replace(good, load=(1.5, 1))])[0]
+    assert "1.50 times" in routing.problems([dataclasses.replace(good, ten=4.5)])[0]
+    assert routing.problems([dataclasses.replace(good, name="nginx", load=(9, 1), ten=90.0)]) == []    # only weir is judged
+    assert routing.table([good])[1] == ["weir", "100", "1.0", "3.00", "1.03 (3.10)", "3.00 (9.00)"]

@@ -10,7 +10,7 @@ class Case:
     conns: int       # connections of the load
     path: str = "/200"
     length: int = 200       # of the body that must come back
-    kind: str = "get"       # load.lua's KIND, "idle", tls.c's "full" and "resumed", or "h2=STREAMS": h2load with as many on each
+    kind: str = "get"       # load.lua's KIND, "idle", "reload", tls.c's "full" and "resumed", or "h2=STREAMS": h2load with as many on each
     listener: str = "PROXY"  # which of a server's listeners is asked
     log: str = ""           # name of the access log that must have grown
 
@@ -46,6 +46,7 @@ CASES = (
          listener="H2TLS"),
     Case("h2tls-file", "HTTP/2 over TLS 1.3: file of 64 KiB, 10 connections of 100 streams", 10, "/64k.bin", 1 << 16, kind="h2=100",
          listener="H2TLSSTATIC"),
+    Case("reload", "200 B, 64 connections, 2,000 servers", 64, kind="reload"),
     Case("idle", "idle keep-alive connections", 0, kind="idle"),
 )
 

@@ -6,6 +6,7 @@ import re
 import ssl
 import subprocess
 import threading
+import time
 from dataclasses import dataclass
 
 import proc
@@ -78,7 +79,7 @@ def _wrk(env, port, case, seconds):
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                 text=True)
     command = pin + ["wrk", "-t1", f"-c{case.conns}", f"-d{seconds}s", "--timeout", "10s", "-s",
-                     os.path.join(BENCH, "load.lua"), f"{scheme(case)}://127.0.0.1:{port}{case.path}", "--", case.kind]
+                     os.path.join(BENCH, "load.lua"), f"{scheme(case)}://127.0.0.1:{port}{case.path}", "--", "get" if case.kind == "reload" else case.kind]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             text=True)
 
@@ -156,6 +157,37 @@ def syscalls(env, server, case, seconds):
     finally:
         calls = env.syscalls.stop(counter, file)
     return calls / done.requests if calls is not None else None
+
+
+def share_during_reloads(env, server, case, seconds):
+    """Requests per second with a reload each second, as a share of those without."""
+    quiet, stop, failed = drive(env, server, case, seconds), threading.Event(), []
+
+    def reload():
+        while not stop.is_set() and not failed:
+            try:
+                server.reload()
+            except Broken as e:
+                failed.append(e)
+            stop.wait(1)
+    thread = threading.Thread(target=reload)
+    thread.start()
+    try:
+        busy = drive(env, server, case, seconds)
+    finally:
+        stop.set()
+        thread.join()
+    if failed:
+        raise failed[0]
+    return busy.rate / quiet.rate
+
+
+def reload_ms(server):
+    """Processor time of one reload without load: of all processes of the server, until what was before is freed."""
+    before = proc.cpu_ns(server.pids())
+    server.reload()
+    time.sleep(1.5)
+    return (proc.cpu_ns(server.pids()) - before) / 1e6
 
 
 class Idle:

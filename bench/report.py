@@ -6,6 +6,7 @@ import statistics
 
 BEGIN, END = "<!-- notes: kept by bench/run -->", "<!-- end of notes -->"
 REFERENCE = "nginx"
+LARGE = "Large configurations: 2,000 servers with 20,000 locations"
 
 METHOD = """\
 One run starts all servers afresh for each case, on loopback, and asks them in turn, round by round, so that all see
@@ -24,6 +25,7 @@ class Result:
 
     def __init__(self, problem="", failed=False):
         self.rounds, self.calls, self.idle = [], None, None
+        self.shares, self.reloads_ms = [], []
         self.problem, self.failed = problem, failed
 
     def fail(self, why):
@@ -37,6 +39,8 @@ class Result:
             return self.calls
         if what in ("per_conn", "all"):
             return self.idle[what == "all"] if self.idle else None
+        if what in ("shares", "reloads_ms"):
+            return statistics.median(getattr(self, what)) if self.shares else None
         values = [v for v in (getattr(r, what) for r in self.rounds) if v is not None]
         return statistics.median(values) if values else None
 
@@ -80,12 +84,15 @@ def table(results, cases, names, what, scale=1.0):
 
 def tables(results, cases, names):
     """(title, rows) of every table that has a figure to show."""
-    load = [c for c in cases if c.kind != "idle"]
+    load = [c for c in cases if c.kind not in ("idle", "reload")]
     idle = [c for c in cases if c.kind == "idle"]
+    reload = [c for c in cases if c.kind == "reload"]
     wanted = [("CPU per request, microseconds", load, "cpu_us", 1), ("Requests per second", load, "rate", 1),
               ("System calls per request", load, "calls", 1), ("Memory under load, MiB", load, "memory", 1 / (1 << 20)),
               ("User memory per idle connection, bytes", idle, "per_conn", 1),
-              ("Memory of the whole server with these connections, MiB", idle, "all", 1 / (1 << 20))]
+              ("Memory of the whole server with these connections, MiB", idle, "all", 1 / (1 << 20)),
+              ("Requests per second with a reload each second, share of those without", reload, "shares", 1),
+              ("CPU of one reload, milliseconds", reload, "reloads_ms", 1)]
     return [(title, table(results, rows, names, what, scale)) for title, rows, what, scale in wanted if rows]
 
 
@@ -122,8 +129,9 @@ def notes_of(path):
     return "\nNothing yet.\n\n"
 
 
-def page(path, results, cases, names, facts):
-    """Writes docs/benchmarks.md. `facts` has date, machine, versions and the words of METHOD."""
+def page(path, results, cases, names, facts, large=(), bad=()):
+    """Writes docs/benchmarks.md. `facts` has date, machine, versions and the words of METHOD; large: rows of bench/routing.py; bad:
+    what failed of that."""
     notes = notes_of(path)
     parts = ["# Benchmarks\n\nWritten by `make bench`; only the notes are written by hand. "
              f"{'Ratios to nginx, the figure itself in brackets' if REFERENCE in names else 'Absolute figures'}; "
@@ -132,7 +140,9 @@ def page(path, results, cases, names, facts):
              f"{', '.join(facts['versions'])}."]
     for title, rows in tables(results, cases, names):
         parts.append(f"## {title}\n\n{markdown(rows)}")
-    bad = problems(results, cases)
+    if large:
+        parts.append(f"## {LARGE}\n\nCPU per request beside that of one server with ten locations.\n\n{markdown(large)}")
+    bad = list(bad) + problems(results, cases)
     if bad:
         parts.append("## Failed\n\n" + "\n".join(f"- {line}" for line in bad))
     parts.append(f"## Notes\n\n{BEGIN}\n{notes}{END}")

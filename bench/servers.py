@@ -22,8 +22,9 @@ FILES = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "h2o": "h2o.conf", "we
 LACKS = {"haproxy": {"LOGBUF", "STATIC", "CACHE", "H2STATIC", "H2TLSSTATIC"}, "h2o": {"LOG", "LOGBUF", "CACHE"}, "floor": set(LISTENERS) - {"PROXY"},
          "backend": set(LISTENERS) - {"PROXY"}}
 
-# Cases that a server cannot do although it has the listener. The floor never closes.
-CANNOT = {"floor": {"close"}}
+# Cases that a server cannot do although it has the listener. The floor never closes. A reload of the others replaces processes and
+# closes connections, which the load would count as errors.
+CANNOT = {"nginx": {"reload"}, "haproxy": {"reload"}, "h2o": {"reload"}, "floor": {"close", "reload"}}
 
 
 class Absent(Exception):
@@ -118,6 +119,20 @@ class Server:
 
     def has(self, case):
         return case.listener not in LACKS.get(self.name, ()) and case.name not in CANNOT.get(self.name, ())
+
+    def grow(self, count):
+        """Before start: so many virtual servers more on the proxy's port."""
+        with open(os.path.join(self.dir, "more.conf"), "w", encoding="ascii") as f:
+            for i in range(count):
+                f.write(f"server {{ listen 127.0.0.1:{self.ports['PROXY']}; server_name h{i}.test www.h{i}.test *.x{i}.test;\n"
+                        f"location / {{ return 200 {i}; }} location /a/ {{ proxy_pass http://127.0.0.1:1; }} }}\n")
+
+    def reload(self):
+        """Returns when the configuration is in force."""
+        done = subprocess.run(self.command + ["-s", "reload"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
+                              check=False)
+        if done.returncode != 0:
+            raise Broken("reload: " + done.stderr.strip())
 
     def log_size(self, case):
         """Bytes in the access log of a case. HAProxy's is its standard output."""

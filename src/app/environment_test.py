@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from weirtest import Verdicts, exchange, get, is_nginx
+from weirtest import Verdicts, exchange, get, until
 
 
 def test_env_sets_a_variable(site):
@@ -21,9 +21,9 @@ def test_worker_priority(site):
     if os.getuid() != 0:
         pytest.skip('needs root')
     server = site.server('location / { return 204; }', main='worker_priority 7; working_directory @dir@;')
-    worker = server.workers()[0]
-    assert os.getpriority(os.PRIO_PROCESS, worker) == 7
-    assert os.readlink(f'/proc/{worker}/cwd') == server.directory
+    worker = until(server.workers, 'workers')[0]
+    until(lambda: os.getpriority(os.PRIO_PROCESS, worker) == 7, 'its priority')
+    until(lambda: os.readlink(f'/proc/{worker}/cwd') == server.directory, 'its directory')
 
 
 verdicts = Verdicts('@here@ events {} http { server { access_log off; listen unix:@dir@/s; } }')

@@ -1,11 +1,14 @@
 """Short of descriptors, of disk for logs and bodies: a clear line, what can be served is served, and it recovers by itself."""
 import os
+import socket
+import ssl
 import subprocess
+import threading
 import time
 
 import pytest
 
-from weirtest import Client, exchange, get, is_nginx, post, response, until
+from weirtest import Client, Wait, exchange, get, is_nginx, post, response, until
 
 root_only = pytest.mark.root
 
@@ -43,6 +46,47 @@ def test_descriptors_run_out(site):
     until(lambda: asks(server.port) == 200, 'new connections')
     if not is_nginx(server.binary):
         assert len([line for line in server.errors('crit') if 'accept4' in line.message]) == 1
+
+
+def test_descriptors_run_out_under_load(site):
+    """Requests that need one more (a back end, a file) are answered 500 while there is none, the log says which call had none, no
+    peer is blamed, and when clients have gone everything is as before."""
+    site.backend(answer=lambda q: response('b' * 1000, 'Connection: close'))
+    site.file('f', 'f' * 100000)
+    server = site.server('location /f { root @root@; } location / { proxy_pass http://@backend@; proxy_http_version 1.0; }',
+                         main='worker_rlimit_nofile 64;', workers=1)
+    server.alerts += ['accept4', r'\(24: Too many open files\)']
+    assert asks(server.port, '/p') == asks(server.port, '/f') == 200
+    before = server.settled_descriptors()
+    stop, seen, lock = threading.Event(), set(), threading.Lock()
+
+    def ask(i):
+        while not stop.is_set():
+            try:
+                with Client(server.port, timeout=5) as c:
+                    for n in range(20):
+                        r = c.ask(get('/f' if (i + n) % 2 else '/p'))
+                        with lock:
+                            seen.add(r.status)
+                        if r.closes():
+                            break
+                    time.sleep(0.01)
+            except (OSError, IndexError, AssertionError):
+                pass    # it waited too long to be let in
+    threads = [threading.Thread(target=ask, args=(i,), daemon=True) for i in range(80)]
+    for t in threads:
+        t.start()
+    until(lambda: any('(24: Too many open files)' in e.message for e in server.errors()), 'a line about descriptors')
+    time.sleep(2)
+    stop.set()
+    for t in threads:
+        t.join(30)
+        assert not t.is_alive()
+    for path in ('/p', '/f'):
+        until(lambda: asks(server.port, path) == 200, path)
+    until(lambda: server.descriptors() <= before, 'descriptors to be given back')
+    assert {500} <= seen <= {200, 500}
+    assert any(e.message.startswith('socket() failed (24: Too many open files) while connecting to upstream') for e in server.errors())
 
 
 def answered(c):
@@ -152,3 +196,66 @@ def test_worker_connections_run_out(site):
     for c in clients:
         c.close()
     assert len([line for line in server.errors('crit')]) == 1
+
+
+# --- zones -----------------------------------------------------------------------------------------------------------------
+
+
+def test_zone_of_limit_conn_is_full(site):
+    """Who finds no place in it is refused with a line that names the zone; others are served, and he is when there is room."""
+    gate = threading.Event()
+    site.backend(answer=[b'', Wait(gate), response(b'late')])
+    server = site.server('limit_conn_zone $arg_k zone=small:32k; server { listen 127.0.0.1:@port@; location = /free { return 200; } '
+                         'location / { limit_conn small 10; proxy_pass http://@backend@; } }', workers=1, main='events { worker_connections 4096; }')
+    clients = [Client(server.port) for _ in range(400)]
+    for i, c in enumerate(clients):
+        c.send(get(f'/?k={i:08}' + 'x' * 100))
+    server.wait_error('crit', r'\Angx_slab_alloc\(\) failed: no memory in limit_conn_zone "small"')
+    assert asks(server.port, '/free') == 200
+    gate.set()
+    answers = [c.response() for c in clients]
+    assert {r.status for r in answers} == {200, 503} and all(r.text == 'late' for r in answers if r.status == 200)
+    assert sum(r.status == 200 for r in answers) > 50
+    for c in clients:
+        c.close()
+    until(lambda: asks(server.port, '/?k=new') == 200, 'room in the zone')
+
+
+def test_zone_of_limit_req_is_full(site):
+    """Keys that nobody used for longest go: nobody is refused for want of room, and the zone does not grow."""
+    server = site.server('limit_req_zone $arg_k zone=small:32k rate=1000r/s; server { listen 127.0.0.1:@port@; '
+                         'location / { limit_req zone=small; empty_gif; } }', workers=1)
+    with Client(server.port) as c:
+        for i in range(900):
+            assert c.ask(get(f'/?k={i:08}' + 'x' * 100)).status == 200
+        before = server.memory()['private']
+    for n in range(4):
+        with Client(server.port) as c:
+            for i in range(900):
+                assert c.ask(get(f'/?k={n}{i:08}' + 'x' * 100)).status == 200
+    assert server.memory()['private'] < before + server.allowance(1 << 20)
+    assert not server.errors('error') and not server.errors('alert')
+
+
+def test_session_cache_is_full(site):
+    """New sessions take the place of old ones; every handshake succeeds, and the newest sessions can be resumed."""
+    server = site.server('ssl_session_cache shared:small:32k; ssl_session_tickets off; ssl_protocols TLSv1.2; ssl_certificate @certs@/server.pem; '
+                         'ssl_certificate_key @certs@/server.key; server { listen 127.0.0.1:@port@ ssl; return 200 $ssl_session_reused; }',
+                         http='', workers=1)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def shake(session=None):
+        with socket.create_connection(('127.0.0.1', server.port), timeout=15) as raw, context.wrap_socket(raw, session=session) as s:
+            s.sendall(get('/', 'Connection: close'))
+            data = b''
+            while piece := s.recv(4096):
+                data += piece
+            assert data.startswith(b'HTTP/1.1 200')
+            return s.session, data[-1:]
+    first, _ = shake()
+    for _ in range(400):
+        last, reused = shake()
+        assert reused == b'.'
+    assert shake(last)[1] == b'r'
+    assert shake(first)[1] == b'.'

@@ -3,6 +3,7 @@
 #include "http/admit.h"
 #include "http/answer.h"
 #include "wire/http1.h"
+#include <limits.h>
 
 static unsigned refuse_duplicates(struct req *r) {
     head_each(f, &r->in) {
@@ -19,18 +20,15 @@ static unsigned refuse_duplicates(struct req *r) {
     return 0;
 }
 
-static unsigned take_target(struct req *r) {
+static bool read_target(struct req *r) {
     bool connect = r->in.method == METHOD_CONNECT;
     r->unparsed_uri = r->in.target;
     enum uri_error err =
         uri_parse_target(&r->target, r->in.target, connect, req_core(r)->merge_slashes, &r->arena);
     // nginx knows neither "*" nor an authority as a target.
     if (err != URI_OK || r->target.form == URI_ASTERISK || r->target.form == URI_AUTHORITY) {
-        const char *phase = r->phase;
-        r->phase = "reading client request line";
-        log_msg(LOG_INFO, 0, "client sent invalid request");
-        r->phase = phase;
-        return 400;
+        r->uri = STR(""); // there is one, for the log
+        return false;
     }
     if (r->target.form == URI_ABSOLUTE)
         r->unparsed_uri = r->target.raw_path.n == 0 && !r->target.has_args
@@ -39,7 +37,17 @@ static unsigned take_target(struct req *r) {
     r->uri = r->target.path;
     r->args = r->target.args.n != 0 ? r->target.args : STR_NONE; // "/x?" has none (nginx)
     r->valid_unparsed_uri = r->target.form == URI_ORIGIN || r->target.raw_path.n != 0;
-    return 0;
+    return true;
+}
+
+static unsigned take_target(struct req *r) {
+    if (read_target(r))
+        return 0;
+    const char *phase = r->phase;
+    r->phase = "reading client request line";
+    log_msg(LOG_INFO, 0, "client sent invalid request");
+    r->phase = phase;
+    return 400;
 }
 
 // The host of an absolute target beats the Host field (RFC 9112 3.2.2).
@@ -117,4 +125,22 @@ unsigned admit_request(struct req *r) {
         status = 405;
     }
     return status;
+}
+
+void admit_partial(struct req *r, struct str lines) {
+    static const struct http1_limits none = {.max_line = SIZE_MAX / 2, .max_head = SIZE_MAX / 2, .max_fields = UINT_MAX, .ignore_invalid = true};
+    struct http1_parse parse = {0};
+    struct str parts[2] = {lines, STR("\r\n")}, host, port;
+    struct str head = arena_join(&r->arena, parts, 2);
+    head_init(&r->in, &r->arena);
+    if (http1_parse_request(&parse, &r->in, head.p, head.n, &none) != HTTP1_OK)
+        return;
+    r->request_line = parse.line;
+    r->method = r->in.method;
+    r->method_text = r->in.method_text;
+    if (!read_target(r))
+        return;
+    bool absolute = r->target.form == URI_ABSOLUTE;
+    if (uri_parse_host(absolute ? r->target.host : head_value(&r->in, FIELD_HOST), &host, &port, &r->arena))
+        r->host = host;
 }

@@ -318,6 +318,8 @@ void answer_finish(struct req *r) {
     if (UNLIKELY(r->out.status < 100 || r->out.status > 999))
         replace_impossible(r);
     unsigned status = r->out.status;
+    if (r->error_status != 0)
+        r->out.reason = STR_NONE; // that of the page's own status
     if (r->error_status != 0 && status != 200 && status != 206 && status != 304)
         head_drop(&r->out, FIELD_LAST_MODIFIED); // the page's, not of what was asked for
     r->head_only = r->method == METHOD_HEAD || status_has_no_body(status);

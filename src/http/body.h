@@ -38,6 +38,7 @@ struct body {
     bool flush;      // every piece must go out as it comes (event streams, unbuffered)
     bool in_memory;  // never waits and never fails
     bool ranges;     // gives ranges of files only: a large piece costs no memory
+    bool soon;       // -EAGAIN may be over when the tasks that are ready have run: who has a choice yields once
     const struct body_ops *ops;
     int64_t length;  // bytes still to come when known, else -1; for content-length and `proxy_max...` decisions
     struct head *trailers; // valid after the end; NULL: none

@@ -129,6 +129,7 @@ static bool handshake(struct conn *c, const struct greeting *g, uint64_t deadlin
     if (err == 0) {
         if (s->https->inspect != NULL)
             s->https->inspect(s->https, c);
+        link_tls_settle(c->link);
         if (link_tls_early(c->link))
             c->early_conf = conf_ref(c->conf);
         if (str_eq(link_tls_alpn(c->link), STR("h2")))

@@ -140,8 +140,10 @@ static ssize_t read_chunked(struct body *body, struct chain *to, size_t room, en
     uint64_t max = req_core(b->r)->client_max_body_size;
     uint64_t announced = b->chunked.state == CHUNKED_DATA ? b->chunked.left : 0;
     if (max != 0 && b->r->body_bytes_in + announced > max) {
+        b->r->hint = "a larger client_max_body_size in this location, its server or http allows it";
         log_msg(LOG_ERR, 0, "client intended to send too large chunked body: %llu bytes (limit: client_max_body_size %llu)",
                 (unsigned long long)(b->r->body_bytes_in + announced), (unsigned long long)max);
+        b->r->hint = NULL;
         return fail(b, -EFBIG);
     }
     return (ssize_t)got;

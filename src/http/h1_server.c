@@ -71,11 +71,22 @@ static struct str raw_line(const struct reading *in) {
     return s;
 }
 
+// The whole lines before the one that is refused.
+static struct str lines_before(const struct reading *in, enum http1_result res) {
+    struct str s = str_n(in->block->data, in->n);
+    if (res == HTTP1_HEAD_TOO_LONG)
+        s.n = MIN(s.n, in->limits.max_head);
+    else if (in->parse.line.p >= s.p && in->parse.line.p <= s.p + s.n)
+        s.n = (size_t)(in->parse.line.p - s.p);
+    return str_head(s, (size_t)(str_rchr(s, '\n') + 1));
+}
+
 static unsigned refuse_head(struct req *r, const struct reading *in, enum http1_result res) {
     bool line = res == HTTP1_BAD_LINE || res == HTTP1_BAD_METHOD || res == HTTP1_BAD_VERSION || res == HTTP1_BAD_TARGET ||
                 res == HTTP1_UNSUPPORTED_VERSION || res == HTTP1_LINE_TOO_LONG || res == HTTP1_NOT_HTTP;
     r->phase = line ? "reading client request line" : "reading client request headers";
-    r->request_line = raw_line(in);
+    if (r->request_line.n == 0)
+        r->request_line = raw_line(in);
     switch (res) {
     case HTTP1_BAD_METHOD:
     case HTTP1_NOT_HTTP:
@@ -143,6 +154,15 @@ static void choose_server(struct conn *c, struct req *r) {
     struct server *s = vhost_find(c->vhosts, r->host, r);
     if (s != r->server)
         req_set_server(r, s);
+}
+
+// A fault in the start line is the default server's to answer, as in nginx.
+static unsigned refuse(struct conn *c, struct req *r, const struct reading *in, enum http1_result res) {
+    if (res == HTTP1_FIELD_TOO_LONG || res == HTTP1_HEAD_TOO_LONG || res == HTTP1_TOO_MANY_FIELDS || res == HTTP1_BAD_FIELD)
+        admit_partial(r, lines_before(in, res));
+    if (r->host.n != 0)
+        choose_server(c, r);
+    return refuse_head(r, in, res);
 }
 
 // From a whole head to the answer. The status that refuses the request, or 0.
@@ -243,7 +263,7 @@ static enum after serve_one(struct conn *c, struct loop *l) {
     }
     c->requests++;
     conn_count(&http_loop(l)->requests, 1);
-    unsigned status = res == HTTP1_OK ? admit(c, r, &in) : refuse_head(r, &in, res);
+    unsigned status = res == HTTP1_OK ? admit(c, r, &in) : refuse(c, r, &in, res);
     if (status != 0) {
         req_ended(r, 'P', 'R');
         r->keepalive = false; // as in nginx: after a refused head nothing more is read

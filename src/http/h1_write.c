@@ -5,6 +5,7 @@
 #include "http/conn.h"
 #include "http/vhost.h"
 #include "io/loop.h"
+#include "io/tls.h"
 #include "io/splice.h"
 #include "wire/chunked.h"
 #include "wire/http1.h"
@@ -199,6 +200,8 @@ enum { SLOW_MS = 20 };
 
 // Writes p->out; a slow client makes the back end's side read ahead, and gets smaller pieces.
 static int push(struct pump *p, uint64_t timeout_ms) {
+    if (p->ended && !p->r->keepalive && p->r->out.status != 101)
+        link_tls_last(p->link);
     while (!chain_empty(&p->out)) {
         ssize_t n = link_try_write(p->link, &p->out, false);
         if (n == -EAGAIN) {
@@ -314,6 +317,8 @@ static int pump_body(struct pump *p) {
         ssize_t n = pull(p, BODY_WAIT);
         if (n < 0)
             return body_failed(p, n);
+        if (framed && !p->ended && p->r->out_body->length == 0)
+            (void)pull(p, BODY_NOWAIT); // the last chunk
         int err = push(p, timeout);
         if (err != 0)
             return client_failed(p->r, err);
@@ -333,6 +338,14 @@ static void inline_small(struct pump *p, struct block *head, size_t *n) {
     }
 }
 
+// What is there of the body, with its end if that is there too: it goes out in the same write.
+static ssize_t pull_first(struct pump *p) {
+    ssize_t got = pull(p, BODY_NOWAIT);
+    if (UNLIKELY(p->r->out_body->soon) && (got > 0 || got == -EAGAIN) && task_yield() == 0)
+        got = pull(p, BODY_NOWAIT);
+    return got > 0 && !p->ended ? pull(p, BODY_NOWAIT) : got;
+}
+
 static int send_head(struct pump *p) {
     struct req *r = p->r;
     size_t n;
@@ -344,10 +357,7 @@ static int send_head(struct pump *p) {
     r->head_bytes_out = n;
     ssize_t got = 0;
     if (r->out_body != NULL) {
-        got = pull(p, BODY_NOWAIT);
-        // A piece without a known end: see whether the end is there already, so that it goes out in the same write.
-        if (got > 0 && !p->ended)
-            got = pull(p, BODY_NOWAIT);
+        got = pull_first(p);
         if (got < 0 && got != -EAGAIN && chain_empty(&p->out)) {
             block_unref(head);
             return body_failed(p, got);

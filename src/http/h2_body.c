@@ -79,8 +79,10 @@ static ssize_t read_body(struct body *body, struct chain *to, size_t room, enum 
         h2_kick(q->h);
     uint64_t max = req_core(r)->client_max_body_size;
     if (max != 0 && r->body_bytes_in > max && r->content_length < 0 && !q->connects) {
+        r->hint = "a larger client_max_body_size in this location, its server or http allows it";
         log_msg(LOG_ERR, 0, "client intended to send too large chunked body: %llu bytes (limit: client_max_body_size %llu)",
                 (unsigned long long)r->body_bytes_in, (unsigned long long)max);
+        r->hint = NULL;
         return fail(b, -EFBIG);
     }
     return (ssize_t)n;

@@ -7,6 +7,7 @@
 enum {
     H2_CONN_MAGIC = 0x57483243,
     H2_OUT_HIGH = 128 << 10, // bytes on the way to the link: above that nothing more is framed
+    H2_OUT_NOW = 64 << 10,   // so many are sent by whoever framed them, while they are in the processor's cache
     H2_ROOM = 64 << 10,      // of one pull
     H2_URGENCIES = 8,
 };
@@ -56,6 +57,7 @@ struct h2_request {
 };
 
 // h2_server.c
+void h2_transmit(struct h2_conn *h); // frames what may be framed and sends as much as the link takes; from any task of the loop
 void h2_kick(struct h2_conn *h); // there is something to write, or to look at: wakes the connection's task
 void h2_fail_request(struct h2_request *q, int err); // wakes and cancels what waits for the client
 

@@ -204,11 +204,11 @@ static unsigned admit(struct h2_request *q, const struct h2_head *head, bool end
     return status;
 }
 
-static bool broken(struct h2_conn *h, struct h2_event *ev, enum h2_head_result res) {
+static bool broken(struct h2_conn *h, struct h2_event *ev, enum h2_head_result res, const struct h2_head *head) {
     if (res == H2_HEAD_BROKEN)
         h2_fail(&h->session, ev, H2_COMPRESSION_ERROR, "peer sent an invalid header block");
     else if (res == H2_HEAD_BOMB)
-        h2_fail(&h->session, ev, H2_ENHANCE_YOUR_CALM, "peer sent a header block that grows without measure");
+        h2_fail_limit(&h->session, ev, "peer sent a header block that grows without measure, in bytes", head->bytes, head->bound);
     else
         return false;
     return true;
@@ -224,7 +224,7 @@ static bool refuse(struct h2_conn *h, struct h2_event *ev, uint32_t code, int co
     head_init(&head, &arena);
     enum h2_head_result res = h2_read_request(&h->session, &head, &out, &lim);
     arena_done(&arena);
-    if (broken(h, ev, res))
+    if (broken(h, ev, res, &out))
         return false;
     h2_refuse(&h->session, ev->id, code);
     if (h2_charge(&h->session, H2_COST_RESET, cost))
@@ -287,7 +287,7 @@ bool h2_request_begin(struct h2_conn *h, struct h2_event *ev) {
     enum h2_head_result res = h2_read_request(&h->session, &r->in, &head, &lim);
     r->head_bytes = head.bytes;
     set_request_line(r, &head);
-    bool ok = !broken(h, ev, res);
+    bool ok = !broken(h, ev, res, &head);
     if (ok && res != H2_HEAD_OK)
         q->refused = refuse_head(r, &head, &lim, res);
     else if (ok)
@@ -319,7 +319,7 @@ bool h2_request_trailers(struct h2_conn *h, struct h2_event *ev) {
     head_init(t, &r->arena);
     set_limits(&lim, req_core(r));
     enum h2_head_result res = h2_read_trailers(&h->session, t, &out, &lim);
-    if (broken(h, ev, res))
+    if (broken(h, ev, res, &out))
         return false;
     if (res != H2_HEAD_OK || !ev->end_stream || q->stream.expected > 0) {
         if (!h2_charge(&h->session, H2_COST_RESET, H2_CHARGE_RESET)) {

@@ -68,6 +68,7 @@ for name, section, fields in [
         ('empty :path', '8.3.1', lambda c: [(n, '' if n == ':path' else v) for n, v in c.fields()]),
         ('relative :path', '8.3.1', lambda c: [(n, 'x' if n == ':path' else v) for n, v in c.fields()]),
         ('host that differs', '8.3.1', lambda c: [*c.fields(), ('host', 'other.test')]),
+        ('userinfo in :authority', '8.3.1', lambda c: c.fields(authority='user@localhost')),
         ('content-length without a body', '8.1.1', lambda c: [*c.fields('/body', 'POST'), ('content-length', '1')]),
         ('CONNECT with a path', '8.5', lambda c: [(':method', 'CONNECT'), (':path', '/'), (':authority', 'a:1')]),
         ('CONNECT without an authority', '8.5', lambda c: [(':method', 'CONNECT')]),
@@ -112,6 +113,31 @@ def cookies_in_pieces_are_one_cookie(c):
 @case('8.3.1')
 def an_equal_host_is_no_contradiction(c):
     assert c.ask('/', 'GET', ('host', 'localhost')).status == 200
+
+
+@case('8.2')
+def names_are_lower_case(c):
+    a = c.ask('/body', 'GET', ('x-hop', '1'))
+    assert a.header('x-upper') == 'x' and all(n == n.lower() for n, _ in a.head)
+
+
+@case('8.2.2')
+def nothing_of_the_connection_to_the_back_end_is_passed(c):
+    names = {n for n, _ in c.ask('/body', 'GET', ('x-hop', '1')).head}
+    assert not names & {'connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade', 'te', 'x-named'}
+
+
+@case('8.3.1')
+def options_of_the_server(c):
+    a = c.ask('*', 'OPTIONS')
+    assert a.status is not None and a.reset in (None, 'NO_ERROR')
+
+
+@case('8.5')
+def connect_is_refused(c):
+    a = c.wait(c.head([(':method', 'CONNECT'), (':authority', 'localhost:1')]))
+    assert a.status in (400, 405, 501)
+    alive(c)
 
 
 @case('8.4')

@@ -67,6 +67,20 @@ def the_reserved_bit_is_ignored(c):
     assert c.wait(1).status == 200
 
 
+@case('4.1')
+def what_is_reserved_is_sent_as_zero(c):
+    """Flags of a frame that its type does not know, the reserved bit; and streams that the server opens."""
+    known = {DATA: END_STREAM, HEADERS: END_STREAM | END_HEADERS, RST_STREAM: 0, SETTINGS: ACK, PING: ACK, GOAWAY: 0, WINDOW_UPDATE: 0,
+             CONTINUATION: END_HEADERS}
+    c.ask('/big/file')
+    s = c.request('/body', 'POST', end=False)
+    c.body(s, bytes(100000))
+    c.wait(s)
+    assert c.ping() and len(c.frames) > 10
+    assert all(f.kind in known and f.flags & ~known[f.kind] == 0 and not f.reserved for f in c.frames)
+    assert all(f.stream % 2 == 1 or f.stream == 0 for f in c.frames)
+
+
 # --- 4.2 sizes
 
 @case('4.2')
@@ -310,6 +324,28 @@ def the_servers_data_waits_for_the_connections_window(c):
     assert c.wait(s).ended and len(c.answer(s).body) == 200000
 
 
+@case('5.2')
+def padding_counts_for_windows(c):
+    """What it took comes back, so that a body of 1000 bytes in 257000 ends."""
+    s, sent = c.request('/body', 'POST', end=False), 0
+    while sent < 1000:
+        while min(c.room[0], c.room_of(s)) < 257:
+            assert c.read() is not None
+        c.room[0] -= 257
+        c.room[s] -= 257
+        sent += 1
+        c.send(frame(DATA, PADDED | (END_STREAM if sent == 1000 else 0), s, b'\xff' + b'x' + bytes(255)))
+    assert c.wait(s).body == b'1000'
+
+
+@case('5.2', window=0)
+def frames_are_handled_while_a_stream_waits(c):
+    s = c.request('/big/file')
+    for _ in range(3):
+        assert c.ping()
+    assert not c.answer(s).body
+
+
 @case('5.3')
 def a_stream_that_depends_on_itself(c):
     c.send(frame(HEADERS, END_HEADERS | END_STREAM | HAS_PRIORITY, 1, U32(1) + b'\x00' + c.block(c.fields())))
@@ -330,6 +366,15 @@ def goaway_comes_before_the_connection_closes(c):
     c.send(frame(PING, 0, 1, bytes(8)))
     connection_error(c, 'PROTOCOL_ERROR')
     assert c.goaway.last == s
+
+
+@case('5.4.2')
+def a_reset_is_not_answered_with_a_reset(c):
+    s = c.request('/body', 'POST', end=False)
+    c.reset(s)
+    c.reset(s)
+    assert c.ping()
+    assert not any(f.kind == RST_STREAM for f in c.frames)
 
 
 @case('5.5')
@@ -652,6 +697,15 @@ def continuation_behind_end_headers(c):
 def continuation_on_stream_zero(c):
     c.send(frame(HEADERS, END_STREAM, 1, c.block(c.fields())) + frame(CONTINUATION, END_HEADERS, 0, b''))
     connection_error(c, 'PROTOCOL_ERROR')
+
+
+# --- 7 error codes
+
+@case('7')
+def an_unknown_error_code_means_nothing(c):
+    s = c.request('/body', 'POST', end=False)
+    c.reset(s, 0xdeadbeef)
+    alive(c)
 
 
 @pytest.mark.parametrize('fn, how', CASES)

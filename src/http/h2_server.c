@@ -95,9 +95,10 @@ static void log_conn(struct h2_conn *h, enum log_level level, int err, const cha
     struct conn *c = h->conn;
     struct conn_log cx = {
         {.log = scope_error_log(c->vhosts->fallback->scope), .connection = c->number, .debug = c->debug, .details = say}, c};
+    const struct log_context *before = log_context();
     log_set_context(&cx.log);
     log_msg(level, err, "%s%s", why, more);
-    log_set_context(NULL);
+    log_set_context(before);
 }
 
 static void log_end(struct h2_conn *h, const struct h2_event *ev) {
@@ -109,6 +110,8 @@ static void log_end(struct h2_conn *h, const struct h2_event *ev) {
     sbuf_printf(&b, " (%s", h2_error_name(ev->code));
     if (ev->code == H2_ENHANCE_YOUR_CALM && h->session.budget <= 0)
         sbuf_printf(&b, ": mostly %s, %u of a budget of %d", kind, sum, H2_BUDGET_MAX);
+    else if (ev->limit != 0)
+        sbuf_printf(&b, ": %llu, limit %llu", (unsigned long long)ev->seen, (unsigned long long)ev->limit);
     sbuf_chr(&b, ')');
     log_conn(h, LOG_INFO, 0, ev->why, sbuf_cstr(&b));
 }
@@ -201,8 +204,7 @@ static void receive(struct h2_conn *h, struct block **in) {
     }
 }
 
-// Frames what may be framed and sends as much as the link takes.
-static void transmit(struct h2_conn *h) {
+void h2_transmit(struct h2_conn *h) {
     struct link *link = h->conn->link;
     while (!h->lost) {
         h2_schedule(h);
@@ -317,7 +319,7 @@ void h2_serve(struct conn *c) {
         receive(h, &in);
         h->kicked = false;
         h->over |= is_finished(h);
-        transmit(h);
+        h2_transmit(h);
         if (h->over)
             break;
         if (is_idle(h)) {

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from weirtest import Client, Close, Wait, get, response, until
+from weirtest import Client, Close, Pause, Wait, get, response, until
 from weirtest.h2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, H2, HEADERS, PING, PRIORITY, RST_STREAM,
                          WINDOW_UPDATE, frame, settings)
 from weirtest.server import NGINX, WEIR
@@ -186,6 +186,21 @@ def test_curl(site):
 
 
 @weir_only('the figures are weir\'s')
+def test_nghttp(site):
+    """A page and what it names, over one connection, and again after an upgrade of 10 requests at once."""
+    site.file('page.html', b'<html><link rel="stylesheet" href="/a.css"><script src="/b.js"></script><img src="/c.png"></html>')
+    for name in ('a.css', 'b.js', 'c.png'):
+        site.file(name, name.encode() * 10000)
+    server = site.server('server { listen 127.0.0.1:@port@ http2; root @root@; types { text/html html; } }')
+    for options in (['-a'], ['-m10'], ['--no-dep', '-w30', '-W30'], ['-H', 'te: trailers', '--expect-continue', '-d', '/etc/services']):
+        done = subprocess.run(['nghttp', '-nv', *options, f'http://127.0.0.1:{server.port}/page.html'], capture_output=True, text=True, timeout=30)
+        codes = re.findall(r':status: (\d+)', done.stdout)
+        want = {'-a': ['200'] * 4, '-m10': ['200'] * 10, '-H': ['405']}.get(options[0], ['200'])
+        assert done.returncode == 0 and [c for c in codes if c != '100'] == want, done.stdout + done.stderr
+        assert 'error_code=NO_ERROR(0x00)' in done.stdout or 'GOAWAY' not in done.stdout
+        assert 'INVALID' not in done.stdout
+
+
 @pytest.mark.parametrize('streams', [1, 100, 1000])
 def test_h2load_sees_no_error(site, streams):
     """Also with more streams at once than are allowed: what is refused before our settings came is repeated by nobody, so only
@@ -320,7 +335,8 @@ def test_a_priority_may_change(site):
 
 # --- abuse -----------------------------------------------------------------------------------------------------------------------------------
 
-SIMPLE = 'server { listen 127.0.0.1:@port@ http2; location / { return 200 ok; } location /p { proxy_pass http://@backend@; } }'
+SIMPLE = ('server { listen 127.0.0.1:@port@ http2; location / { return 200 ok; } location /large { root @root@; } '
+          'location /p { proxy_pass http://@backend@; } }')
 
 
 def flood(server, pieces, why):
@@ -368,25 +384,34 @@ def empty_data(c):
         yield frame(DATA, 0, 1)
 
 
+def drip(c):
+    """Room for one byte at a time: a DATA frame for each."""
+    yield settings(window=0) + frame(HEADERS, END_HEADERS | END_STREAM, 1, c.block(c.fields('/large')))
+    for i in range(400):
+        yield frame(WINDOW_UPDATE, 0, 1, U32(1)) * 50
+
+
 def repeat(data, n=20000):
     return lambda c: (data * 100 for _ in range(n // 100))
 
 
 @weir_only('nginx does not count these, or has other limits')
 @pytest.mark.parametrize('pieces, why', [
-    (rapid_reset, 'flood detected.*resets'),
-    (made_you_reset, 'flood detected.*resets'),
-    (continuations, 'too many CONTINUATION'),
-    (large_continuations, 'too large header block'),
-    (empty_data, 'flood detected.*empty'),
-    (repeat(frame(PING, 0, 0, bytes(8))), 'flood detected.*PING'),
-    (repeat(settings()), 'flood detected.*SETTINGS'),
-    (repeat(frame(PRIORITY, 0, 1, U32(3) + b'\x10')), 'flood detected.*PRIORITY'),
-    (repeat(frame(WINDOW_UPDATE, 0, 0, U32(1))), 'flood detected.*WINDOW_UPDATE'),
-    (repeat(frame(0x30, 0, 0, b'')), 'flood detected.*others'),
+    (rapid_reset, r'flood detected.*resets.*, \d+ of a budget of 4000'),
+    (made_you_reset, r'flood detected.*resets.*, \d+ of a budget of 4000'),
+    (continuations, r'too many CONTINUATION.*: 65, limit 64\)'),
+    (large_continuations, r'too large header block, in bytes \(ENHANCE_YOUR_CALM: \d+, limit \d+\)'),
+    (empty_data, r'flood detected.*empty.*, \d+ of a budget of 4000'),
+    (repeat(frame(PING, 0, 0, bytes(8))), r'flood detected.*PING.*, \d+ of a budget of 4000'),
+    (repeat(settings()), r'flood detected.*SETTINGS.*, \d+ of a budget of 4000'),
+    (repeat(frame(PRIORITY, 0, 1, U32(3) + b'\x10')), r'flood detected.*PRIORITY.*, \d+ of a budget of 4000'),
+    (repeat(frame(WINDOW_UPDATE, 0, 0, U32(1))), r'flood detected.*WINDOW_UPDATE.*, \d+ of a budget of 4000'),
+    (drip, r'flood detected.*WINDOW_UPDATE.*, \d+ of a budget of 4000'),
+    (repeat(frame(0x30, 0, 0, b'')), r'flood detected.*others.*, \d+ of a budget of 4000'),
 ], ids=['rapid reset', 'made you reset', 'empty CONTINUATION', 'large CONTINUATION', 'empty DATA', 'PING', 'SETTINGS', 'PRIORITY',
-        'WINDOW_UPDATE', 'unknown'])
+        'WINDOW_UPDATE', 'a drip of windows', 'unknown'])
 def test_floods_are_cut(site, pieces, why):
+    site.file('large', bytes(60000))
     server = site.server(SIMPLE)
     flood(server, pieces, why)
     with H2(server.port) as c:
@@ -432,6 +457,8 @@ def test_a_block_that_grows_without_measure(site):
         c.head(big)
         c.send(frame(HEADERS, END_HEADERS | END_STREAM, c.next, b'\x82\x86\x84' + b'\xbe' * 16000))
         assert c.wait_closed() == 'ENHANCE_YOUR_CALM'
+    until(lambda: any(re.search(r'grows without measure, in bytes \(ENHANCE_YOUR_CALM: \d{5,}, limit \d{5,}\)', line)
+                      for line in server.lines('error.log')), 'what was seen, and the limit')
 
 
 def test_a_window_that_never_opens(site):
@@ -462,6 +489,20 @@ def test_keepalive_requests_end_with_goaway(site):
         for _ in range(3):
             assert c.ask('/').status == 200
         assert c.wait_closed() == 'NO_ERROR'
+
+
+@weir_only('nginx ends the connection with the last answer')
+def test_the_last_stream_of_goaway_never_grows(site):
+    """RFC 9113 6.8. A stream that comes behind it is refused, and may be repeated elsewhere."""
+    site.backend(answer=[Pause(0.5), response(b'x')])
+    server = site.server('server { listen 127.0.0.1:@port@ http2; keepalive_requests 1; location / { proxy_pass http://@backend@; } }')
+    with H2(server.port) as c:
+        first = c.request('/')
+        second = c.request('/')
+        assert c.until(lambda f: f.kind == GOAWAY).last == first
+        assert c.wait(second).reset == 'REFUSED_STREAM'
+        c.send(frame(PING, 0, 1, bytes(8)))
+        assert c.wait_closed() == 'PROTOCOL_ERROR' and [f.last for f in c.frames if f.kind == GOAWAY] == [first, first]
 
 
 def test_idle_connections_end_with_goaway(site):

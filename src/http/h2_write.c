@@ -375,8 +375,13 @@ static int push(struct h2_request *q) {
         return q->error;
     if (q->pending.bytes == 0 && !q->out_last)
         return 0;
-    if (may_frame_now(q) && frame(q, turn_of(q)))
-        return 0;
+    if (may_frame_now(q)) {
+        bool all = frame(q, turn_of(q));
+        if (q->h->out.bytes >= H2_OUT_NOW)
+            h2_transmit(q->h);
+        if (all)
+            return 0;
+    }
     return wait_turn(q, false);
 }
 
@@ -428,6 +433,8 @@ int h2_send(struct req *r) {
     // What is there already goes out with the head, and so does the end if it can be seen.
     size_t room = MIN(MAX(h2_room(&q->h->session, &q->stream), (size_t)1), (size_t)H2_ROOM);
     got = pull(&p, room, BODY_NOWAIT);
+    if (UNLIKELY(r->out_body->soon) && got == -EAGAIN && task_yield() == 0)
+        got = pull(&p, room, BODY_NOWAIT);
     if (got > 0 && !p.ended && (size_t)got < room)
         got = pull(&p, room - (size_t)got, BODY_NOWAIT);
     if (got < 0 && got != -EAGAIN && chain_empty(&q->pending))

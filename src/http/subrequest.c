@@ -182,6 +182,7 @@ static bool start_task(struct sub *s) {
     if (s->task == NULL)
         return false;
     s->started = true;
+    s->body.soon = true;
     subs->running++;
     return true;
 }
@@ -230,6 +231,7 @@ static ssize_t read_sub(struct body *b, struct chain *to, size_t room, enum body
         if (err != 0)
             return err;
     }
+    b->soon = false;
     if (sr->outcome != OUTCOME_ANSWER)
         return sr->out.status == 499 ? -ECANCELED : -ECONNRESET;
     if (sr->out_body == NULL)

@@ -1,5 +1,5 @@
 """Which server answers: names exact, by wildcard and by regex, the default server, and what $host and $server_name say."""
-from weirtest import Table, exchange, get, request
+from weirtest import ANY, Table, exchange, get, request
 
 LOG = 'host=$host|http_host=$http_host|server=$server_name|status=$status|request=$request'
 SAY = 'return 200 "%s host=$host http_host=$http_host server=$server_name";'
@@ -84,3 +84,24 @@ def test_ports_are_apart(site):
     for port, host, text in (('port', 'x', 'one'), ('port2', 'x', 'two'), ('port2', 'y', 'three'), ('port', 'y', 'one'),
                              ('port2', 'z', 'two')):
         assert exchange(int(server.names[port]), get(host=host))[0].text == text
+
+
+# A head that is refused for one of its lines: what came before it says who answers and logs.
+late = Table('''
+    server { listen 127.0.0.1:@port@; server_name first.test; error_page 400 494 = /first; location / { return 200 first; } location = /first { return 200 "first page $uri $args"; } }
+    server { listen 127.0.0.1:@port@; server_name second.test; add_header X-Second always always; error_page 494 =431 /large; error_page 400 /bad;
+        location = /large { return 200 "too large $request_uri"; } location = /bad { return 200 "bad $request_uri"; } location / { return 200 second; } }
+''', log='request=$request|uri=$uri|args=$args|host=$host|server=$server_name|status=$status|method=$request_method|http_host=$http_host')
+LARGE, BAD, NUL = b'Cookie: ' + b'c' * 40000 + b'\r\n', b'No colon here\r\n', b'X: a\0b\r\n'
+for host in ('first', 'second', 'other'):
+    own = b'Host: %s.test\r\n' % host.encode()
+    for name, line in (('large', LARGE), ('NUL', NUL), ('space', b'X : a\r\n')):
+        for place, head in (('behind', own + line), ('before', line + own), ('behind more', b'A: b\r\n' + own + b'C: d\r\n' + line), ('twice', own + line + own)):
+            late.case(f'{host}: {name} {place} Host', b'GET /a/b?c=d HTTP/1.1\r\n' + head + b'\r\n', ANY, lingers=True)
+late.case('many lines', b'GET /x HTTP/1.1\r\nHost: second.test\r\n' + b''.join(b'F%d: %s\r\n' % (i, b'v' * 7000) for i in range(20)) + b'\r\n', ANY, lingers=True)
+late.case('an absolute target', b'GET http://second.test/x?y HTTP/1.1\r\nHost: first.test\r\n' + LARGE + b'\r\n', ANY, lingers=True)
+late.case('HTTP/1.0', b'GET /x HTTP/1.0\r\nHost: second.test\r\n' + LARGE + b'\r\n', ANY, lingers=True)
+late.case('no target', b'GET\r\nHost: second.test\r\n\r\n', ANY, lingers=True)
+late.case('a bad target', b'GET /%zz HTTP/1.1\r\n' + LARGE + b'\r\n', ANY, lingers=True)
+late.case('POST', b'POST /x HTTP/1.1\r\nHost: second.test\r\nContent-Length: 5\r\n' + LARGE + b'\r\nabcde', ANY, lingers=True)
+test_late = late.tests()

@@ -12,13 +12,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HEADER_MAX = 160, SEVERITY_LINE = -1, SEVERITY_ERROR = 3, RETRY_S = 1 };
+enum { HEADER_MAX = 160, SEVERITY_LINE = -1, SEVERITY_ERROR = 3, RETRY_MS = 1000 };
 
 struct syslog {
     int facility, severity;
     char host[65], tag[33];
     struct addr_full to;
-    time_t tried_s; // when connecting failed last
+    uint64_t tried_ms; // when connecting failed last
 };
 
 struct str log_syslog_name(struct arena *a, const struct log_syslog_opts *o) {
@@ -144,7 +144,7 @@ static int send_line(struct log_target *t, struct syslog *s, struct str line) {
 
 ssize_t log_syslog_write(struct log_target *t, const struct iovec *iov, int count) {
     struct syslog *s = t->state;
-    if (s->tried_s != 0 && time(NULL) - s->tried_s < RETRY_S)
+    if (s->tried_ms != 0 && loop_clock_now() - s->tried_ms < RETRY_MS)
         return -ENOTCONN;
     ssize_t done = 0;
     for (int i = 0; i < count; i++) {
@@ -155,7 +155,7 @@ ssize_t log_syslog_write(struct log_target *t, const struct iovec *iov, int coun
             int err = send_line(t, s, str_head(rest, n));
             if (err == -EAGAIN)
                 return done > 0 ? done : -EAGAIN;
-            s->tried_s = err != 0 ? time(NULL) : 0;
+            s->tried_ms = err != 0 ? loop_clock_now() : 0;
             if (err != 0)
                 return err; // and all that was to be written is lost
             n += end >= 0;

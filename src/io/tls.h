@@ -91,6 +91,12 @@ struct tls_accept {
 // Waits.
 int link_tls_accept(struct link *l, const struct tls_accept *a, uint64_t timeout_ms, struct tls_failure *why);
 
+// The server's side, when nobody needs the handshake any more: gives back what OpenSSL holds for it, and the connection goes on
+// without (TLS 1.3; others stay as they are). Facts stay.
+void link_tls_settle(struct link *l);
+// What is written next is the last: when the chain is out, the end of TLS goes with it. Nothing without TLS.
+void link_tls_last(struct link *l);
+
 struct tls_connect {
     struct tls_config *config;
     struct str server_name; // to be sent (SNI), NUL-terminated; "": none

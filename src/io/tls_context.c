@@ -26,10 +26,13 @@ static void forget_contexts(struct tls_loop *t) {
 static void free_loop(void *arg) {
     struct tls_loop *t = arg;
     tls_peers_free(t);
+    timer_remove(&t->release);
+    tls_keyed_free(t);
+    SSL_free(t->any);
     forget_contexts(t);
     BIO_free(t->bio);
     EVP_CIPHER_free(t->ticket_cipher);
-    EVP_MD_free(t->sha256);
+    tls_kdf_done(&t->kdf);
     OSSL_LIB_CTX_free(t->lib);
     free(t);
     here = NULL;
@@ -43,13 +46,15 @@ struct tls_loop *tls_loop(void) {
     struct tls_loop *t = xcalloc(1, sizeof *t);
     list_init(&t->contexts);
     list_init(&t->peers);
+    tls_hold_init(t);
     t->lib = OSSL_LIB_CTX_new();
     t->bio = tls_bio_new(t);
     map_init(&t->peers_by_key, false, (uint64_t)(uintptr_t)t);
     CHECK(t->lib != NULL && t->bio != NULL);
+    CHECK(tls_kdf_init(&t->kdf, t->lib) && tls_kdf_provide(&t->kdf, t->lib));
+    tls_records_attach(t);
     t->ticket_cipher = EVP_CIPHER_fetch(t->lib, "AES-256-CBC", NULL);
-    t->sha256 = EVP_MD_fetch(t->lib, "SHA256", NULL);
-    CHECK(t->ticket_cipher != NULL && t->sha256 != NULL);
+    CHECK(t->ticket_cipher != NULL);
     loop_at_free(loop, free_loop, t);
     here = t;
     return t;

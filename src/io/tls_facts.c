@@ -6,8 +6,10 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-static SSL *ssl_of(const struct link *l) { return l->tls != NULL ? l->tls->ssl : NULL; }
-static X509 *cert_of(const struct link *l) { return l->tls != NULL ? SSL_get0_peer_certificate(l->tls->ssl) : NULL; }
+static X509 *cert_of(const struct link *l) {
+    const struct tls_saved *s = tls_saved_of(l);
+    return s != NULL ? s->peer : NULL;
+}
 
 static bool give(struct str *out, struct arena *a, const char *text) {
     *out = text != NULL ? arena_dup(a, str_c(text)) : STR("");
@@ -24,9 +26,13 @@ static bool give_bio(struct str *out, struct arena *a, BIO *b) {
     return n > 0;
 }
 
-bool tls_fact_protocol(const struct link *l, struct arena *a, struct str *out) { return give(out, a, SSL_get_version(ssl_of(l))); }
+bool tls_fact_protocol(const struct link *l, struct arena *a, struct str *out) {
+    const struct tls_saved *s = tls_saved_of(l);
+    return s != NULL && give(out, a, s->version);
+}
 bool tls_fact_cipher(const struct link *l, struct arena *a, struct str *out) {
-    return give(out, a, SSL_get_cipher_name(ssl_of(l)));
+    const struct tls_saved *s = tls_saved_of(l);
+    return s != NULL && give(out, a, SSL_CIPHER_get_name(s->cipher));
 }
 
 static void put_hex(struct sbuf *b, const unsigned char *p, size_t n) {
@@ -39,30 +45,39 @@ static void put_hex(struct sbuf *b, const unsigned char *p, size_t n) {
 
 // --- what the client offered ---------------------------------------------------------------------------------------------------
 
+static const SSL_CIPHER *find_cipher(const unsigned char *p) {
+    struct tls_loop *t = tls_loop();
+    if (t->any == NULL) {
+        SSL_CTX *ctx = SSL_CTX_new_ex(t->lib, NULL, TLS_server_method());
+        t->any = ctx != NULL ? SSL_new(ctx) : NULL;
+        SSL_CTX_free(ctx);
+    }
+    return t->any != NULL ? SSL_CIPHER_find(t->any, p) : NULL;
+}
+
 bool tls_fact_ciphers(const struct link *l, struct arena *a, struct str *out) {
-    const unsigned char *raw = NULL;
-    SSL *ssl = ssl_of(l);
-    size_t n = SSL_get0_raw_cipherlist(ssl, &raw), each = SSL_get0_raw_cipherlist(ssl, NULL);
+    const struct tls_saved *s = tls_saved_of(l);
+    size_t n = s != NULL ? s->nciphers : 0, each = s != NULL ? s->cipher_size : 0;
     if (n == 0 || each == 0)
         return false;
     struct sbuf b;
     sbuf_init_arena(&b, a, n * 16, 1 << 20);
     for (size_t i = 0; i + each <= n; i += each) {
-        const SSL_CIPHER *c = SSL_CIPHER_find(ssl, raw + i);
+        const SSL_CIPHER *c = find_cipher(s->ciphers + i);
         if (i != 0)
             sbuf_chr(&b, ':');
         if (c != NULL) {
             sbuf_str(&b, str_c(SSL_CIPHER_get_name(c)));
         } else {
             sbuf_lit(&b, "0x");
-            put_hex(&b, raw + i, each);
+            put_hex(&b, s->ciphers + i, each);
         }
     }
     *out = sbuf_view(&b);
     return true;
 }
 
-static void put_group(struct sbuf *b, SSL *ssl, int nid) {
+static void put_group(struct sbuf *b, int nid) {
     if (nid & TLSEXT_nid_unknown) {
         sbuf_printf(b, "0x%04x", (unsigned)nid & 0xffff);
         return;
@@ -72,31 +87,27 @@ static void put_group(struct sbuf *b, SSL *ssl, int nid) {
 }
 
 bool tls_fact_curves(const struct link *l, struct arena *a, struct str *out) {
-    SSL *ssl = ssl_of(l);
-    int nids[256];
-    long n = SSL_get1_groups(ssl, NULL);
-    if (n <= 0 || (size_t)n > ARRAY_LEN(nids))
+    const struct tls_saved *s = tls_saved_of(l);
+    if (s == NULL || s->ngroups == 0)
         return false;
-    n = SSL_get1_groups(ssl, nids);
     struct sbuf b;
     sbuf_init_arena(&b, a, 128, 64 << 10);
-    for (long i = 0; i < n; i++) {
+    for (size_t i = 0; i < s->ngroups; i++) {
         if (i != 0)
             sbuf_chr(&b, ':');
-        put_group(&b, ssl, nids[i]);
+        put_group(&b, s->groups[i]);
     }
     *out = sbuf_view(&b);
-    return n > 0;
+    return true;
 }
 
 bool tls_fact_curve(const struct link *l, struct arena *a, struct str *out) {
-    SSL *ssl = ssl_of(l);
-    long nid = SSL_get_negotiated_group(ssl);
-    if (nid == NID_undef)
+    const struct tls_saved *s = tls_saved_of(l);
+    if (s == NULL || s->group == NID_undef)
         return false;
     struct sbuf b;
     sbuf_init_arena(&b, a, 32, 256);
-    put_group(&b, ssl, (int)nid);
+    put_group(&b, s->group);
     *out = sbuf_view(&b);
     return true;
 }
@@ -104,20 +115,19 @@ bool tls_fact_curve(const struct link *l, struct arena *a, struct str *out) {
 // --- the session ---------------------------------------------------------------------------------------------------------------
 
 bool tls_fact_session_id(const struct link *l, struct arena *a, struct str *out) {
-    SSL_SESSION *s = SSL_get0_session(ssl_of(l));
-    unsigned n = 0;
-    const unsigned char *id = s != NULL ? SSL_SESSION_get_id(s, &n) : NULL;
-    if (n == 0)
+    const struct tls_saved *s = tls_saved_of(l);
+    if (s == NULL || s->session_id_n == 0)
         return false;
     struct sbuf b;
-    sbuf_init_arena(&b, a, n * 2, 256);
-    put_hex(&b, id, n);
+    sbuf_init_arena(&b, a, s->session_id_n * 2u, 256);
+    put_hex(&b, s->session_id, s->session_id_n);
     *out = sbuf_view(&b);
     return true;
 }
 
 bool tls_fact_session_reused(const struct link *l, struct arena *a, struct str *out) {
-    *out = SSL_session_reused(ssl_of(l)) ? STR("r") : STR(".");
+    const struct tls_saved *s = tls_saved_of(l);
+    *out = s != NULL && s->reused ? STR("r") : STR(".");
     return true;
 }
 
@@ -126,18 +136,16 @@ bool tls_fact_early_data(const struct link *l, struct arena *a, struct str *out)
     return out->n != 0;
 }
 
-static bool give_nid(struct str *out, struct arena *a, int ok, int nid) {
-    return ok == 1 && nid != NID_undef && give(out, a, OBJ_nid2sn(nid));
-}
+static bool give_nid(struct str *out, struct arena *a, int nid) { return nid != NID_undef && give(out, a, OBJ_nid2sn(nid)); }
 
 bool tls_fact_sigalg(const struct link *l, struct arena *a, struct str *out) {
-    int nid = NID_undef, ok = SSL_get_signature_type_nid(ssl_of(l), &nid);
-    return give_nid(out, a, ok, nid);
+    const struct tls_saved *s = tls_saved_of(l);
+    return s != NULL && give_nid(out, a, s->sigalg);
 }
 
 bool tls_fact_client_sigalg(const struct link *l, struct arena *a, struct str *out) {
-    int nid = NID_undef, ok = SSL_get_peer_signature_type_nid(ssl_of(l), &nid);
-    return give_nid(out, a, ok, nid);
+    const struct tls_saved *s = tls_saved_of(l);
+    return s != NULL && give_nid(out, a, s->peer_sigalg);
 }
 
 // --- the client's certificate ----------------------------------------------------------------------------------------------------
@@ -247,7 +255,8 @@ bool tls_fact_client_v_remain(const struct link *l, struct arena *a, struct str 
 
 long link_tls_verify_result(const struct link *l, bool *present, const char **text) {
     *present = cert_of(l) != NULL;
-    long result = l->tls != NULL ? SSL_get_verify_result(l->tls->ssl) : X509_V_OK;
+    const struct tls_saved *s = tls_saved_of(l);
+    long result = s != NULL ? s->verify : X509_V_OK;
     *text = result != X509_V_OK ? X509_verify_cert_error_string(result) : l->tls != NULL ? l->tls->distrust : NULL;
     return result;
 }

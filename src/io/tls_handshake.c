@@ -65,7 +65,8 @@ static int step(struct link *l, bool *early, struct tls_failure *why) {
 }
 
 // What is left to send can go out with what comes next: our Finished with the request, a ticket with the answer to a request
-// that is here already.
+// that is here already. Not with one that is still to come: a client whose TCP waits for our acknowledgement (Nagle) would
+// wait for that.
 static bool may_hold(const struct link *l) {
     const SSL *ssl = l->tls->ssl;
     if (SSL_version(ssl) != TLS1_3_VERSION || !SSL_is_init_finished(ssl))
@@ -80,7 +81,7 @@ int tls_shake(struct link *l, uint64_t timeout_ms, struct tls_failure *why) {
     for (;;) {
         int err = step(l, &early, why);
         if (err == 0 && may_hold(l)) {
-            t->hold = true;
+            tls_hold(l);
             break;
         }
         int sent = flush_all(l, deadline);
@@ -102,6 +103,9 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n
     struct str known = t->accept != NULL ? t->accept->alpn : STR("");
     if (known.n == 0)
         return SSL_TLSEXT_ERR_NOACK;
+    static const struct str http2 = STR_INIT("\x02h2");
+    if (SSL_version(ssl) < TLS1_2_VERSION && str_starts(known, http2))
+        known = str_from(known, http2.n); // RFC 9113 9.2
     unsigned char *found;
     if (SSL_select_next_proto(&found, out_n, (const unsigned char *)known.p, (unsigned)known.n, in, in_n) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -117,7 +121,7 @@ static bool bind_sessions(SSL *ssl, const struct tls_settings *s, struct str nam
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned n = 0;
     EVP_MD_CTX *c = EVP_MD_CTX_new();
-    bool ok = c != NULL && EVP_DigestInit_ex2(c, loop->sha256, NULL) == 1 && EVP_DigestUpdate(c, s->id.p, s->id.n) == 1 &&
+    bool ok = c != NULL && EVP_DigestInit_ex2(c, loop->kdf.sha256.md, NULL) == 1 && EVP_DigestUpdate(c, s->id.p, s->id.n) == 1 &&
               EVP_DigestUpdate(c, "", 1) == 1 && EVP_DigestUpdate(c, name.p, name.n) == 1 && EVP_DigestFinal_ex(c, digest, &n) == 1 &&
               SSL_set_session_id_context(ssl, digest, MIN(n, (unsigned)SSL_MAX_SID_CTX_LENGTH)) == 1;
     EVP_MD_CTX_free(c);
@@ -144,6 +148,7 @@ int link_tls_accept(struct link *l, const struct tls_accept *a, uint64_t timeout
     BIO_up_ref(bio);
     SSL_set_bio(ssl, bio, bio);
     SSL_set_accept_state(ssl);
+    tls_records_watch(ssl);
     struct tls *t = tls_start(l, ssl, a->server_name, s->record);
     if (t == NULL) {
         tls_fail(why, LOG_CRIT, ENOMEM, "no memory for TLS");
@@ -165,12 +170,9 @@ int link_tls_accept(struct link *l, const struct tls_accept *a, uint64_t timeout
 // --- facts for everybody -------------------------------------------------------------------------------------------------------
 
 struct str link_tls_alpn(const struct link *l) {
-    const unsigned char *p = NULL;
-    unsigned n = 0;
-    if (l->tls != NULL)
-        SSL_get0_alpn_selected(l->tls->ssl, &p, &n);
-    return str_n((const char *)p, n);
+    const struct tls_saved *s = tls_saved_of(l);
+    return s != NULL ? str_n(s->alpn, s->alpn_n) : STR("");
 }
 
 struct str link_tls_server_name(const struct link *l) { return l->tls != NULL ? l->tls->server_name : STR(""); }
-bool link_tls_early(const struct link *l) { return l->tls != NULL && !SSL_is_init_finished(l->tls->ssl); }
+bool link_tls_early(const struct link *l) { return l->tls != NULL && l->tls->ssl != NULL && !SSL_is_init_finished(l->tls->ssl); }

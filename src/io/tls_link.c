@@ -11,12 +11,8 @@
 #include <unistd.h>
 
 enum {
-    IN_SMALL = 4080,          // first receive; most requests fit
-    IN_LARGE = 64 << 10,      // when the small one was full
     OUT_MAX = 128 << 10,      // plain bytes sealed before they are sent
-    OUT_HARD = 1 << 20,       // more than this unsent: the peer makes us answer and does not read
     WRITE_MAX = 1 << 20,      // of one call: others want their turn
-    RECORD_MAX = 16 << 10,
     RECORD_SMALL = 1400,      // fits a segment
     RECORD_EXTRA = 48,        // header, tag and padding of a record, at most
     FIRST_WINDOW = 14 << 10,  // bytes in small records: what goes out before the first acknowledgement
@@ -29,7 +25,7 @@ static int bio_write(BIO *b, const char *p, int n) {
     struct tls_loop *loop = BIO_get_data(b);
     struct tls *t = tls_of(loop->current);
     BIO_clear_retry_flags(b);
-    if (t->out.bytes > OUT_HARD) {
+    if (t->out.bytes > TLS_OUT_HARD) {
         t->io_err = -ENOBUFS;
         return -1;
     }
@@ -53,7 +49,7 @@ static void drop_in(struct tls *t) {
 static ssize_t receive(struct link *l, struct tls *t) {
     if (!l->readable)
         return -EAGAIN;
-    size_t want = t->greedy ? IN_LARGE : IN_SMALL;
+    size_t want = t->greedy ? TLS_IN_LARGE : TLS_IN_SMALL;
     t->in = block_new(l->loop->blocks, want);
     ssize_t n = t->lower->read(l, t->in->data, want);
     if (n <= 0) {
@@ -138,7 +134,7 @@ void tls_fail(struct tls_failure *why, int level, int err, const char *text) {
 }
 
 // A call of OpenSSL's that failed; what it said goes with it.
-static void fail_call(struct tls_failure *why, int level, int err, const char *call) {
+void tls_fail_call(struct tls_failure *why, int level, int err, const char *call) {
     if (why != NULL) {
         why->level = level;
         why->err = err;
@@ -162,7 +158,8 @@ int tls_result(struct link *l, int ret, const char *call, struct tls_failure *wh
     struct tls *t = tls_of(l);
     if (t->io_err == -EAGAIN && SSL_want_read(t->ssl))
         return -EAGAIN;
-    if (SSL_get_shutdown(t->ssl) & SSL_RECEIVED_SHUTDOWN) {
+    // A fatal alert is no end, though OpenSSL counts it as one.
+    if ((SSL_get_shutdown(t->ssl) & SSL_RECEIVED_SHUTDOWN) && ERR_peek_error() == 0) {
         t->ended = true;
         if (t->shaking) {
             tls_fail(why, LOG_INFO, 0, "peer closed connection in SSL handshake");
@@ -179,10 +176,10 @@ int tls_result(struct link *l, int ret, const char *call, struct tls_failure *wh
         if (t->shaking)
             tls_fail(why, LOG_INFO, t->ended ? 0 : -err, "peer closed connection in SSL handshake");
         else
-            fail_call(why, LOG_INFO, -err, call);
+            tls_fail_call(why, LOG_INFO, -err, call);
         return err;
     }
-    fail_call(why, e == 0 ? LOG_INFO : level_of(e, SSL_is_server(t->ssl)), 0, call);
+    tls_fail_call(why, e == 0 ? LOG_INFO : level_of(e, SSL_is_server(t->ssl)), 0, call);
     return -EPROTO;
 }
 
@@ -234,8 +231,49 @@ static int write_early(struct tls *t, const char *p, size_t n) {
 
 static bool tls_pending(const struct link *l) {
     const struct tls *t = l->tls;
-    // What is held back must go out before anybody waits for the peer: a read looks to that.
-    return !t->failed && (t->in != NULL || t->to_tell || t->hold || SSL_pending(t->ssl) > 0);
+    if (t->ssl == NULL)
+        return !t->failed && (t->to_tell || tls_records_pending(t));
+    return !t->failed && (t->in != NULL || t->to_tell || SSL_pending(t->ssl) > 0);
+}
+
+// --- what waits ------------------------------------------------------------------------------------------------------------
+
+static void unhold(struct tls *t) {
+    if (t->hold)
+        list_remove(&t->holding);
+    t->hold = false;
+}
+
+// Nobody asked within TLS_HOLD_MS.
+static void release(struct timer *timer) {
+    struct tls_loop *loop = container_of(timer, struct tls_loop, release);
+    while (!list_empty(&loop->holding)) {
+        struct tls *t = list_first(&loop->holding, struct tls, holding);
+        struct link *l = t->link;
+        if (l->loop->now < t->hold_ms + TLS_HOLD_MS) {
+            timer_set(l->loop, timer, t->hold_ms + TLS_HOLD_MS);
+            return;
+        }
+        unhold(t);
+        tls_flush(l, false);
+    }
+}
+
+void tls_hold_init(struct tls_loop *loop) {
+    list_init(&loop->holding);
+    timer_init(&loop->release, release);
+}
+
+void tls_hold(struct link *l) {
+    struct tls *t = tls_of(l);
+    struct tls_loop *loop = tls_loop();
+    if (chain_empty(&t->out) || t->hold)
+        return;
+    if (list_empty(&loop->holding))
+        timer_set(l->loop, &loop->release, l->loop->now + TLS_HOLD_MS);
+    t->hold = true;
+    t->hold_ms = l->loop->now;
+    list_push_back(&loop->holding, &t->holding);
 }
 
 // A failure of an established connection, told once, with what the log of the running task knows.
@@ -258,6 +296,12 @@ static ssize_t tls_read(struct link *l, char *to, size_t n) {
     size_t total = 0;
     if (UNLIKELY(t->failed))
         return -ECONNRESET;
+    if (t->ssl == NULL) {
+        ssize_t got = tls_records_read(l, to, n);
+        if (UNLIKELY(!chain_empty(&t->out)) && t->owed == 0 && !t->hold && !t->failed)
+            tls_flush(l, false); // an answer to a change of keys
+        return got;
+    }
     tls_enter(l);
     t->to_tell = false;
     while (total < n) {
@@ -275,8 +319,7 @@ static ssize_t tls_read(struct link *l, char *to, size_t n) {
                 break;
             }
             int err = read_failed(l, r);
-            t->hold = false;
-            if (!chain_empty(&t->out) && t->owed == 0)
+            if (!chain_empty(&t->out) && t->owed == 0 && !t->hold)
                 tls_flush(l, false);
             return err;
         }
@@ -305,12 +348,12 @@ int tls_flush(struct link *l, bool more) {
 }
 
 // Small records at first, so that the peer need not wait for a whole large one; large ones when there is much to send.
-static size_t record_size(struct link *l, struct tls *t) {
+size_t tls_record_size(struct link *l, struct tls *t) {
     if (t->record != 0)
         return t->record;
     if (l->loop->now - t->last_ms >= PAUSE_MS)
         t->burst = 0;
-    return t->burst < FIRST_WINDOW ? RECORD_SMALL : RECORD_MAX;
+    return t->burst < FIRST_WINDOW ? RECORD_SMALL : TLS_RECORD_MAX;
 }
 
 // Copies the next bytes of several pieces, so that they go in one record: the count or -errno.
@@ -344,15 +387,21 @@ static ssize_t gather(struct tls_loop *loop, const struct piece **p, size_t *off
 
 // Seals the front of the chain; t->owed is what was sealed. 0 or -errno.
 static int seal(struct link *l, struct tls *t, const struct chain *from) {
+    size_t off = 0, want = MIN(from->bytes, (size_t)OUT_MAX);
+    if (t->ssl == NULL) {
+        int err = tls_records_seal(l, from, want);
+        t->last_ms = l->loop->now;
+        t->failed |= err != 0;
+        return err;
+    }
     struct tls_loop *loop = tls_enter(l);
     const struct piece *p = from->head;
-    size_t off = 0, want = MIN(from->bytes, (size_t)OUT_MAX);
-    loop->hint = want + (want / record_size(l, t) + 1) * RECORD_EXTRA;
+    loop->hint = want + (want / tls_record_size(l, t) + 1) * RECORD_EXTRA;
     while (p != NULL && t->owed < want) {
-        size_t limit = record_size(l, t), n;
+        size_t limit = tls_record_size(l, t), n;
         const char *bytes = loop->scratch;
         if (p->kind == PIECE_MEM && (p->n - off >= limit || p->next == NULL)) {
-            n = MIN(p->n - off, limit == RECORD_MAX ? want - t->owed : limit);
+            n = MIN(p->n - off, limit == TLS_RECORD_MAX ? want - t->owed : limit);
             bytes = p->p + off;
             if (n > limit && off + n < p->n)
                 n -= n % limit; // whole records
@@ -383,6 +432,8 @@ static int seal(struct link *l, struct tls *t, const struct chain *from) {
     return 0;
 }
 
+static void say_goodbye(struct link *l, struct tls *t);
+
 static ssize_t tls_write(struct link *l, struct chain *from, bool more) {
     struct tls *t = tls_of(l);
     size_t total = 0;
@@ -391,10 +442,12 @@ static ssize_t tls_write(struct link *l, struct chain *from, bool more) {
     for (;;) {
         int err = 0;
         if (chain_empty(&t->out) || t->hold) {
-            t->hold = false;
+            unhold(t);
             err = seal(l, t, from);
             if (err < 0)
                 return total > 0 ? (ssize_t)total : err;
+            if (t->last && t->owed == from->bytes)
+                say_goodbye(l, t);
         }
         CHECK(t->owed <= from->bytes);
         err = tls_flush(l, more || t->owed < from->bytes);
@@ -414,21 +467,32 @@ static ssize_t tls_write(struct link *l, struct chain *from, bool more) {
 // One close_notify, if the connection is in a state to say anything.
 static void say_goodbye(struct link *l, struct tls *t) {
     if (t->failed || t->shaking || t->said_goodbye || l->reset || l->failed) {
-        SSL_set_quiet_shutdown(t->ssl, 1);
-        SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        if (t->ssl != NULL) {
+            SSL_set_quiet_shutdown(t->ssl, 1);
+            SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        }
         return;
     }
     t->said_goodbye = true;
+    if (t->ssl == NULL) {
+        tls_records_goodbye(l);
+        return;
+    }
     tls_enter(l);
     if (SSL_shutdown(t->ssl) < 0)
         ERR_clear_error();
     SSL_set_shutdown(t->ssl, SSL_get_shutdown(t->ssl) | SSL_SENT_SHUTDOWN);
-    tls_flush(l, false);
+}
+
+void link_tls_last(struct link *l) {
+    if (l->tls != NULL)
+        l->tls->last = true;
 }
 
 static void tls_shutdown_write(struct link *l) {
     struct tls *t = tls_of(l);
     say_goodbye(l, t);
+    tls_flush(l, false);
     t->lower->shutdown_write(l);
 }
 
@@ -451,9 +515,16 @@ static uint64_t tls_plain_out(const struct link *l) { return l->tls->plain_out; 
 static void tls_close(struct link *l) {
     struct tls *t = tls_of(l);
     say_goodbye(l, t);
-    tls_enter(l);
-    SSL_free(t->ssl);
-    tls_leave();
+    if (!chain_empty(&t->out) && !l->reset && !l->failed)
+        tls_flush(l, false);
+    unhold(t);
+    if (t->ssl != NULL) {
+        tls_enter(l);
+        SSL_free(t->ssl);
+        tls_leave();
+    }
+    tls_records_free(t);
+    tls_saved_free(t->saved);
     tls_peer_unref(t->peer);
     drop_in(t);
     chain_done(&t->out);
@@ -482,8 +553,9 @@ struct tls *tls_start(struct link *l, SSL *ssl, struct str server_name, size_t r
     if (t == NULL)
         return NULL;
     t->lower = l->ops;
+    t->link = l;
     t->ssl = ssl;
-    t->record = (uint32_t)MIN(record, (size_t)RECORD_MAX);
+    t->record = (uint32_t)MIN(record, (size_t)TLS_RECORD_MAX);
     t->shaking = true;
     chain_init(&t->out, l->loop->blocks);
     if (server_name.n != 0)

@@ -2,14 +2,38 @@
 #pragma once
 #include "io/link_private.h"
 #include "io/log.h"
+#include "io/timer.h"
 #include "io/tls.h"
+#include "io/tls_kdf.h"
 #include "base/map.h"
 #include <openssl/ssl.h>
 
+// What facts are told from. Of a handshake that has ended it is final.
+struct tls_saved {
+    const char *version;       // constant
+    const SSL_CIPHER *cipher;  // constant
+    X509 *peer;                // NULL: none
+    long verify;
+    int group, sigalg, peer_sigalg; // NID_undef: none
+    bool reused, final;
+    uint8_t session_id_n, alpn_n, cipher_size;
+    uint16_t nciphers, ngroups; // bytes of ciphers as they were offered, each of cipher_size
+    unsigned char session_id[SSL_MAX_SSL_SESSION_ID_LENGTH];
+    char alpn[16];             // what weir speaks is shorter
+    const unsigned char *ciphers; // behind the groups
+    int groups[];
+};
+enum { TLS_GROUPS_MAX = 256 };
+const struct tls_saved *tls_saved_of(const struct link *l); // NULL: no TLS, no memory
+void tls_saved_free(struct tls_saved *s);
+
 // The TLS of a link. Without work to do it holds no buffer.
 struct tls {
+    struct link *link;
     const struct link_ops *lower; // what the link was before
-    SSL *ssl;
+    SSL *ssl;                // NULL once `records` does without (tls_record.c)
+    struct tls_records *records; // being filled during a handshake of TLS 1.3 on the server's side; else NULL
+    struct tls_saved *saved; // made when first asked for
     struct block *in;        // cipher text that was received and not read by OpenSSL yet: [in_at, in_end)
     uint32_t in_at, in_end;
     struct chain out;        // cipher text to be sent
@@ -19,6 +43,8 @@ struct tls {
     uint64_t last_ms;        // of the last record
     struct tls_peer *peer;   // of the client's side: where sessions are kept; counted
     const struct tls_accept *accept; // during the handshake
+    struct list holding;     // in tls_loop.holding while `hold`
+    uint64_t hold_ms;        // since when
     const char *distrust;    // why the client's certificate is not good though it verifies; NULL: nobody says so
     uint32_t record;         // plain bytes in a record; 0: as the burst says
     int io_err;              // of the link below, during one call of OpenSSL
@@ -29,6 +55,7 @@ struct tls {
     bool greedy : 1;         // the last receive was full
     bool said_goodbye : 1;
     bool hold : 1;           // what is in `out` can wait for the first answer (a session ticket)
+    bool last : 1;           // the next write is the last: the end goes with it
     bool early : 1;          // reading early data
     bool early_write : 1;    // writing before the handshake has ended
     struct str server_name;  // NUL-terminated, with the struct
@@ -36,7 +63,14 @@ struct tls {
 };
 static inline struct tls *tls_of(const struct link *l) { return l->tls; }
 
-enum { TLS_SCRATCH = 16 << 10 };
+enum {
+    TLS_SCRATCH = 16 << 10,
+    TLS_IN_SMALL = 4080,     // first receive; most requests fit
+    TLS_IN_LARGE = 64 << 10, // when the small one was full
+    TLS_OUT_HARD = 1 << 20,  // more than this unsent: the peer makes us answer and does not read
+    TLS_RECORD_MAX = 16 << 10,
+    TLS_HOLD_MS = 10,        // how long a ticket waits for a first answer that it can go with
+};
 
 // What a loop has of OpenSSL's.
 struct tls_loop {
@@ -47,8 +81,14 @@ struct tls_loop {
     struct list contexts;    // struct tls_context
     struct list peers;       // struct tls_peer, the least lately used first
     struct map peers_by_key;
+    struct list keyed;       // of tls_record.c: contexts with keys, the least lately used first
+    unsigned nkeyed;
+    EVP_CIPHER *aead[3];
+    struct list holding;     // struct tls with something held back, the longest first
+    struct timer release;
+    SSL *any;                // for what OpenSSL answers only to an SSL; NULL until it is needed
     EVP_CIPHER *ticket_cipher;
-    EVP_MD *sha256;
+    struct tls_kdf kdf;
     char scratch[TLS_SCRATCH]; // small pieces that share a record; a session on its way
 };
 struct tls_loop *tls_loop(void); // of the calling loop
@@ -87,3 +127,19 @@ void tls_peer_unref(struct tls_peer *p);
 // Waits for the handshake's end.
 int tls_shake(struct link *l, uint64_t timeout_ms, struct tls_failure *why);
 void tls_fail(struct tls_failure *why, int level, int err, const char *text);
+void tls_fail_call(struct tls_failure *why, int level, int err, const char *call); // with what OpenSSL says
+void tls_hold_init(struct tls_loop *loop);
+void tls_hold(struct link *l); // what is in tls->out waits for the next write, or TLS_HOLD_MS
+size_t tls_record_size(struct link *l, struct tls *t); // plain bytes of the next record
+
+// tls_record.c
+void tls_records_attach(struct tls_loop *loop); // secrets come from loop->kdf
+void tls_records_watch(SSL *ssl);               // of the server's side, before its handshake
+void tls_records_free(struct tls *t);
+void tls_keyed_free(struct tls_loop *loop);
+void tls_keyed_forget(struct tls_loop *loop); // every link gives its contexts back
+// Seals the first `want` bytes of the chain into tls->out; tls->owed is what was sealed. 0 or -errno.
+int tls_records_seal(struct link *l, const struct chain *from, size_t want);
+bool tls_records_goodbye(struct link *l);
+ssize_t tls_records_read(struct link *l, char *to, size_t room);
+bool tls_records_pending(const struct tls *t);

@@ -12,7 +12,7 @@ enum { SESSION_MAX = TLS_SCRATCH, ENTRY_COST = 96 }; // bytes of one session; wh
 
 struct entry {
     struct list node;
-    time_t until;
+    uint64_t until_ms; // by the clock that nobody sets
     uint32_t id_n, n;
     char id[SSL_MAX_SSL_SESSION_ID_LENGTH];
     unsigned char der[];
@@ -81,7 +81,7 @@ static int on_new(SSL *ssl, SSL_SESSION *session) {
     e->n = (uint32_t)i2d_SSL_SESSION(session, &to);
     e->id_n = id_n;
     memcpy(e->id, id, id_n);
-    e->until = time(NULL) + SSL_SESSION_get_timeout(session);
+    e->until_ms = loop_clock_now() + (uint64_t)SSL_SESSION_get_timeout(session) * 1000;
     pthread_mutex_lock(&c->lock);
     struct entry *same = map_get(&c->by_id, str_n(e->id, id_n));
     if (same != NULL)
@@ -101,7 +101,7 @@ static SSL_SESSION *on_get(SSL *ssl, const unsigned char *id, int id_n, int *cop
     size_t n = 0;
     pthread_mutex_lock(&c->lock);
     struct entry *e = map_get(&c->by_id, str_n((const char *)id, (size_t)id_n));
-    if (e != NULL && e->until < time(NULL)) {
+    if (e != NULL && e->until_ms < loop_clock_now()) {
         drop(c, e);
     } else if (e != NULL) {
         n = e->n;

@@ -16,7 +16,8 @@ struct tls_staple {
     pthread_mutex_t lock;
     unsigned char *der;
     int n;
-    time_t until, next; // the response is good until; looked for again at
+    time_t until;               // by the wall clock the response is good so long
+    uint64_t next_ms, tried_ms; // by the other one: when it is looked for again, when it was last
     bool busy;          // a thread is at it
 };
 
@@ -46,7 +47,8 @@ void tls_staples_forget(struct tls_config *c) {
     pthread_mutex_lock(&make_lock);
     for (size_t i = 0; c->staples != NULL && i < c->settings.npairs; i++) {
         pthread_mutex_lock(&c->staples[i].lock);
-        c->staples[i].until = c->staples[i].next = 0;
+        c->staples[i].until = 0;
+        c->staples[i].next_ms = c->staples[i].tried_ms = 0;
         pthread_mutex_unlock(&c->staples[i].lock);
     }
     pthread_mutex_unlock(&make_lock);
@@ -212,13 +214,15 @@ static void keep(struct tls_staple *s, OCSP_RESPONSE *r, time_t until) {
     time_t now = time(NULL);
     pthread_mutex_lock(&s->lock);
     s->busy = false;
-    s->next = now + RETRY_S;
+    s->tried_ms = loop_clock_now();
+    s->next_ms = s->tried_ms + RETRY_S * 1000;
     if (n > 0) {
         OPENSSL_free(s->der);
         s->der = der;
         s->n = n;
         s->until = until;
-        s->next = MAX(now + RETRY_S, MIN(now + REFRESH_S, until - SKEW_S));
+        time_t rest = until - SKEW_S - now;
+        s->next_ms = s->tried_ms + (uint64_t)MAX((time_t)RETRY_S, MIN((time_t)REFRESH_S, rest)) * 1000;
     }
     pthread_mutex_unlock(&s->lock);
 }
@@ -260,7 +264,7 @@ static void start(struct tls_config *c, size_t pair, struct tls_staple *s) {
     s->busy = true;
     if (pthread_create(&id, &detached, work, j) != 0) {
         s->busy = false;
-        s->next = time(NULL) + RETRY_S;
+        s->next_ms = loop_clock_now() + RETRY_S * 1000;
         tls_config_unref(c);
         free(j);
     }
@@ -296,7 +300,10 @@ static int on_status(SSL *ssl, void *arg) {
         if (copy != NULL && SSL_set_tlsext_status_ocsp_resp(ssl, copy, s->n) == 1)
             result = SSL_TLSEXT_ERR_OK;
     }
-    if (!s->busy && now >= s->next)
+    // The wall clock may have been set: then a response is over sooner than was thought.
+    uint64_t now_ms = loop_clock_now();
+    bool over = s->der != NULL && now >= s->until && now_ms >= s->tried_ms + RETRY_S * 1000;
+    if (!s->busy && (now_ms >= s->next_ms || over))
         start(c, pair, s);
     pthread_mutex_unlock(&s->lock);
     return result;

@@ -1,8 +1,11 @@
 #include "base/test.h"
 #include "base/arena.h"
 #include "io/tls_private.h"
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/kdf.h>
 #include <openssl/pem.h>
+#include <openssl/provider.h>
 #include <openssl/x509.h>
 
 // Both ends of a connection on one loop, over memory links of small room: every record is cut somewhere.
@@ -12,6 +15,8 @@ static struct tls_config *server_conf, *client_conf;
 static struct link *server_link, *client_link;
 static void (*server_body)(void), (*client_body)(void);
 static size_t room;
+static const struct tls_command *client_command;
+static bool settled; // the server goes on without its SSL, where it can
 
 static struct str text_of(BIO *b) {
     char *p;
@@ -56,6 +61,8 @@ static void run_server(void *arg) {
     int err = link_tls_accept(server_link, &a, 5000, &why);
     if (err != 0 && server_body != NULL)
         test_fail(__FILE__, __LINE__, "accept: %d %s", err, why.text);
+    if (settled)
+        link_tls_settle(server_link);
     if (server_body != NULL)
         server_body();
     link_free(server_link);
@@ -83,7 +90,8 @@ static void converse(unsigned protocols, size_t link_room, void (*server)(void),
     struct tls_pair pair = make_pair();
     struct tls_settings s = {.server = true, .pairs = &pair, .npairs = 1, .protocols = protocols, .ciphers = STR("HIGH"),
                              .curves = STR("auto"), .tickets = true, .timeout_s = 300, .id = STR("test"), .depth = 1};
-    struct tls_settings c = {.protocols = protocols, .ciphers = STR("HIGH"), .depth = 1};
+    struct tls_settings c = {.protocols = protocols, .ciphers = STR("HIGH"), .depth = 1, .commands = client_command,
+                             .ncommands = client_command != NULL};
     server_conf = config_of(&s);
     client_conf = config_of(&c);
     struct loop *l = loop_new(0);
@@ -155,17 +163,19 @@ static void server_receives(void) { receive_body(server_link, 61); }
 
 TEST(tls_server_sends) {
     static const size_t rooms[] = {100, 5000, 1000000};
-    for (size_t i = 0; i < ARRAY_LEN(rooms); i++) {
-        converse(TLS_1_3, rooms[i], server_sends, client_receives);
-        converse(TLS_1_2, rooms[i], server_sends, client_receives);
+    for (size_t i = 0; i < 2 * ARRAY_LEN(rooms); i++) {
+        settled = i % 2 != 0;
+        converse(TLS_1_3, rooms[i / 2], server_sends, client_receives);
+        converse(TLS_1_2, rooms[i / 2], server_sends, client_receives);
     }
 }
 
 TEST(tls_client_sends) {
     static const size_t rooms[] = {100, 70000};
-    for (size_t i = 0; i < ARRAY_LEN(rooms); i++) {
-        converse(TLS_1_3, rooms[i], server_receives, client_sends);
-        converse(TLS_1_2, rooms[i], server_receives, client_sends);
+    for (size_t i = 0; i < 2 * ARRAY_LEN(rooms); i++) {
+        settled = i % 2 != 0;
+        converse(TLS_1_3, rooms[i / 2], server_receives, client_sends);
+        converse(TLS_1_2, rooms[i / 2], server_receives, client_sends);
     }
 }
 
@@ -197,13 +207,20 @@ static void client_takes_1000(void) {
     for (size_t i = 0; i < at; i++)
         EXPECT(b[i] == byte_at(i));
 }
-TEST(tls_partial_writes) { converse(TLS_1_3, 300, server_writes_to_a_full_link, client_takes_1000); }
+TEST(tls_partial_writes) {
+    for (int i = 0; i < 2; i++) {
+        settled = i != 0;
+        converse(TLS_1_3, 300, server_writes_to_a_full_link, client_takes_1000);
+    }
+}
 
 // An idle link holds no buffer.
 static void server_is_idle(void) {
     char b[8];
     EXPECT_INT(link_read_into(server_link, b, sizeof b, SOON), 5);
     EXPECT_INT(link_try_read_into(server_link, b, sizeof b), -EAGAIN);
+    if (server_link->tls->hold)
+        task_sleep_ms(2 * TLS_HOLD_MS);
     EXPECT(server_link->tls->in == NULL && chain_empty(&server_link->tls->out));
     EXPECT(link_alive(server_link));
     EXPECT_INT(link_read_into(server_link, b, sizeof b, SOON), 0);
@@ -213,9 +230,203 @@ static void client_says_hello(void) {
     chain_init(&c, client_link->loop->blocks);
     chain_add_const(&c, "hello", 5);
     EXPECT_INT(link_write(client_link, &c, SOON), 5);
-    task_sleep_ms(20);
+    task_sleep_ms(4 * TLS_HOLD_MS);
 }
-TEST(tls_idle) { converse(TLS_1_3, 100000, server_is_idle, client_says_hello); }
+TEST(tls_idle) {
+    for (int i = 0; i < 2; i++) {
+        settled = i != 0;
+        converse(TLS_1_3, 100000, server_is_idle, client_says_hello);
+    }
+}
+
+// --- without an SSL ----------------------------------------------------------------------------------------------------------
+
+static const char *suite;
+
+static void converse_settled(void (*server)(void), void (*client)(void)) {
+    settled = true;
+    converse(TLS_1_3, 100000, server, client);
+}
+
+static void server_has_no_ssl(void) {
+    struct arena a;
+    struct str text;
+    arena_init(&a, NULL);
+    EXPECT(server_link->tls->ssl == NULL && server_link->tls->records != NULL);
+    EXPECT(tls_fact_cipher(server_link, &a, &text));
+    EXPECT_STR(text, str_c(suite));
+    EXPECT(tls_fact_protocol(server_link, &a, &text));
+    EXPECT_STR(text, STR("TLSv1.3"));
+    EXPECT(tls_fact_ciphers(server_link, &a, &text) && str_find(text, str_c(suite)) >= 0);
+    EXPECT(tls_fact_curve(server_link, &a, &text) && tls_fact_curves(server_link, &a, &text));
+    EXPECT(!tls_fact_client_serial(server_link, &a, &text));
+    EXPECT_STR(link_tls_alpn(server_link), STR("http/1.1"));
+    arena_done(&a);
+    receive_body(server_link, 5000);
+    send_body(server_link, 4000);
+}
+static void client_uses_suite(void) {
+    EXPECT_STR(str_c(SSL_get_cipher_name(client_link->tls->ssl)), str_c(suite));
+    send_body(client_link, 777);
+    receive_body(client_link, 3000);
+}
+TEST(tls_records_of_each_suite) {
+    static const char *const suites[] = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"};
+    for (size_t i = 0; i < ARRAY_LEN(suites); i++) {
+        suite = suites[i];
+        struct tls_command only = {STR("Ciphersuites"), str_c(suite)};
+        client_command = &only;
+        converse_settled(server_has_no_ssl, client_uses_suite);
+        client_command = NULL;
+    }
+}
+
+static void echo(void) {
+    char b[100];
+    ssize_t n;
+    while ((n = link_read_into(server_link, b, sizeof b, SOON)) > 0) {
+        struct chain c;
+        chain_init(&c, server_link->loop->blocks);
+        chain_add_copy(&c, str_n(b, (size_t)n));
+        EXPECT(link_write(server_link, &c, SOON) == n);
+    }
+    EXPECT_INT(n, 0);
+}
+static void say_and_hear(const char *text) {
+    struct chain c;
+    char b[100];
+    chain_init(&c, client_link->loop->blocks);
+    chain_add_copy(&c, str_c(text));
+    EXPECT(link_write(client_link, &c, SOON) > 0);
+    ssize_t n = link_read_into(client_link, b, sizeof b, SOON);
+    EXPECT_INT(n, (ssize_t)strlen(text));
+    EXPECT_STR(str_n(b, (size_t)n), str_c(text));
+}
+// RFC 8446 4.6.3: keys change, with and without asking for the same.
+static void client_changes_keys(void) {
+    say_and_hear("before");
+    for (int i = 0; i < 5; i++) {
+        EXPECT(SSL_key_update(client_link->tls->ssl, i % 2 != 0 ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+        say_and_hear("in between");
+        say_and_hear("and once more");
+    }
+}
+TEST(tls_records_change_keys) { converse_settled(echo, client_changes_keys); }
+
+// More connections than contexts: who comes again gets its key anew.
+static void client_speaks_in_turn(void) {
+    for (int i = 0; i < 20; i++) {
+        say_and_hear("turn");
+        tls_keyed_forget(tls_loop());
+    }
+}
+TEST(tls_records_take_turns_with_contexts) { converse_settled(echo, client_speaks_in_turn); }
+
+// What a peer may not send ends the connection, and nothing else.
+static const char *sent;
+static size_t sent_n;
+static void server_refuses(void) {
+    char b[100];
+    EXPECT_INT(link_read_into(server_link, b, sizeof b, SOON), -ECONNRESET);
+    EXPECT_INT(link_read_into(server_link, b, sizeof b, SOON), -ECONNRESET);
+}
+static void client_sends_raw(void) {
+    struct chain c;
+    chain_init(&c, client_link->loop->blocks);
+    chain_add_const(&c, sent, sent_n);
+    EXPECT_INT(tls_flush(client_link, false), 0); // the handshake's last message
+    while (!chain_empty(&c) && client_link->tls->lower->write(client_link, &c, false) > 0)
+        continue;
+    char b[10];
+    EXPECT_INT(link_read_into(client_link, b, sizeof b, SOON), -ECONNRESET); // an alert
+}
+TEST(tls_records_refuse) {
+    static const struct str bad[] = {
+        STR("\x16\x03\x03\x00\x20" "a record in the clear"), STR("\x17\x03\x03\x00\x14" "no record of anybody"),
+        STR("\x17\x03\x03\x41\x01"), STR("\x17\x03\x03\x00\x10" "sixteen bytes .."), STR("\x17\x02\x03\x00\x20"),
+        STR("\x14\x03\x03\x00\x01\x01"), STR("\x15\x03\x03\x00\x02\x02\x28"), STR("GET / HTTP/1.1\r\n\r\n"),
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        sent = bad[i].p;
+        sent_n = bad[i].n;
+        converse_settled(server_refuses, client_sends_raw);
+    }
+}
+
+// Messages without end and data are not answered for ever.
+static void client_floods_with_key_updates(void) {
+    for (int i = 0; i < 100; i++) {
+        if (SSL_key_update(client_link->tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1)
+            break;
+        tls_enter(client_link);
+        if (SSL_do_handshake(client_link->tls->ssl) != 1 || tls_flush(client_link, false) != 0)
+            break;
+    }
+    char b[10];
+    EXPECT(link_read_into(client_link, b, sizeof b, SOON) <= 0);
+}
+TEST(tls_records_end_floods) { converse_settled(server_refuses, client_floods_with_key_updates); }
+
+static void server_sends_its_last(void) {
+    struct chain c;
+    chain_init(&c, server_link->loop->blocks);
+    chain_add_const(&c, "bye", 3);
+    link_tls_last(server_link);
+    EXPECT_INT(link_write(server_link, &c, SOON), 3);
+    size_t sent_then = link_bytes_out(server_link);
+    link_shutdown_write(server_link);
+    EXPECT_INT(link_bytes_out(server_link), sent_then); // the end went with the last byte
+}
+static void client_hears_the_end(void) {
+    char b[10];
+    EXPECT_INT(link_read_into(client_link, b, sizeof b, SOON), 3);
+    EXPECT_INT(link_read_into(client_link, b, sizeof b, SOON), 0);
+}
+TEST(tls_the_end_goes_with_the_last_byte) {
+    for (int i = 0; i < 3; i++) {
+        settled = i != 0;
+        converse(i == 2 ? TLS_1_2 : TLS_1_3, 100000, server_sends_its_last, client_hears_the_end);
+    }
+}
+
+// The key schedule is that of OpenSSL's own provider, and libssl uses it.
+static void derive(OSSL_LIB_CTX *lib, const char *hash, int mode, struct str salt, unsigned char *out, size_t n) {
+    unsigned char key[48], data[48];
+    memset(key, 7, sizeof key);
+    memset(data, 9, sizeof data);
+    EVP_KDF *kdf = EVP_KDF_fetch(lib, "TLS13-KDF", NULL);
+    EXPECT(kdf != NULL);
+    EXPECT(lib == NULL || strcmp(OSSL_PROVIDER_get0_name(EVP_KDF_get0_provider(kdf)), "weir") == 0);
+    EVP_KDF_CTX *c = EVP_KDF_CTX_new(kdf);
+    OSSL_PARAM p[8], *at = p;
+    *at++ = OSSL_PARAM_construct_int("mode", &mode);
+    *at++ = OSSL_PARAM_construct_utf8_string("digest", (char *)(uintptr_t)hash, 0);
+    *at++ = OSSL_PARAM_construct_octet_string("key", key, mode == EVP_KDF_HKDF_MODE_EXTRACT_ONLY ? 32 : n);
+    *at++ = OSSL_PARAM_construct_octet_string("prefix", (char *)(uintptr_t)"tls13 ", 6);
+    *at++ = OSSL_PARAM_construct_octet_string("label", (char *)(uintptr_t)"derived", 7);
+    if (mode == EVP_KDF_HKDF_MODE_EXPAND_ONLY)
+        *at++ = OSSL_PARAM_construct_octet_string("data", data, n);
+    else if (salt.n != 0)
+        *at++ = OSSL_PARAM_construct_octet_string("salt", (char *)(uintptr_t)salt.p, salt.n);
+    *at = OSSL_PARAM_construct_end();
+    EXPECT(EVP_KDF_derive(c, out, n, p) == 1);
+    EVP_KDF_CTX_free(c);
+    EVP_KDF_free(kdf);
+}
+TEST(tls_kdf_is_that_of_openssl) {
+    struct loop *l = loop_new(0);
+    for (int i = 0; i < 6; i++) {
+        unsigned char ours[48] = {0}, theirs[48] = {1};
+        const char *hash = i % 2 != 0 ? "SHA384" : "SHA256";
+        size_t n = i % 2 != 0 ? 48 : 32;
+        int mode = i < 2 ? EVP_KDF_HKDF_MODE_EXPAND_ONLY : EVP_KDF_HKDF_MODE_EXTRACT_ONLY;
+        struct str salt = i < 4 ? STR("") : str_n("0123456789abcdef0123456789abcdef0123456789abcdef", n);
+        derive(tls_loop()->lib, hash, mode, salt, ours, n);
+        derive(NULL, hash, mode, salt, theirs, n);
+        EXPECT(memcmp(ours, theirs, n) == 0);
+    }
+    loop_free(l);
+}
 
 // Records grow: the first are small, those of bulk are large.
 static size_t first_record, largest_record;

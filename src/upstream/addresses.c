@@ -169,6 +169,16 @@ static struct group *of_request(struct req *r, struct str text, unsigned port, c
     return list;
 }
 
+static void log_unresolved(struct req *r, const struct resolver_conf *rc, struct str host, int err) {
+    req_ended(r, err == -ETIMEDOUT ? 's' : err == -ECANCELED ? 'C' : 'S', 'C');
+    r->hint = err != -ETIMEDOUT ? "is the name right, and does this name server know it?"
+                                : arena_printf(&r->arena, "resolver_timeout %llu ms; do the name servers of the directive resolver (or of "
+                                               "/etc/resolv.conf, where there is none) answer?", (unsigned long long)rc->timeout).p;
+    log_msg(err == -ECANCELED ? LOG_INFO : LOG_ERR, 0, STR_FMT " could not be resolved (%d: %s)", STR_ARG(host), resolver_rcode(err),
+            resolver_error(err));
+    r->hint = NULL;
+}
+
 static struct group *of_name(struct req *r, struct str text, unsigned default_port) {
     const struct resolver_conf *rc = req_conf(r, &feature_resolver);
     struct resolved found;
@@ -183,7 +193,7 @@ static struct group *of_name(struct req *r, struct str text, unsigned default_po
     }
     int err = resolver_addresses(rc->resolver, host, rc->timeout, &r->arena, &found);
     if (err != 0) {
-        log_msg(LOG_ERR, 0, STR_FMT " could not be resolved (%d: %s)", STR_ARG(host), resolver_rcode(err), resolver_error(err));
+        log_unresolved(r, rc, host, err);
         return NULL;
     }
     for (size_t i = 0; i < found.addrs.count; i++)

@@ -69,6 +69,45 @@ struct peer *group_choose(struct group *g, struct req *r, uint64_t *tried, uint6
     return &g->peers[i];
 }
 
+struct str group_why(struct group *g, struct arena *a, uint64_t now_ms) {
+    unsigned down = 0, drained = 0, ill = 0, full = 0, out = 0;
+    uint64_t wait_ms = UINT64_MAX;
+    pthread_mutex_lock(&g->state->lock);
+    for (unsigned i = 0; i < g->npeers; i++) {
+        const struct peer *p = &g->peers[i];
+        const struct peer_state *ps = p->state;
+        if ((p->flags & PEER_DOWN) != 0) {
+            down++;
+        } else if ((p->flags & PEER_DRAIN) != 0) {
+            drained++;
+        } else if (ps->health == HEALTH_UNHEALTHY || ps->health == HEALTH_CHECKING) {
+            ill++;
+        } else if (counted_out(g, p, ps, now_ms)) {
+            out++;
+            wait_ms = MIN(wait_ms, p->fail_timeout_ms - (now_ms - ps->checked_ms));
+        } else if (p->max_conns != 0 && ps->active >= p->max_conns) {
+            full++;
+        }
+    }
+    pthread_mutex_unlock(&g->state->lock);
+    struct sbuf b;
+    sbuf_init_arena(&b, a, 128, 1024);
+    sbuf_printf(&b, "%u server%s:", g->npeers, g->npeers == 1 ? "" : "s");
+    const struct {
+        unsigned n;
+        const char *what;
+    } kinds[] = {{down, "down"}, {drained, "draining"}, {ill, "not healthy by health_check"}, {full, "at max_conns"}};
+    for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
+        if (kinds[i].n != 0)
+            sbuf_printf(&b, "%s %u %s", b.p[b.n - 1] == ':' ? "" : ",", kinds[i].n, kinds[i].what);
+    if (out != 0)
+        sbuf_printf(&b, "%s %u failed max_fails times, for %llu ms more", b.p[b.n - 1] == ':' ? "" : ",", out, (unsigned long long)wait_ms);
+    if (b.p[b.n - 1] == ':')
+        sbuf_lit(&b, " all were tried");
+    sbuf_chr(&b, '\0');
+    return str_n(b.p, b.n - 1);
+}
+
 // It answers again.
 static void recovered(const struct peer *p, struct peer_state *ps, uint64_t now_ms) {
     ps->fails = 0;

@@ -84,6 +84,7 @@ static void release(struct exchange *x, enum peer_result result) {
     if (x->peer == NULL || x->released)
         return;
     x->released = true;
+    exchange_end_canary(x, result == PEER_OK);
     const char *before = x->r->phase;
     if (result == PEER_FAILED)
         x->r->phase = x->phase;
@@ -171,6 +172,7 @@ void exchange_answered(struct exchange *x) {
 struct link *exchange_take_link(struct exchange *x) {
     CHECK(x->link != NULL && !x->done && !x->released);
     x->done = x->released = true;
+    exchange_end_canary(x, true);
     watch_client(x, false);
     send_end(x);
     struct link *l = x->link;
@@ -244,11 +246,12 @@ static bool time_is_over(const struct exchange *x) {
     return limit != 0 && loop_now(x->r->loop) - x->start_ms >= limit;
 }
 
-// nginx: POST, LOCK and PATCH are not repeated once something of them was sent, unless non_idempotent.
+// nginx: POST, LOCK and PATCH are not repeated once something of them was sent, unless non_idempotent; or the peer says that it
+// has done nothing with the request.
 static unsigned with_method(const struct exchange *x, unsigned why) {
     enum method m = method_from(x->method);
     bool unsafe = m == METHOD_POST || m == METHOD_LOCK || m == METHOD_PATCH;
-    return unsafe && x->bytes_sent_any ? why | NEXT_NON_IDEMPOTENT : why;
+    return unsafe && x->bytes_sent_any && !x->repeatable ? why | NEXT_NON_IDEMPOTENT : why;
 }
 
 static bool wants_next(const struct exchange *x, unsigned why) {
@@ -303,10 +306,12 @@ static unsigned no_live_upstreams(struct exchange *x) {
     try_nobody(x, 502);
     x->failure = NEXT_ERROR;
     struct str missing = names_missing(x->group, &x->r->arena);
-    x->hint = missing.n != 0 ? "is the name right, and does the name server (resolver) answer?" : "all servers are down, at max_conns, or failed lately (max_fails, fail_timeout): see the lines before";
+    struct str why = missing.n != 0 ? missing : group_why(x->group, &x->r->arena, loop_now(x->r->loop));
+    x->hint = missing.n != 0 ? "is the name right, and does the name server (resolver) answer?"
+                             : "see the lines before about these servers";
     x->end_who = 'S';
     x->end_phase = 'C';
-    exchange_log(x, LOG_ERR, 0, "connecting to upstream", missing.p, "no live upstreams");
+    exchange_log(x, LOG_ERR, 0, "connecting to upstream", why.p, "no live upstreams");
     return 502;
 }
 

@@ -109,6 +109,7 @@ struct exchange {
     uint64_t tag;             // kind of its connection, for the pool: TLS settings, local address
     struct link *link;
     bool reused, keepalive;
+    bool canary;              // pool_is_canary
     bool repeatable;          // of protocols with `ask`, when it failed: the peer has done nothing with the request
     int64_t link_requests;
     uint64_t link_since;

@@ -35,5 +35,12 @@ void send_finished(struct exchange *x); // all of the request is out
 int exchange_connect(struct exchange *x);
 void send_end(struct exchange *x); // ends the sender; what was not sent is dropped. Waits for the task, shortly.
 
+// The request over an idle link of which little was known has ended.
+static inline void exchange_end_canary(struct exchange *x, bool well) {
+    if (UNLIKELY(x->canary))
+        pool_canary_done(x->peer, well && x->reused);
+    x->canary = false;
+}
+
 // Ends the sender and the link without keeping it, and notes the attempt's counters.
 void exchange_drop_link(struct exchange *x);

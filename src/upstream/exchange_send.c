@@ -5,7 +5,11 @@
 #include "io/loop.h"
 #include "upstream/exchange_private.h"
 
-enum { SEND_ROOM = 64 << 10, HEAD_HINT = 512, HEAD_MAX = 1 << 20 };
+// How much one send takes: what is buffered is there anyway, and few large sends wake the peer less often; what streams is held
+// for no other reason.
+enum { ROOM_BUFFERED = 256 << 10, ROOM_STREAMED = 64 << 10, HEAD_HINT = 512, HEAD_MAX = 1 << 20 };
+
+static size_t send_room(const struct exchange *x) { return x->streaming ? ROOM_STREAMED : ROOM_BUFFERED; }
 
 unsigned send_prepare(struct exchange *x) {
     struct req *r = x->r;
@@ -93,10 +97,11 @@ void send_finished(struct exchange *x) {
 
 // As much as goes without waiting: 0 when all was sent, -EAGAIN, or the error of the link or the client's body.
 static int push_now(struct exchange *x) {
+    size_t room = send_room(x);
     for (;;) {
         ssize_t got = 1;
-        while (!x->body_ended && x->out.bytes < SEND_ROOM && got > 0)
-            got = send_pull(x, SEND_ROOM, BODY_NOWAIT);
+        while (!x->body_ended && x->out.bytes < room && got > 0)
+            got = send_pull(x, room, BODY_NOWAIT);
         if (x->body_error != 0)
             return (int)x->body_error;
         if (chain_empty(&x->out) && x->body_ended) {
@@ -131,7 +136,7 @@ static void sender_task(void *arg) {
             send_finished(x);
             break;
         }
-        if (send_pull(x, SEND_ROOM, BODY_WAIT) < 0)
+        if (send_pull(x, send_room(x), BODY_WAIT) < 0)
             break;
     }
     x->sender_over = true;
@@ -198,10 +203,15 @@ int send_and_await(struct exchange *x) {
 
 void send_end(struct exchange *x) {
     if (x->sender != NULL) {
-        if (!x->sender_over)
+        bool over = x->sender_over;
+        if (!over)
             task_cancel(x->sender);
         task_join(x->sender);
         x->sender = NULL;
+        if (!over && x->body_error == -ECANCELED) // our doing, which says nothing about the client
+            x->body_error = 0;
+        if (!over && x->send_error == -ECANCELED)
+            x->send_error = 0;
     }
     drop_body(x);
     chain_done(&x->out);

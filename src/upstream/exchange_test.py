@@ -1,5 +1,6 @@
 """Asking a back end: refused, timed out, the next peer, failed peers, weights, and kept connections."""
 import collections
+import re
 import time
 
 import pytest
@@ -219,3 +220,13 @@ def test_nothing_leaks(site):
             exchange(server.port, get(target, 'Connection: close'))
     site.backend().close_idle()
     until(lambda: server.descriptors() <= before, f'{server.descriptors()} descriptors to be {before}')
+
+
+@pytest.mark.weir_only('what the line says beyond nginx')
+def test_why_no_server_could_be_asked(site):
+    """One line for all servers that were passed over, and how long that lasts."""
+    server = site.server('location / { proxy_pass http://g; }', workers=1,
+                         http='upstream g { server @dead@ fail_timeout=20s; server @dead2@ down; server @dead3@ drain; server @dead4@ fail_timeout=40s; }')
+    assert [exchange(server.port, get('/'))[0].status for _ in range(2)] == [502, 502]
+    line = server.wait_error('error', 'no live upstreams').message
+    assert re.search(r'\(4 servers: 1 down, 1 draining, 2 failed max_fails times, for (19|20)\d\d\d ms more\)', line), line

@@ -24,9 +24,11 @@ static struct link *take_idle(struct exchange *x) {
     while ((l = pool_take_tagged(x->group, x->peer, careful, x->tag)) != NULL) {
         pool_facts(l, &x->link_requests, &x->link_since);
         x->link_idle_ms = pool_idle_ms(l);
+        x->canary |= pool_is_canary(l);
         if (!careful || !(x->streaming || pool_may_close(x->peer)) || link_alive(l))
             return l;
         pool_peer_closed(x->peer, x->link_idle_ms);
+        exchange_end_canary(x, false);
         link_free(l);
     }
     return NULL;
@@ -94,14 +96,21 @@ static const char *connect_hint(int err) {
     }
 }
 
+// What we are short of is not the peer's failure, and no other peer could be asked either.
+static bool short_of(int err) { return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS; }
+
 static void log_connect(struct exchange *x, int err) {
-    ends(x, err == -ETIMEDOUT ? 's' : err == -EMFILE || err == -ENFILE || err == -ENOMEM ? 'R' : 'S', 'C');
+    ends(x, err == -ETIMEDOUT ? 's' : short_of(err) ? 'R' : 'S', 'C');
     x->hint = err == -ETIMEDOUT ? "the address does not answer at all: a firewall, a wrong address, a full backlog?" : connect_hint(err);
     if (x->local.n != 0 && err == -EADDRNOTAVAIL)
         x->hint = arena_printf(&x->r->arena, "is " STR_FMT " (%s_bind) an address of this machine?", STR_ARG(x->local), x->family).p;
     if (err == -ETIMEDOUT) {
         exchange_log(x, LOG_ERR, ETIMEDOUT, connecting, exchange_note(x, "connect_timeout", x->gw->connect_timeout, "ms"),
                      "upstream timed out");
+        return;
+    }
+    if (short_of(err)) {
+        exchange_log(x, LOG_CRIT, -err, connecting, NULL, "socket() failed");
         return;
     }
     bool usual = err == -ECONNREFUSED || err == -ECONNRESET || err == -EAGAIN || err == -ENETDOWN || err == -ENETUNREACH ||
@@ -257,6 +266,8 @@ struct try_result exchange_try(struct exchange *x, bool fresh) {
         if (err == TRY_TLS_FAILED || err == TRY_TLS_LATE)
             return err == TRY_TLS_LATE ? failed(NEXT_TIMEOUT, 504) : failed(NEXT_ERROR, 502);
         log_connect(x, err);
+        if (short_of(err))
+            return stopped(500);
         return err == -ETIMEDOUT ? failed(NEXT_TIMEOUT, 504) : failed(NEXT_ERROR, 502);
     }
     if (UNLIKELY(x->r->debugging))

@@ -53,13 +53,16 @@ struct peer_state {
     uint64_t header_us, response_us; // moving averages of times to the head and to the end; 0: nothing known
     uint64_t measured_ms;            // when they were last added to
     _Atomic unsigned idle;           // links in the pool
-    _Atomic uint32_t closes_ms;      // pool.c: idle age at which the peer was seen to close; UINT32_MAX: not seen
+    // learn.h
+    _Atomic uint32_t closes_ms;      // idle age at which the peer was seen to close; UINT32_MAX: not seen
     _Atomic uint32_t closes_seen;    // 2: at least twice about then
     _Atomic uint64_t closes_at_ms;   // when that was seen last
-    _Atomic uint32_t early_ms;       // pool.c: the earliest idle age at which it was seen to close; UINT32_MAX: not seen
+    _Atomic uint32_t early_ms;       // the earliest idle age at which it was seen to close; UINT32_MAX: not seen
     _Atomic uint32_t early_weight;   // of what was seen then, less links that lived on
-    _Atomic uint32_t kept_ms;        // pool.c: the longest that the peer is known to have kept an idle link
-    _Atomic uint32_t calm;           // pool.c: links taken with care since then
+    _Atomic uint32_t kept_ms;        // the longest that the peer is known to have kept an idle link
+    _Atomic uint32_t canary;         // 1: a request tries whether an idle link is alive
+    _Atomic uint32_t canaries;       // that were answered since a close
+    _Atomic uint32_t calm;           // links taken with care since a close
 };
 
 struct group;
@@ -151,6 +154,8 @@ struct group *group_of_request(struct req *r, struct str host_port, unsigned def
 // peer is probed once after fail_timeout), primaries before backups. Then the balancer. Returns the peer with `active`
 // counted, or NULL: none ("no live upstreams"). `tried` has a bit per peer and is updated.
 struct peer *group_choose(struct group *g, struct req *r, uint64_t *tried, uint64_t now_ms);
+// Why none of them may be asked now, for the error log: "3 servers: 1 down, 2 failed max_fails times, for 8000 ms more".
+struct str group_why(struct group *g, struct arena *a, uint64_t now_ms);
 enum { GROUP_PEERS_MAX = 4096 };
 static inline size_t group_bits(const struct group *g) { return (g->npeers + 63) / 64; }
 // The set bits of `set`, as `unsigned i`.
@@ -177,12 +182,16 @@ void group_release(struct group *g, struct peer *p, const struct peer_end *end, 
 
 // pool.c: idle connections, shared between loops: taken from one's own loop first, else from another's.
 // A living idle link on this loop, or NULL. `careful`: the request could not be repeated, so none that the peer may be about
-// to close: only of an age at which it is known to keep links. Does not wait.
+// to close (learn.h). If it has only such links, one of them is closed: the caller makes another. Does not wait.
 struct link *pool_take(struct group *g, struct peer *p, bool careful);
 // The same for connections of a kind, which is told by a tag (how TLS is spoken, the local address; 0: neither is said): these
 // are never mixed. Those over TLS stay on their loop.
 struct link *pool_take_tagged(struct group *g, struct peer *p, bool careful, uint64_t tag);
 uint64_t pool_idle_ms(struct link *l); // how long a link just taken had been idle
+// Whether the link just taken carries the one request of which it is not known whether the peer keeps idle links:
+// pool_canary_done when it has ended; well: answered over that link.
+bool pool_is_canary(struct link *l);
+void pool_canary_done(struct peer *p, bool well);
 // Whether the kernel is asked before a request goes out that could not be repeated: until a thousand of them met no closed link.
 // After that epoll is trusted, which knows all but what happened in this very turn.
 bool pool_may_close(struct peer *p);

@@ -1,5 +1,6 @@
 """HTTP/2 to back ends: sharing of connections, bodies and trailers, and what a back end may not do."""
 import struct
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +19,7 @@ server { listen 127.0.0.1:@port@; http2 on; client_max_body_size 20m;
   location /stream/ { proxy_http_version 2; proxy_buffering off; proxy_request_buffering off; proxy_pass http://app; }
   location /set/ { proxy_http_version 2; proxy_set_header Host other.test; proxy_set_header X-Mine "$remote_addr"; proxy_pass http://app; }
   location /text/ { proxy_http_version 2; proxy_set_body "instead"; proxy_pass http://app; }
+  location /hints/ { early_hints 1; proxy_http_version 2; proxy_pass http://app; }
   location /short/ { proxy_http_version 2; proxy_read_timeout 300ms; proxy_pass http://app; }
 }
 '''
@@ -92,6 +94,38 @@ def test_interim_answers_are_skipped(place):
     assert place.ask(get('/x')).body == b'x'
 
 
+@pytest.mark.parametrize('together', [True, False])
+def test_early_hints_are_passed(place, together):
+    go = threading.Event()
+
+    def answer(call):
+        for i in range(3):
+            call.connection.do(lambda c, i=i: c.send_headers(call.stream, [(':status', '103'), ('link', f'</{i}>')]))
+        if not together:
+            assert go.wait(10)
+        call.answer(b'x')
+    place.start(answer)
+    with Client(place.server.port, timeout=10) as c:
+        c.send(get('/hints/x'))
+        if not together:
+            for _ in range(3):
+                c.interim(103)
+            go.set()
+        r = c.response()
+    assert (r.status, r.body) == (200, b'x')
+    assert [i.headers for i in r.interim] == [[('Link', f'</{i}>')] for i in range(3)]
+
+
+def test_endless_interim_answers(place):
+    def answer(call):
+        for i in range(3000):
+            call.connection.do(lambda c, i=i: c.send_headers(call.stream, [(':status', '103'), ('link', f'</{i}/' + 'x' * 50 + '>')]))
+        call.answer(b'x')
+    place.start(answer)
+    assert place.ask(get('/hints/x')).status == 502
+    place.server.wait_error('error', 'upstream sent too many interim responses while reading response header')
+
+
 def test_many_requests_share_a_connection(place):
     go = threading.Event()
 
@@ -146,6 +180,25 @@ def test_a_refused_stream_is_repeated(place):
     place.start(answer)
     assert place.ask(post('/x', b'abc')).body == b'abc'
     assert len(place.back.calls) == 2
+
+
+def test_a_refused_stream_is_repeated_elsewhere(site):
+    """A peer that refuses again and again gives way to the next, and each is asked a bounded number of times."""
+    one, two = H2Backend(lambda call: call.refuse(7)), H2Backend(lambda call: call.answer(b'two:' + call.wait()))
+    server = site.server('upstream app { server %s; server %s; } upstream bad { server %s; } server { listen 127.0.0.1:@port@;'
+                         ' location / { proxy_http_version 2; proxy_pass http://app; }'
+                         ' location /bad/ { proxy_http_version 2; proxy_pass http://bad; } }' % (one.address, two.address, one.address))
+    try:
+        with Client(server.port, timeout=10) as c:
+            for _ in range(6):
+                r = c.ask(post('/x', b'abc'))
+                assert (r.status, r.body) == (200, b'two:abc')
+            before = len(one.calls)
+            assert c.ask(post('/bad/x', b'abc')).status == 502
+            assert 1 <= len(one.calls) - before <= 3
+    finally:
+        one.stop()
+        two.stop()
 
 
 def test_a_stream_behind_goaway_is_repeated(place):
@@ -270,6 +323,27 @@ def test_more_data_than_promised(place):
         assert a.reset is not None or a.status == 502
 
 
+def test_a_back_end_that_closes_during_an_upload(place):
+    """A client whose body is still to come has not left."""
+    place.start(lambda call: call.close())
+    with Client(place.server.port, timeout=10) as c:
+        c.send(request('POST', '/stream/', 'Content-Length: 100000') + bytes(50000))
+        assert c.response().status == 502
+    place.server.wait_error('error', 'upstream prematurely closed connection')
+
+
+def test_an_answer_before_the_end_of_the_request(place):
+    """RFC 9113 8.1: the answer is whole, and RST_STREAM with NO_ERROR behind it only says that the rest is not wanted."""
+    def answer(call):
+        call.answer(b'enough', 403)
+        call.raw(frame(3, 0, call.stream, struct.pack('>I', 0)))
+    place.start(answer)
+    with Client(place.server.port, timeout=10) as c:
+        c.send(request('POST', '/stream/', 'Content-Length: 100000') + bytes(5000))
+        r = c.response()
+        assert (r.status, r.body) == (403, b'enough')
+
+
 def test_windows_of_the_back_end_are_honoured(place):
     place.start(lambda call: call.answer(b'x') if call.field(':method') == 'GET' else None, hold_windows=True,
                 initial_window_size=1000)
@@ -288,6 +362,23 @@ def test_windows_of_the_back_end_are_honoured(place):
         call.answer(b'done')
         assert asked.result().body == b'done'
     assert not place.back.problems
+
+
+# --- weir to weir ----------------------------------------------------------------------------------------------------------------
+
+def test_threads_share_nothing_but_work(site):
+    """HTTP/2 on both sides, two threads in front of two: no request fails, and all travel on a few connections."""
+    site.file('file', b'x' * 100000)
+    back = site.server('log_format c "$connection $server_protocol"; server { listen 127.0.0.1:@port@ http2; access_log @dir@/c.log c; root @root@;'
+                       ' location /small { return 200 ok; } }', label='back')
+    front = site.server('upstream app { server 127.0.0.1:%d; } server { listen 127.0.0.1:@port@ http2;'
+                        ' location / { proxy_http_version 2; proxy_pass http://app; } }' % back.port, label='front')
+    for path, n in (('/small', 6000), ('/file', 1000)):
+        out = subprocess.run(['h2load', '-t2', '-c20', '-m20', f'-n{n}', f'http://127.0.0.1:{front.port}{path}'], capture_output=True, text=True,
+                             timeout=60).stdout
+        assert f'{n} succeeded, 0 failed, 0 errored, 0 timeout' in out and f'status codes: {n} 2xx' in out, out
+    lines = back.wait_lines(7000, 'c.log')
+    assert all(line.endswith('HTTP/2.0') for line in lines) and len({line.split()[0] for line in lines}) <= 20
 
 
 # --- 103, both ways ------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include "io/loop.h"
 #include "upstream/exchange_private.h"
 #include "upstream/state.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -227,6 +228,13 @@ static bool on_event(struct h2_up *up, struct h2_event *ev, struct block *in) {
 
 // --- the task ----------------------------------------------------------------------------------------------------------------------
 
+static void log_broken(const struct h2_event *ev) {
+    char more[64] = "";
+    if (ev->limit != 0)
+        snprintf(more, sizeof more, ": %llu, limit %llu", (unsigned long long)ev->seen, (unsigned long long)ev->limit);
+    log_msg(LOG_ERR, 0, "upstream broke HTTP/2: %s (%s%s)", ev->why, h2_error_name(ev->code), more);
+}
+
 static void input(struct h2_up *up, struct block *in, size_t n) {
     for (size_t at = 0;;) {
         struct h2_event ev;
@@ -236,7 +244,7 @@ static void input(struct h2_up *up, struct block *in, size_t n) {
         if (ev.kind == H2_EV_MORE)
             return;
         if (!on_event(up, &ev, in)) {
-            log_msg(LOG_ERR, 0, "upstream broke HTTP/2: %s (%s)", ev.why, h2_error_name(ev.code));
+            log_broken(&ev);
             up->over = true;
             return;
         }

@@ -13,15 +13,16 @@
 // More than `keepalive` may be idle for a moment (GRACE_MS): loops give back and take links in bursts, and closing what is
 // needed again at once would cost a connection each time. After that the ones idle for longest go.
 //
-// A peer is learnt from. How long had a link been idle when the peer closed it? Two closes at about the same age of a second or
-// more make later links retire a little earlier. And how long is it known to keep one? Requests that could not be repeated take
-// a link only at an age at which the peer has been seen to keep others, or said that it does; and none whose age is near to the
-// earliest at which it was seen to close, or beyond it, until enough links that lived on show that this was chance.
+// What is known of when a peer closes idle links, and so which of them a request that could not be repeated may take, is in
+// learn.c. A link that such a request refuses is closed: the connection that is made instead takes its place, because there are
+// back ends that have a process for each connection, which an idle one would keep from work.
 #include "io/inbox.h"
 #include "io/tls.h"
 #include "upstream/h2_link.h"
+#include "upstream/learn.h"
 #include "upstream/state.h"
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { IDLE_MAGIC = 0x5749444c };
 
@@ -31,7 +32,7 @@ struct idle {
     struct peer_state *peer;     // lives as long as `state`
     uint64_t parked_ms, until_ms;
     int64_t most;                // links that the group keeps
-    bool survivor;               // it has lived beyond early_ms, and was counted
+    bool survivor;               // of learn.h
     bool excess;                 // parked for GRACE_MS only: there were more than that
     struct list of_peer, of_age; // under the shard's lock, unlinked when taken
     struct list of_loop;         // the owner's own
@@ -61,6 +62,7 @@ struct pool_loop {
     struct link *taken;     // facts of the link taken last
     int64_t taken_requests;
     uint64_t taken_since_ms, taken_idle_ms;
+    bool taken_canary;
 };
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -130,118 +132,6 @@ static void grow_slots(struct pool_shard *sh, unsigned wanted) {
     sh->nslots = more;
 }
 
-// --- what is learnt of peers ---------------------------------------------------------------------------------------------------
-
-enum {
-    LEARN_MEMORY_MS = 10 * 60 * 1000, // what was seen that long ago does not count any more
-    RETIRE_LEAST_MS = 1000,           // shorter ages may be chance: a back end that is started anew closes all links at once
-    RETIRE_MARGIN_MS = 500,
-    CAREFUL_MARGIN_MS = 20,
-    SURVIVED_MARGIN_MS = 50,
-    KEPT_MARGIN_MS = 10,
-    EARLY_WEIGHT = 4,                 // of a close, in links that live on
-    EARLY_WEIGHT_MOST = 64,
-    BURST_MS = 10,                    // closes within that time are one event: a back end that ends closes all at once
-    GRACE_MS = 100,
-    CALM_ENOUGH = 1000,               // links
-};
-
-static uint32_t survived_margin(uint32_t age) { return MAX(age / 4, (uint32_t)SURVIVED_MARGIN_MS); }
-
-static void raise_to(_Atomic uint32_t *a, uint64_t value) {
-    uint32_t to = (uint32_t)MIN(value, (uint64_t)UINT32_MAX - 1);
-    if (atomic_load_explicit(a, memory_order_relaxed) < to)
-        atomic_store_explicit(a, to, memory_order_relaxed);
-}
-
-// Many more links must live beyond an age than were closed at it, before that age counts as safe again: a back end that is slow
-// now and then lets a few live on.
-static void note_early(struct peer_state *ps, uint32_t age, uint64_t now) {
-    uint32_t early = atomic_load_explicit(&ps->early_ms, memory_order_relaxed);
-    uint32_t weight = atomic_load_explicit(&ps->early_weight, memory_order_relaxed);
-    bool burst = now - atomic_load_explicit(&ps->closes_at_ms, memory_order_relaxed) <= BURST_MS;
-    if (early != UINT32_MAX && age > early + survived_margin(early))
-        weight -= weight != 0;
-    else if (!burst || weight == 0)
-        weight = MIN(weight + EARLY_WEIGHT, (uint32_t)EARLY_WEIGHT_MOST);
-    atomic_store_explicit(&ps->early_weight, weight, memory_order_relaxed);
-    atomic_store_explicit(&ps->early_ms, weight == 0 ? UINT32_MAX : MIN(early, age), memory_order_relaxed);
-}
-
-// Updates race with those of other loops; what is lost then is one observation of many.
-void pool_peer_closed(struct peer *p, uint64_t idle_ms) {
-    struct peer_state *ps = p->state;
-    uint32_t age = (uint32_t)MIN(idle_ms, (uint64_t)UINT32_MAX - 1);
-    uint32_t known = atomic_load_explicit(&ps->closes_ms, memory_order_relaxed);
-    uint32_t apart = known > age ? known - age : age - known;
-    uint64_t now = loop_now(loop_self());
-    bool same = known != UINT32_MAX && apart <= MAX(known / 8, (uint32_t)CAREFUL_MARGIN_MS);
-    note_early(ps, age, now);
-    atomic_store_explicit(&ps->closes_ms, same ? MIN(known, age) : age, memory_order_relaxed);
-    atomic_store_explicit(&ps->closes_seen, same ? 2 : 1, memory_order_relaxed);
-    atomic_store_explicit(&ps->closes_at_ms, now, memory_order_relaxed);
-    atomic_store_explicit(&ps->calm, 0, memory_order_relaxed);
-    raise_to(&ps->kept_ms, age);
-}
-
-// What was seen too long ago does not count any more.
-static void forget_old(struct peer_state *ps, uint64_t now) {
-    if (LIKELY(atomic_load_explicit(&ps->closes_ms, memory_order_relaxed) == UINT32_MAX) ||
-        now - atomic_load_explicit(&ps->closes_at_ms, memory_order_relaxed) < LEARN_MEMORY_MS)
-        return;
-    atomic_store_explicit(&ps->closes_ms, UINT32_MAX, memory_order_relaxed);
-    atomic_store_explicit(&ps->early_ms, UINT32_MAX, memory_order_relaxed);
-    atomic_store_explicit(&ps->early_weight, 0, memory_order_relaxed);
-}
-
-bool pool_may_close(struct peer *p) {
-    struct peer_state *ps = p->state;
-    if (atomic_load_explicit(&ps->calm, memory_order_relaxed) >= CALM_ENOUGH)
-        return false;
-    atomic_fetch_add_explicit(&ps->calm, 1, memory_order_relaxed);
-    return true;
-}
-
-// One more link lives beyond the age at which the peer was seen to close. True: it was chance.
-static bool survived(struct peer_state *ps, struct idle *e) {
-    uint32_t weight = atomic_load_explicit(&ps->early_weight, memory_order_relaxed);
-    if (!e->survivor && weight != 0) {
-        e->survivor = true;
-        atomic_store_explicit(&ps->early_weight, --weight, memory_order_relaxed);
-    }
-    if (weight != 0)
-        return false;
-    atomic_store_explicit(&ps->early_ms, UINT32_MAX, memory_order_relaxed);
-    return true;
-}
-
-// Whether the peer will keep a link of that age, which is still alive, for a while. The shard's lock is held.
-static bool is_safe(struct peer_state *ps, struct idle *e, uint64_t now) {
-    uint64_t idle_ms = now > e->parked_ms ? now - e->parked_ms : 0; // the clocks of two loops may be a turn apart
-    forget_old(ps, now);
-    uint32_t early = atomic_load_explicit(&ps->early_ms, memory_order_relaxed);
-    if (early == UINT32_MAX)
-        return idle_ms + MAX(idle_ms / 8, (uint64_t)KEPT_MARGIN_MS) <= atomic_load_explicit(&ps->kept_ms, memory_order_relaxed);
-    if (idle_ms > early + survived_margin(early))
-        return survived(ps, e);
-    return idle_ms + MAX(early / 10, (uint32_t)CAREFUL_MARGIN_MS) < early;
-}
-
-// The oldest idle link of a peer says how long that keeps one. Of this loop's own; the shard's lock is held.
-static void learn_from_oldest(struct pool_shard *sh, struct peer_state *ps, uint64_t now) {
-    struct idle *e = list_empty(&sh->by_slot[ps->slot]) ? NULL : list_last(&sh->by_slot[ps->slot], struct idle, of_peer);
-    if (e != NULL && link_parked(e->link) && !link_readable(e->link) && !link_gone(e->link))
-        raise_to(&ps->kept_ms, now - e->parked_ms);
-}
-
-static uint64_t retire_after(struct peer_state *ps, uint64_t now) {
-    forget_old(ps, now);
-    uint32_t known = atomic_load_explicit(&ps->closes_ms, memory_order_relaxed);
-    if (known == UINT32_MAX || known < RETIRE_LEAST_MS || atomic_load_explicit(&ps->closes_seen, memory_order_relaxed) < 2)
-        return UINT64_MAX;
-    return known - MAX(known / 10, (uint32_t)RETIRE_MARGIN_MS);
-}
-
 // --- entries ---------------------------------------------------------------------------------------------------------------
 
 // The shard's lock is held.
@@ -276,6 +166,8 @@ static struct idle *entry_new(struct pool_loop *pl) {
     e->stolen = e->dropped = e->noticed = false;
     return e;
 }
+
+enum { GRACE_MS = 100 };
 
 static void evict_oldest(struct pool_loop *pl, struct pool_shard *sh);
 static void noticed(void *arg);
@@ -321,8 +213,8 @@ static void noticed(void *arg) {
     }
     if (!stolen) {
         if ((link_news(e->link) & (LINK_GONE | LINK_READABLE)) != 0) {
-            struct peer closed = {.state = e->peer};
-            pool_peer_closed(&closed, loop_now(loop_self()) - e->parked_ms);
+            uint64_t now = loop_now(loop_self());
+            learn_closed(e->peer, now - e->parked_ms, now);
         }
         link_free(e->link);
     }
@@ -361,16 +253,45 @@ static void evict(struct pool_loop *pl, struct idle *e) {
 
 // --- taking -----------------------------------------------------------------------------------------------------------------
 
-static struct idle *take_own(struct pool_shard *sh, struct peer_state *ps, bool careful, uint64_t tag, uint64_t now) {
+static uint64_t idle_for(const struct idle *e, uint64_t now) {
+    return now > e->parked_ms ? now - e->parked_ms : 0; // the clocks of two loops may be a turn apart
+}
+
+// What is looked for: any link, or one that the peer is not about to close.
+struct search {
+    struct peer_state *peer;
+    uint64_t tag, now;
+    bool careful;
+    bool canary;          // what was found is one
+    struct idle *refused; // the first that was not safe
+};
+
+static bool suits(struct search *s, struct idle *e) {
+    if (!s->careful || learn_safe(s->peer, idle_for(e, s->now), s->now, &e->survivor, &s->canary))
+        return true;
+    if (s->refused == NULL)
+        s->refused = e;
+    return false;
+}
+
+// The oldest idle link of a peer says how long that keeps one. The shard's lock is held.
+static void learn_from_oldest(struct pool_shard *sh, struct search *s) {
+    struct list *all = &sh->by_slot[s->peer->slot];
+    struct idle *e = list_empty(all) ? NULL : list_last(all, struct idle, of_peer);
+    if (e != NULL && link_parked(e->link) && !link_readable(e->link) && !link_gone(e->link))
+        learn_kept(s->peer, idle_for(e, s->now));
+}
+
+static struct idle *take_own(struct pool_shard *sh, struct search *s) {
     struct idle *found = NULL;
     pthread_mutex_lock(&sh->lock);
-    if (ps->slot < sh->nslots) {
-        if (careful)
-            learn_from_oldest(sh, ps, now);
-        list_each(e, &sh->by_slot[ps->slot], struct idle, of_peer) {
-            if (!link_parked(e->link) || link_readable(e->link) || link_gone(e->link) || e->tag != tag)
+    if (s->peer->slot < sh->nslots) {
+        if (s->careful)
+            learn_from_oldest(sh, s);
+        list_each(e, &sh->by_slot[s->peer->slot], struct idle, of_peer) {
+            if (!link_parked(e->link) || link_readable(e->link) || link_gone(e->link) || e->tag != s->tag)
                 continue;
-            if (!careful || is_safe(ps, e, now)) {
+            if (suits(s, e)) {
                 found = e;
                 break;
             }
@@ -382,27 +303,30 @@ static struct idle *take_own(struct pool_shard *sh, struct peer_state *ps, bool 
     return found;
 }
 
-// The descriptor of a foreign link's connection, or -1. The entry is the owner's to free.
-static int steal_from(struct pool_shard *sh, struct peer_state *ps, bool careful, uint64_t tag, struct pool_loop *pl,
-                      struct loop *owner) {
+// The descriptor of a foreign link's connection, or -1. *good says whether it may be used; else it is one to be closed. The
+// entry is the owner's to free.
+static int steal_from(struct pool_shard *sh, struct search *s, struct pool_loop *pl, struct loop *owner, bool *good) {
     int fd = -1;
     struct idle *found = NULL;
-    uint64_t now = loop_now(pl->loop);
     pthread_mutex_lock(&sh->lock);
-    if (ps->slot < sh->nslots) {
-        list_each(e, &sh->by_slot[ps->slot], struct idle, of_peer) {
-            if (e->fd >= 0 && e->tag == tag && (!careful || is_safe(ps, e, now))) {
+    s->refused = NULL;
+    if (s->peer->slot < sh->nslots) {
+        list_each(e, &sh->by_slot[s->peer->slot], struct idle, of_peer) {
+            if (e->fd >= 0 && e->tag == s->tag && suits(s, e)) {
                 found = e;
                 break;
             }
         }
     }
+    *good = found != NULL;
+    if (found == NULL)
+        found = s->refused;
     if (found != NULL) {
         fd = link_take_fd(owner, found->fd);
         if (fd >= 0) {
             pl->taken_requests = found->requests;
             pl->taken_since_ms = found->since_ms;
-            pl->taken_idle_ms = now > found->parked_ms ? now - found->parked_ms : 0;
+            pl->taken_idle_ms = idle_for(found, s->now);
             found->stolen = true;
             unlink_entry(found);
             found->drop.fn = drop_stolen;
@@ -414,31 +338,31 @@ static int steal_from(struct pool_shard *sh, struct peer_state *ps, bool careful
 }
 
 // Asks the other loops in turn. The registry is held, so that no loop ends meanwhile.
-static struct link *steal(struct group_state *s, struct peer *p, bool careful, uint64_t tag, struct pool_loop *pl) {
+static struct link *steal(struct group_state *state, struct peer *p, struct search *s, struct pool_loop *pl) {
     int fd = -1;
+    bool good = false;
     pthread_mutex_lock(&registry_lock);
     list_each(other, &registry, struct pool_loop, registered) {
         if (other == pl)
             continue;
-        struct pool_shard *sh = shard_of(s, loop_id(other->loop), false);
+        struct pool_shard *sh = shard_of(state, loop_id(other->loop), false);
         if (sh == NULL || atomic_load_explicit(&sh->count, memory_order_relaxed) == 0)
             continue;
-        fd = steal_from(sh, p->state, careful, tag, pl, other->loop);
+        fd = steal_from(sh, s, pl, other->loop, &good);
         if (fd >= 0)
             break;
     }
     pthread_mutex_unlock(&registry_lock);
     if (fd < 0)
         return NULL;
-    struct link *l = link_new_fd(fd, p->addr.sa.sa_family == AF_UNIX ? NULL : &p->addr.sa);
-    if (l == NULL)
-        return NULL;
-    if (!link_alive(l)) { // its owner had not looked yet
-        pool_peer_closed(p, pl->taken_idle_ms);
-        link_free(l);
-        return NULL;
-    }
-    return l;
+    struct link *l = good ? link_new_fd(fd, p->addr.sa.sa_family == AF_UNIX ? NULL : &p->addr.sa) : NULL;
+    if (!good)
+        close(fd);
+    if (l == NULL || link_alive(l))
+        return l;
+    pool_peer_closed(p, pl->taken_idle_ms); // its owner had not looked yet
+    link_free(l);
+    return NULL;
 }
 
 struct link *pool_take_tagged(struct group *g, struct peer *p, bool careful, uint64_t tag) {
@@ -448,22 +372,39 @@ struct link *pool_take_tagged(struct group *g, struct peer *p, bool careful, uin
         return NULL;
     struct pool_loop *pl = pool_loop(true);
     struct pool_shard *sh = shard_of(s, loop_id(pl->loop), false);
-    uint64_t now = loop_now(pl->loop);
-    struct idle *e = sh == NULL ? NULL : take_own(sh, p->state, careful, tag, now);
+    struct search look = {.peer = p->state, .tag = tag, .now = loop_now(pl->loop), .careful = careful};
+    struct idle *e = sh == NULL ? NULL : take_own(sh, &look);
     if (e == NULL) {
+        if (look.refused != NULL) {
+            evict(pl, look.refused);
+            return NULL;
+        }
         if (sh != NULL && atomic_load_explicit(&s->idle, memory_order_relaxed) <=
                               (int64_t)atomic_load_explicit(&sh->count, memory_order_relaxed))
             return NULL;
-        pl->taken = steal(s, p, careful, tag, pl);
+        pl->taken = steal(s, p, &look, pl);
+        pl->taken_canary = look.canary && pl->taken != NULL;
+        if (look.canary && pl->taken == NULL)
+            pool_canary_done(p, false);
         return pl->taken;
     }
     struct link *l = pl->taken = e->link;
     pl->taken_requests = e->requests;
     pl->taken_since_ms = e->since_ms;
-    pl->taken_idle_ms = now - e->parked_ms;
+    pl->taken_idle_ms = idle_for(e, look.now);
+    pl->taken_canary = look.canary;
     link_unpark(l);
     entry_free(pl, e);
     return l;
+}
+
+void pool_peer_closed(struct peer *p, uint64_t idle_ms) { learn_closed(p->state, idle_ms, loop_now(loop_self())); }
+void pool_canary_done(struct peer *p, bool well) { learn_canary_done(p->state, well); }
+
+bool pool_is_canary(struct link *l) {
+    struct pool_loop *pl = pool_loop(true);
+    CHECK(pl->taken == l);
+    return pl->taken_canary;
 }
 
 struct link *pool_take(struct group *g, struct peer *p, bool careful) { return pool_take_tagged(g, p, careful, 0); }
@@ -504,8 +445,8 @@ void pool_give_tagged(struct group *g, struct peer *p, struct link *l, int64_t r
     CHECK_OBJ(s, GROUP_STATE_MAGIC);
     uint64_t now = loop_now(loop_self());
     if (idle_ms != UINT64_MAX && idle_ms != 0)
-        raise_to(&p->state->kept_ms, idle_ms); // its own word
-    idle_ms = MIN(MIN(idle_ms, retire_after(p->state, now)), g->keepalive_timeout_ms);
+        learn_kept(p->state, idle_ms); // its own word
+    idle_ms = MIN(MIN(idle_ms, learn_retire_after(p->state, now)), g->keepalive_timeout_ms);
     struct pool_shard *sh = shard_of(s, loop_id(loop_self()), g->keepalive != 0);
     if (g->keepalive == 0 || sh == NULL || requests >= g->keepalive_requests || now - since_ms >= g->keepalive_time_ms ||
         idle_ms == 0) {

@@ -142,32 +142,67 @@ static void idle_for(struct loop *l, struct group *g, uint64_t age, bool closes)
     }
 }
 
-TEST(pool_learns_when_a_peer_closes) {
-    struct loop *l = loop_new(0);
+static struct group learner(struct loop *l) {
     clock_ms = 1000000;
     loop_set_clock(l, set_clock, NULL);
     at(l, clock_ms);
     struct group g = group;
     g.state = group_state_new();
     group_attach(&g);
+    return g;
+}
+
+static void learner_end(struct loop *l, struct group *g) {
+    pools_close();
+    group_detach(g);
+    group_state_unref(g->state);
+    loop_free(l);
+}
+
+// Of a peer that nothing is known of one request that could not be repeated takes an idle link; the others take its place.
+TEST(pool_sends_a_canary) {
+    struct loop *l = loop_new(0);
+    struct group g = learner(l);
+    int far[3];
+    for (unsigned i = 0; i < 3; i++)
+        pool_give(&g, &peer, make(&far[i]), 1, loop_now(l));
+    struct link *canary = pool_take(&g, &peer, true);
+    EXPECT(canary != NULL && pool_is_canary(canary));
+    EXPECT(pool_take(&g, &peer, true) == NULL);
+    EXPECT_INT(g.state->idle, 1); // one was closed: its process is free for the connection that is made instead
+    struct link *other = pool_take(&g, &peer, false);
+    EXPECT(other != NULL && !pool_is_canary(other));
+    pool_give(&g, &peer, other, 2, loop_now(l));
+    pool_canary_done(&peer, false);
+    pool_give(&g, &peer, canary, 2, loop_now(l));
+    canary = pool_take(&g, &peer, true);
+    EXPECT(canary != NULL && pool_is_canary(canary));
+    at(l, clock_ms + 30); // the other one is still there
+    pool_give(&g, &peer, canary, 3, loop_now(l));
+    for (unsigned i = 0; i < 2; i++) {
+        other = pool_take(&g, &peer, true);
+        EXPECT(other != NULL && !pool_is_canary(other));
+        link_free(other);
+    }
+    // What the peer says counts at once.
+    peer.state->kept_ms = 0;
+    pool_canary_done(&peer, false);
+    int more;
+    pool_give_for(&g, &peer, make(&more), 1, loop_now(l), 4500);
+    other = pool_take(&g, &peer, true);
+    EXPECT(other != NULL && !pool_is_canary(other));
+    link_free(other);
+    for (unsigned i = 0; i < 3; i++)
+        close(far[i]);
+    close(more);
+    learner_end(l, &g);
+}
+
+TEST(pool_learns_when_a_peer_closes) {
+    struct loop *l = loop_new(0);
+    struct group g = learner(l);
     int far;
-    // Nothing is known: what can be repeated takes what is there, the rest waits until the peer has kept one for longer.
-    int older;
-    pool_give(&g, &peer, make(&older), 1, loop_now(l));
-    EXPECT(pool_take(&g, &peer, true) == NULL);
-    at(l, clock_ms + 1000);
-    EXPECT(pool_take(&g, &peer, true) == NULL);
-    pool_give(&g, &peer, make(&far), 1, loop_now(l));
-    at(l, clock_ms + 3000);
-    struct link *got = pool_take(&g, &peer, true);
-    EXPECT(got != NULL);
-    EXPECT_INT(pool_idle_ms(got), 3000);
-    EXPECT_INT(peer.state->kept_ms, 4000);
-    link_free(got);
-    EXPECT((got = pool_take(&g, &peer, false)) != NULL);
-    link_free(got);
-    close(older);
-    close(far);
+    struct link *got;
     // One close at 5 s: what cannot be repeated takes no link near to that age.
     idle_for(l, &g, 5000, true);
     EXPECT_INT(peer.state->closes_ms, 5000);
@@ -176,9 +211,12 @@ TEST(pool_learns_when_a_peer_closes) {
     EXPECT((got = pool_take(&g, &peer, true)) != NULL);
     pool_give(&g, &peer, got, 1, loop_now(l));
     at(l, clock_ms + 4600);
-    EXPECT(pool_take(&g, &peer, true) == NULL);
     EXPECT((got = pool_take(&g, &peer, false)) != NULL);
-    link_free(got);
+    pool_give(&g, &peer, got, 1, loop_now(l));
+    at(l, clock_ms + 4600);
+    EXPECT(!ended(far));
+    EXPECT(pool_take(&g, &peer, true) == NULL);
+    EXPECT(ended(far));
     close(far);
     // A second close at that age: links retire half a second earlier.
     idle_for(l, &g, 5010, true);
@@ -191,107 +229,12 @@ TEST(pool_learns_when_a_peer_closes) {
     close(far);
     // Long ago does not count.
     at(l, clock_ms + 11 * 60 * 1000);
-    pool_give(&g, &peer, make(&older), 1, loop_now(l));
-    at(l, clock_ms + 1000);
     pool_give(&g, &peer, make(&far), 1, loop_now(l));
     at(l, clock_ms + 6000);
     EXPECT((got = pool_take(&g, &peer, true)) != NULL);
-    EXPECT_INT(pool_idle_ms(got), 6000);
-    link_free(got);
-    close(older);
-    close(far);
-    // What the peer says counts at once.
-    peer.state->kept_ms = 0;
-    pool_give_for(&g, &peer, make(&far), 1, loop_now(l), 4500);
-    EXPECT((got = pool_take(&g, &peer, true)) != NULL);
     link_free(got);
     close(far);
-    pools_close();
-    group_detach(&g);
-    group_state_unref(g.state);
-    loop_free(l);
-}
-
-TEST(pool_forgets_a_close_by_chance) {
-    struct loop *l = loop_new(0);
-    clock_ms = 1000000;
-    loop_set_clock(l, set_clock, NULL);
-    at(l, clock_ms);
-    struct group g = group;
-    g.state = group_state_new();
-    group_attach(&g);
-    int far;
-    idle_for(l, &g, 3, true); // started anew, say
-    int others[3];
-    pool_give(&g, &peer, make(&far), 1, loop_now(l));
-    EXPECT(pool_take(&g, &peer, true) == NULL);
-    at(l, clock_ms + 40);
-    EXPECT(pool_take(&g, &peer, true) == NULL);
-    for (unsigned i = 0; i < 3; i++)
-        pool_give(&g, &peer, make(&others[i]), 1, loop_now(l));
-    at(l, clock_ms + 80); // they live on
-    struct link *got = pool_take(&g, &peer, true);
-    EXPECT(got != NULL && peer.state->early_ms == UINT32_MAX);
-    for (unsigned i = 0; i < 3; i++)
-        close(others[i]);
-    turns(l, 2);
-    peer.state->early_ms = UINT32_MAX;
-    peer.state->early_weight = 0;
-    pool_give(&g, &peer, got, 1, loop_now(l));
-    EXPECT((got = pool_take(&g, &peer, true)) != NULL);
-    link_free(got);
-    close(far);
-    pools_close();
-    group_detach(&g);
-    group_state_unref(g.state);
-    loop_free(l);
-}
-
-// A back end that closes at random ages and is slow to do it now and then: a few links that live on prove nothing, nor does a
-// close at a greater age.
-TEST(pool_wants_many_survivors) {
-    struct loop *l = loop_new(0);
-    clock_ms = 1000000;
-    loop_set_clock(l, set_clock, NULL);
-    at(l, clock_ms);
-    struct group g = group;
-    g.state = group_state_new();
-    group_attach(&g);
-    int far[3], more[4];
-    for (unsigned i = 0; i < 3; i++) {
-        idle_for(l, &g, 2 - i, true);
-        at(l, clock_ms + 20);
-    }
-    EXPECT_INT(peer.state->early_ms, 0);
-    EXPECT_INT(peer.state->early_weight, 12);
-    idle_for(l, &g, 100, true);
-    EXPECT_INT(peer.state->early_ms, 0);
-    EXPECT_INT(peer.state->early_weight, 11);
-    for (unsigned i = 0; i < 3; i++)
-        pool_give(&g, &peer, make(&far[i]), 1, loop_now(l));
-    at(l, clock_ms + 20);
-    idle_for(l, &g, 1, true); // some at once are one event
-    idle_for(l, &g, 1, true);
-    EXPECT_INT(peer.state->early_weight, 15);
-    at(l, clock_ms + 100);
-    EXPECT(pool_take(&g, &peer, true) == NULL); // three survivors
-    EXPECT(pool_take(&g, &peer, true) == NULL); // the same ones
-    EXPECT_INT(peer.state->early_weight, 12);
-    peer.state->early_weight = 4;
-    for (unsigned i = 0; i < 4; i++)
-        pool_give(&g, &peer, make(&more[i]), 1, loop_now(l));
-    at(l, clock_ms + 100);
-    struct link *got = pool_take(&g, &peer, true);
-    EXPECT(got != NULL && peer.state->early_ms == UINT32_MAX);
-    link_free(got);
-    for (unsigned i = 0; i < 3; i++)
-        close(far[i]);
-    for (unsigned i = 0; i < 4; i++)
-        close(more[i]);
-    pools_close();
-    group_detach(&g);
-    group_state_unref(g.state);
-    loop_free(l);
+    learner_end(l, &g);
 }
 
 // --- two loops ---------------------------------------------------------------------------------------------------------------------

@@ -3,9 +3,10 @@
 #include "wire/http2_private.h"
 
 enum {
-    COST_PING = 1, COST_SETTINGS = 4, COST_WINDOW = 1, COST_PRIORITY = 1, COST_EMPTY = 2, COST_CONTINUATION = 4, COST_OTHER = 1,
+    COST_PING = 1, COST_SETTINGS = 4, COST_WINDOW = 1, COST_WINDOW_TINY = 3, COST_PRIORITY = 1, COST_EMPTY = 2, COST_CONTINUATION = 4, COST_OTHER = 1,
     CONTINUATIONS_MAX = 64, // of one block: more can only be meant to hurt
     CONTROL_MAX = 16384,
+    TINY = 64, // bytes of room: a client that gives so little at a time wants frames without number
 };
 
 void h2_init(struct h2_session *s, bool server, const struct h2_limits *lim, struct chain *out, uint64_t now_ms) {
@@ -62,12 +63,25 @@ void h2_fail(struct h2_session *s, struct h2_event *ev, uint32_t code, const cha
     *ev = (struct h2_event){.kind = H2_EV_ERROR, .code = code, .why = why};
 }
 
+void h2_fail_limit(struct h2_session *s, struct h2_event *ev, const char *why, uint64_t seen, uint64_t limit) {
+    h2_fail(s, ev, H2_ENHANCE_YOUR_CALM, why);
+    ev->seen = seen;
+    ev->limit = limit;
+}
+
 // --- judgements ----------------------------------------------------------------------------------------------------------------
 
 static bool fail(struct h2_session *s, struct h2_event *ev, uint32_t code, const char *why) {
     h2_fail(s, ev, code, why);
     return true;
 }
+
+static bool fail_limit(struct h2_session *s, struct h2_event *ev, const char *why, uint64_t seen, uint64_t limit) {
+    h2_fail_limit(s, ev, why, seen, limit);
+    return true;
+}
+
+static const char too_large[] = "peer sent too large header block, in bytes";
 
 static bool pay(struct h2_session *s, struct h2_event *ev, enum h2_cost kind, int cost) {
     if (h2_charge(s, kind, cost))
@@ -197,9 +211,9 @@ static bool on_window(struct h2_session *s, const unsigned char *p, struct h2_ev
     uint32_t id = s->frame.stream;
     if (s->frame.length != 4)
         return fail(s, ev, H2_FRAME_SIZE_ERROR, "peer sent WINDOW_UPDATE frame with incorrect length");
-    if (pay(s, ev, H2_COST_WINDOW, COST_WINDOW))
-        return true;
     uint32_t by = h2_get32(p) & 0x7fffffff;
+    if (pay(s, ev, H2_COST_WINDOW, by != 0 && by < TINY ? COST_WINDOW_TINY : COST_WINDOW))
+        return true;
     if (id == 0) {
         if (by == 0)
             return fail(s, ev, H2_PROTOCOL_ERROR, "peer sent WINDOW_UPDATE frame with incorrect window increment 0");
@@ -378,7 +392,7 @@ static bool on_headers(struct h2_session *s, const unsigned char *p, struct h2_e
     if (n == 0 && pay(s, ev, H2_COST_EMPTY, COST_EMPTY))
         return true;
     if (n > s->limits.max_block)
-        return fail(s, ev, H2_ENHANCE_YOUR_CALM, "peer sent too large header block");
+        return fail_limit(s, ev, too_large, n, s->limits.max_block);
     if (s->frame.flags & H2_END_HEADERS)
         return block_event(s, (const char *)p, n, ev);
     s->block.n = 0;
@@ -391,9 +405,9 @@ static bool on_continuation(struct h2_session *s, const unsigned char *p, struct
     if (pay(s, ev, H2_COST_CONTINUATION, COST_CONTINUATION))
         return true;
     if (++s->continuations > CONTINUATIONS_MAX)
-        return fail(s, ev, H2_ENHANCE_YOUR_CALM, "peer sent too many CONTINUATION frames");
+        return fail_limit(s, ev, "peer sent too many CONTINUATION frames for one header block", s->continuations, CONTINUATIONS_MAX);
     if (s->block.n + n > s->limits.max_block)
-        return fail(s, ev, H2_ENHANCE_YOUR_CALM, "peer sent too large header block");
+        return fail_limit(s, ev, too_large, s->block.n + n, s->limits.max_block);
     sbuf_put(&s->block, p, n);
     return (s->frame.flags & H2_END_HEADERS) != 0 && block_event(s, s->block.p, s->block.n, ev);
 }

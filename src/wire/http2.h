@@ -89,6 +89,7 @@ struct h2_event {
     uint32_t code;            // RESET, ERROR, STREAM_ERROR, GOAWAY: enum h2_error
     uint32_t last;            // GOAWAY
     const char *why;          // ERROR, STREAM_ERROR: for the log
+    uint64_t seen, limit;     // ERROR: which limit was met, and what was seen; 0: none
 };
 
 // --- the session -------------------------------------------------------------------------------------------------------------
@@ -123,6 +124,7 @@ struct h2_session {
     uint32_t next_local;      // next one that we open
     uint32_t open;            // linked streams
     uint32_t goaway_last;     // of the peer's GOAWAY
+    uint32_t goaway_told;     // of ours: another must not say more (RFC 9113 6.8)
     struct h2_stream *buckets[H2_BUCKETS];
     uint32_t recent[H2_RECENT]; // closed lately: id, and below it how (enum closed)
     uint8_t recent_at;
@@ -180,6 +182,7 @@ void h2_put_goaway(struct h2_session *s, uint32_t code);
 void h2_put_ping(struct h2_session *s, const char data[8]);
 // A connection error: GOAWAY is put and *ev filled.
 void h2_fail(struct h2_session *s, struct h2_event *ev, uint32_t code, const char *why);
+void h2_fail_limit(struct h2_session *s, struct h2_event *ev, const char *why, uint64_t seen, uint64_t limit); // ENHANCE_YOUR_CALM
 
 // Charges `cost` of a kind: true while there is budget. Time gives it back, and so does useful work (h2_credit).
 bool h2_charge(struct h2_session *s, enum h2_cost kind, int cost);

@@ -101,7 +101,9 @@ void h2_put_reset(struct h2_session *s, uint32_t stream, uint32_t code) { put_nu
 void h2_put_goaway(struct h2_session *s, uint32_t code) {
     unsigned char frame[H2_FRAME_HEAD + 8];
     h2_frame_put(frame, 8, H2_GOAWAY, 0, 0);
-    h2_set32(frame + H2_FRAME_HEAD, s->server ? s->last_peer : 0);
+    if (!s->goaway_sent)
+        s->goaway_told = s->server ? s->last_peer : 0;
+    h2_set32(frame + H2_FRAME_HEAD, s->goaway_told);
     h2_set32(frame + H2_FRAME_HEAD + 4, code);
     put(s, frame, sizeof frame);
     s->goaway_sent = true;

@@ -68,6 +68,8 @@ static void take_pseudo(struct reading *r, const struct hpack_field *f) {
     }
     switch (f->id) {
     case PSEUDO_AUTHORITY:
+        if (str_chr(f->value, '@') >= 0)
+            refuse(r, H2_HEAD_MALFORMED, "userinfo in :authority", f); // RFC 9113 8.3.1
         o->authority = f->value;
         break;
     case PSEUDO_METHOD:
@@ -172,6 +174,7 @@ static void read_block(struct h2_session *s, struct reading *r) {
         // A byte may stand for 4 KiB: what is read on for the table's sake is bounded too.
         if (r->out->bytes > 4 * r->lim->max_head + BOMB) {
             r->result = H2_HEAD_BOMB;
+            r->out->bound = 4 * r->lim->max_head + BOMB;
             break;
         }
         if (dropped) {

@@ -23,6 +23,7 @@ struct h2_head {
     unsigned status;
     unsigned seen;       // a bit per enum hpack_pseudo, from PSEUDO_AUTHORITY
     size_t bytes;        // of names and values
+    size_t bound;        // BOMB: which bytes is above
     const char *why;     // when it is not OK: what nginx says or would say
     struct str name, value; // of the offending field
 };

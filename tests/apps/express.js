@@ -9,7 +9,7 @@ function told(req) {
     method: req.method, url: req.originalUrl, path: req.path, query: req.query, host: req.headers.host,
     hostname: req.hostname, ip: req.ip, ips: req.ips, protocol: req.protocol, secure: req.secure,
     headers: req.headers, raw: req.rawHeaders, length: Buffer.isBuffer(req.body) ? req.body.length : 0,
-    connection: req.socket.remotePort, version: req.httpVersion,
+    connection: req.socket.remotePort, port: req.socket.localPort, version: req.httpVersion,
   };
 }
 

@@ -345,13 +345,16 @@ class Backend:
     def close_idle(self):
         """Closes all connections that wait for a request, as a back end with a short keep-alive time does."""
         self.settle()
-        for c in list(self.open):
-            if not c.busy:
-                try:
-                    c.socket.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-        until(lambda: all(c.closed or c.busy for c in list(self.open)), 'idle connections to be closed')
+
+        def closed():    # under load one that was busy a moment ago may be idle now
+            for c in list(self.open):
+                if not c.busy and not c.closed:
+                    try:
+                        c.socket.shutdown(socket.SHUT_RDWR)
+                    except OSError:
+                        pass
+            return all(c.closed or c.busy for c in list(self.open))
+        until(closed, 'idle connections to be closed')
 
     def stop_listening(self):
         """From here on connections are refused; the port stays ours."""

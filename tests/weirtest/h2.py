@@ -87,8 +87,13 @@ class H2:
     """A connection. hello=None sends nothing at first."""
 
     def __init__(self, port, hello=b'', timeout=PATIENCE, window=None):
-        self.socket = socket.create_connection(('127.0.0.1', port), timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        s = socket.create_connection(('127.0.0.1', port), timeout)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.on(s, hello, window)
+
+    def on(self, connected, hello=b'', window=None):
+        """The same on a socket that is connected: one of TLS."""
+        self.socket = connected
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
         self.frames, self.answers = [], {}
         self.data, self.closed, self.goaway = b'', None, None
@@ -178,6 +183,7 @@ class H2:
             self.data += got
         n = int.from_bytes(self.data[:3], 'big')
         f = Frame(self.data[3], self.data[4], int.from_bytes(self.data[5:9], 'big') & 0x7fffffff, self.data[9:9 + n])
+        f.reserved = self.data[5] >> 7
         self.data = self.data[9 + n:]
         self.frames.append(f)
         self.take(f)

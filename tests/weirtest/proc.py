@@ -81,6 +81,23 @@ def threads(pid):
     return len(os.listdir(f'/proc/{pid}/task'))
 
 
+def cpu_ns(pids):
+    """CPU time of all threads of these processes so far."""
+    total = 0
+    for pid in pids:
+        for thread in os.listdir(f'/proc/{pid}/task'):
+            with open(f'/proc/{pid}/task/{thread}/stat') as f:
+                fields = f.read().rpartition(')')[2].split()
+            ticks = (int(fields[11]) + int(fields[12])) * 1_000_000_000 // os.sysconf('SC_CLK_TCK')
+            try:
+                with open(f'/proc/{pid}/task/{thread}/schedstat') as f:
+                    ticks = int(f.read().split()[0])    # finer
+            except FileNotFoundError:
+                pass
+            total += ticks
+    return total
+
+
 def identity(pid):
     """Effective (uid, gid) of a process."""
     found = {}

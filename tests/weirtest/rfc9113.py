@@ -20,6 +20,8 @@ U32 = struct.Struct('>I').pack
 
 def backend(r):
     fields = [f'X-Cookie: {r.header("Cookie")}'] if r.header('Cookie') else []
+    if r.header('X-Hop'):
+        fields += ['Connection: x-named', 'X-Named: x', 'Keep-Alive: timeout=5', 'Proxy-Connection: x', 'Upgrade: h2c', 'X-Upper: x']
     return response(str(len(r.body)).encode(), *fields)
 
 

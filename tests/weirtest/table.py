@@ -26,6 +26,7 @@ LOG = 'request=$request|status=$status|body_bytes_sent=$body_bytes_sent|upstream
 HANG = 5.0
 HANGS = 3
 
+OWN_LOG = 'own'
 ANY = 'any'    # as a case's status: whatever nginx answers, weir must answer
 
 
@@ -60,7 +61,8 @@ class Table:
                  alerts=()):
         """http, main: more directives for these blocks. connection: compare "Connection: close" to back ends. files:
         {path: content} below @root@. setup(site): more preparation. answer: of all back ends unless a case says
-        otherwise. log: the format of the compared log; None where the configuration has access_log itself."""
+        otherwise. log: the format of the compared log; None where the configuration has access_log itself; OWN_LOG where that
+        writes @dir@/cases.log, in a format that begins with '$realip_remote_port '."""
         self.conf, self.log, self.http, self.main = conf, log, http, main
         self.connection, self.files, self.setup, self.answer = connection, files or {}, setup, answer
         self.workers, self.alerts = workers, alerts
@@ -124,7 +126,7 @@ class _Run:
     def serve(self, label, binary, cases):
         table = self.table
         http = table.http
-        if table.log is not None:
+        if table.log not in (None, OWN_LOG):
             http += (f"\nlog_format weirtest '$realip_remote_port {table.log}';\n"
                      'access_log @dir@/cases.log weirtest;\n')
         server = self.site.server(table.conf, binary, label, http, table.main, table.workers)

@@ -88,12 +88,15 @@ static enum look take(struct req *r, const struct limit *l, struct held *h) {
 static enum step refuse(struct req *r, const struct limit_conn_conf *c, struct limit_conn_ctx *ctx, const struct limit *l,
                         enum look look) {
     ctx->verdict = c->dry_run ? VERDICT_REJECTED_DRY : VERDICT_REJECTED;
+    if (look == LOOK_BUSY && log_wants((enum log_level)c->log_level))
+        r->hint = arena_printf(&r->arena, "limit_conn " STR_FMT " %u", STR_ARG(l->zone->name), l->conn).p;
     if (look == LOOK_BUSY)
         log_msg((enum log_level)c->log_level, 0, "limiting connections%s by zone \"" STR_FMT "\"", c->dry_run ? ", dry run," : "",
                 STR_ARG(l->zone->name));
     else
-        log_msg(LOG_ALERT, 0, "could not allocate node in limit_conn zone \"" STR_FMT "\" (its size: %llu bytes)",
+        log_msg(LOG_CRIT, 0, "ngx_slab_alloc() failed: no memory in limit_conn_zone \"" STR_FMT "\" (its size: %llu bytes)",
                 STR_ARG(l->zone->name), (unsigned long long)l->zone->size);
+    r->hint = NULL;
     return c->dry_run ? STEP_NEXT : answer_status(r, (unsigned)c->status);
 }
 

@@ -94,13 +94,20 @@ static uint64_t delay_of(const struct limit *l, uint64_t excess) {
     return excess > l->delay ? (excess - l->delay) * 1000 / l->zone->rate : 0;
 }
 
-static void say(const struct limit_req_conf *c, bool delaying, uint64_t excess, const struct limit *l) {
+static void say(struct req *r, const struct limit_req_conf *c, bool delaying, uint64_t excess, const struct limit *l) {
     enum log_level level = (enum log_level)c->log_level;
     if (delaying && level != LOG_INFO)
         level++;
+    uint64_t rate = l->zone->rate;
+    if (log_wants(level))
+        r->hint = arena_printf(&r->arena, "limit_req zone=" STR_FMT " burst=%llu, rate=%llur/%c", STR_ARG(l->zone->name),
+                               (unsigned long long)(l->burst / ONE),
+                               (unsigned long long)(rate % ONE == 0 ? rate / ONE : (rate * 60 + ONE / 2) / ONE),
+                               rate % ONE == 0 ? 's' : 'm').p;
     log_msg(level, 0, "%s%s, excess: %llu.%03u%s by zone \"" STR_FMT "\"", delaying ? "delaying request" : "limiting requests",
             c->dry_run ? ", dry run" : "", (unsigned long long)(excess / 1000), (unsigned)(excess % 1000), delaying ? "," : "",
             STR_ARG(l->zone->name));
+    r->hint = NULL;
 }
 
 static enum step refuse(struct req *r, const struct limit_req_conf *c, struct limit_req_ctx *ctx) {
@@ -143,7 +150,7 @@ static enum step limit_requests(struct req *r, const void *conf) {
     if (!any)
         return STEP_NEXT;
     if (look == LOOK_BUSY)
-        say(c, false, worst_excess, worst);
+        say(r, c, false, worst_excess, worst);
     else if (look == LOOK_FULL)
         log_msg(LOG_ALERT, 0, "could not allocate node in limit_req zone \"" STR_FMT "\"%s", STR_ARG(worst->zone->name),
                 c->dry_run ? ", dry run" : "");
@@ -163,7 +170,7 @@ static enum step limit_requests(struct req *r, const void *conf) {
     ctx->verdict = VERDICT_PASSED;
     if (ms == 0)
         return STEP_NEXT;
-    say(c, true, worst_excess, worst);
+    say(r, c, true, worst_excess, worst);
     return delay(r, c, ctx, ms);
 }
 

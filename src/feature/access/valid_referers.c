@@ -158,7 +158,7 @@ static bool bind_referers(struct conf_cx *cx, struct scope *s, void *conf) {
 }
 
 static const struct var_def vars[] = {
-    {"invalid_referer", false, VAR_VOLATILE, get_invalid, NULL, 0, "\"1\" when the Referer is none of valid_referers, else empty."},
+    {"invalid_referer", false, 0, get_invalid, NULL, 0, "\"1\" when the Referer is none of valid_referers, else empty."},
 };
 static const struct conf_row rows[] = {
     ROW_FNS("valid_referers", IN_SERVER | IN_LOCATION, 1, 0xffff, ROW_REPEAT, set_referers, NULL,

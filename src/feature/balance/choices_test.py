@@ -134,7 +134,7 @@ def test_max_conns_is_exact(site, workers):
         event.set()
         assert [c.response().status for c in clients[:5]] == [200] * 5
         assert exchange(server.port, get('/'))[0].status == 200
-        server.wait_error('error', r'\Ano live upstreams while connecting to upstream')
+        server.wait_error('error', r'\Ano live upstreams while connecting to upstream \(2 servers: 2 at max_conns\)')
     finally:
         event.set()
         for c in clients:

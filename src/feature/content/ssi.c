@@ -191,11 +191,12 @@ static ssize_t read_item(struct ssi_body *b, struct chain *to, size_t room, enum
     return body_read(i->sub, to, room, wait);
 }
 
-static ssize_t read_ssi(struct body *body, struct chain *to, size_t room, enum body_wait wait) {
-    struct ssi_body *b = container_of(body, struct ssi_body, filter.body);
+// A piece of one part.
+static ssize_t read_piece(struct ssi_body *b, struct chain *to, size_t room, enum body_wait wait) {
     for (;;) {
         while (b->first != NULL) {
             ssize_t n = read_item(b, to, room, wait);
+            b->filter.body.soon = n == -EAGAIN && b->first->sub != NULL && b->first->sub->soon;
             if (n != 0)
                 return n;
             drop_item(b);
@@ -214,6 +215,25 @@ static ssize_t read_ssi(struct body *body, struct chain *to, size_t room, enum b
         if (n == 0)
             at_end(b);
     }
+}
+
+// Pieces of as many parts as are there: many parts are small.
+static ssize_t read_ssi(struct body *body, struct chain *to, size_t room, enum body_wait wait) {
+    struct ssi_body *b = container_of(body, struct ssi_body, filter.body);
+    size_t got = 0;
+    while (got < room) {
+        ssize_t n = read_piece(b, to, room - got, got != 0 ? BODY_NOWAIT : wait);
+        if (n <= 0 && got == 0)
+            return n;
+        if (n <= 0)
+            break; // an end or an error comes again
+        got += (size_t)n;
+        if (body->flush)
+            break;
+    }
+    if (b->ended && b->first == NULL && chain_empty(&b->in) && !b->have_command)
+        body->length = 0;
+    return (ssize_t)got;
 }
 
 static void free_ssi(struct body *body) {

@@ -36,10 +36,13 @@ static bool find_group(struct conf_cx *cx, struct gateway_address *a) {
     return a->group != NULL;
 }
 
+bool gateway_in_force(const struct scope *s, const struct gateway_address *a) {
+    return a != NULL && (a->scope == s || (s->place & (IN_IF | IN_LIMIT_EXCEPT)) != 0);
+}
+
 bool gateway_bind_address(struct conf_cx *cx, struct scope *s, struct gateway_address *a, hook_fn *fn, const void *conf,
                           const char *name) {
-    bool inside = (s->place & (IN_IF | IN_LIMIT_EXCEPT)) != 0;
-    if (a == NULL || (a->scope != s && !inside))
+    if (!gateway_in_force(s, a))
         return true;
     if (a->text == NULL && a->group == NULL && !find_group(cx, a))
         return false;
@@ -50,7 +53,12 @@ bool gateway_bind_address(struct conf_cx *cx, struct scope *s, struct gateway_ad
 struct group *gateway_group(struct req *r, const struct gateway_address *a, unsigned *status) {
     if (a->text == NULL)
         return a->group;
-    struct str text = arena_dup(&r->arena, req_eval(r, a->text));
+    return gateway_group_of(r, a, arena_dup(&r->arena, req_eval(r, a->text)), status);
+}
+
+struct group *gateway_group_of(struct req *r, const struct gateway_address *a, struct str text, unsigned *status) {
+    if (a->text == NULL)
+        return a->group;
     struct group *g = group_find(r->conf, text);
     if (g != NULL)
         return g;

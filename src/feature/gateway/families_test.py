@@ -72,8 +72,8 @@ CASES = '''
     uwsgi_ssl_ciphers DEFAULT;  uwsgi_ssl_ciphers;  uwsgi_ssl_conf_command Protocol TLSv1.2;  uwsgi_ssl_conf_command x;
     uwsgi_ssl_crl /none.pem;  uwsgi_ssl_name x;  uwsgi_ssl_password_file /none;  uwsgi_ssl_protocols TLSv1.2;
     uwsgi_ssl_protocols SSLv9;  uwsgi_ssl_server_name on;  uwsgi_ssl_server_name x;  uwsgi_ssl_session_reuse off;
-    uwsgi_ssl_session_reuse x;  uwsgi_ssl_verify x;  uwsgi_ssl_verify_depth 2;  uwsgi_ssl_verify_depth x;
-    uwsgi_pass suwsgi://;  uwsgi_pass suwsgi://x;
+    uwsgi_ssl_session_reuse x;  uwsgi_ssl_trusted_certificate /none.pem;  uwsgi_ssl_verify on;  uwsgi_ssl_verify x;
+    uwsgi_ssl_verify_depth 2;  uwsgi_ssl_verify_depth x;  uwsgi_pass suwsgi://;  uwsgi_pass suwsgi://x;  uwsgi_pass suwsgi://127.0.0.1:1;
 '''
 verdicts = Verdicts()
 for text in re.findall(r'\S[^;]*;', CASES):

@@ -56,11 +56,14 @@ struct gateway_address {
     struct group *group; // of a fixed one: found by gateway_bind_address
 };
 bool gateway_set_address(struct conf_cx *cx, struct gateway_address **to, const struct conf_node *node, struct str text);
+bool gateway_in_force(const struct scope *s, const struct gateway_address *a); // in that block; a may be NULL
 // Puts the content hook into the scope's plan where *a* is in force.
 bool gateway_bind_address(struct conf_cx *cx, struct scope *s, struct gateway_address *a, hook_fn *fn, const void *conf,
                           const char *name);
 // The group for this request, or NULL and the status to answer (logged).
 struct group *gateway_group(struct req *r, const struct gateway_address *a, unsigned *status);
+// The same where the value of a->text, if there is one, was evaluated already and may have lost a scheme.
+struct group *gateway_group_of(struct req *r, const struct gateway_address *a, struct str text, unsigned *status);
 
 // fastcgi_param, uwsgi_param, scgi_param.
 struct gateway_param {

@@ -49,10 +49,7 @@ static struct group *find_group(struct req *r, const struct grpc_conf *gc, struc
     struct group *g = group_find(r->conf, text);
     if (g == NULL)
         g = group_of_request(r, text, *tls ? 443 : 80);
-    if (g == NULL) {
-        *status = 502;
-        log_msg(LOG_ERR, 0, "no resolver defined to resolve " STR_FMT, STR_ARG(text));
-    }
+    *status = 502;
     return g;
 }
 

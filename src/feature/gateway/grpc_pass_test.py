@@ -30,6 +30,12 @@ server {
         add_header grpc-message "unavailable";
         return 204;
     }
+    location /test.Status/ {
+        if ($http_x_status = 400) { return 400; } if ($http_x_status = 401) { return 401; } if ($http_x_status = 404) { return 404; }
+        if ($http_x_status = 413) { return 413; } if ($http_x_status = 429) { return 429; }
+        if ($http_x_status = 500) { return 500; } if ($http_x_status = 503) { return 503; } if ($http_x_status = 504) { return 504; }
+        grpc_pass app;
+    }
     location /test.Short/ { grpc_pass app; grpc_read_timeout 300ms; }
     location /test.Denied/ { deny all; grpc_pass app; }
     location /test.Tls/ { grpc_pass grpcs://127.0.0.1:@port2@; grpc_ssl_verify on; grpc_ssl_name localhost;
@@ -159,6 +165,14 @@ def test_errors_of_weir(place, service, code, details):
     with pytest.raises(grpc.RpcError) as e:
         place.channel.unary_unary(f'/test.{service}/Unary')(b'x', timeout=5)
     assert (e.value.code(), e.value.details()) == (code, details)
+
+
+@pytest.mark.parametrize('status, code', [('400', 'INTERNAL'), ('401', 'UNAUTHENTICATED'), ('404', 'UNIMPLEMENTED'), ('413', 'RESOURCE_EXHAUSTED'), ('429', 'UNAVAILABLE'), ('500', 'UNKNOWN'), ('503', 'UNAVAILABLE'),
+                                          ('504', 'DEADLINE_EXCEEDED')])
+def test_statuses_of_http_as_those_of_grpc(place, status, code):
+    with pytest.raises(grpc.RpcError) as e:
+        place.channel.unary_unary('/test.Status/Unary')(b'x', metadata=(('x-status', status),), timeout=5)
+    assert e.value.code().name == code
 
 
 def test_a_server_that_is_too_slow(place):

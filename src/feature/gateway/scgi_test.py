@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from weirtest import Close, Reset, Table, UntilClosed, get, post, request
+from weirtest import Close, Reset, Table, UntilClosed, certs, exchange, get, post, request
 
 OK = b'Content-Type: text/plain\r\n\r\nhello'
 LOG = 'request=$request|status=$status|body_bytes_sent=$body_bytes_sent|us=$upstream_status'
@@ -50,6 +50,27 @@ def table_of(kind):
 
 test_scgi = table_of('scgi')
 test_uwsgi = table_of('uwsgi')
+
+
+@pytest.mark.parametrize('address', ['suwsgi://apps', 'suwsgi://@uwsgi@', 'suwsgi://$arg_to', '$arg_scheme://$arg_to'])
+def test_uwsgi_over_tls(site, address):
+    app = site.backend('uwsgi', answer=lambda q: OK, tls=certs.server())
+    server = site.server(f'location / {{ uwsgi_pass {address}; uwsgi_param A b; uwsgi_param CONTENT_LENGTH $content_length; uwsgi_ssl_server_name on; uwsgi_ssl_name localhost; '
+                         'uwsgi_ssl_verify on; uwsgi_ssl_trusted_certificate @certs@/ca.pem; uwsgi_ssl_session_reuse off; }',
+                         http='upstream apps { server @uwsgi@; }')
+    for i in range(3):
+        r = exchange(server.port, post(f'/{i}?to={app.address}&scheme=suwsgi', b'x' * 20000))[0]
+        assert (r.status, r.body) == (200, b'hello')
+    assert [h[1] for h in app.handshakes] == ['localhost'] * 3
+    assert app.requests[0].params == [('(modifiers)', '0 0'), ('A', 'b'), ('CONTENT_LENGTH', '20000')] + app.requests[0].params[3:] and len(app.requests[0].body) == 20000
+
+
+def test_uwsgi_over_tls_verifies(site):
+    app = site.backend('uwsgi', answer=lambda q: OK, tls=certs.server())
+    server = site.server('location / { uwsgi_pass suwsgi://@uwsgi@; uwsgi_ssl_name wrong.test; uwsgi_ssl_verify on; '
+                         'uwsgi_ssl_trusted_certificate @certs@/ca.pem; }')
+    assert exchange(server.port, get('/'))[0].status == 502 and not app.requests
+    server.wait_error('error', 'upstream SSL certificate does not match "wrong.test" while SSL handshaking to upstream.*upstream: "suwsgi://127')
 
 
 @pytest.mark.parametrize('conf, error', [('uwsgi_pass apps;', 'no port in upstream "apps"'), ('uwsgi_modifier1 256;', 'value must be'),

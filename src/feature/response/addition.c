@@ -41,6 +41,7 @@ static ssize_t read_addition(struct body *b, struct chain *to, size_t room, enum
     while (a->part != PART_END) {
         struct body *from = a->part == PART_OWN ? a->filter.inner : a->other;
         ssize_t n = from == NULL ? -EIO : body_read(from, to, room, wait);
+        b->soon = from != NULL && from->soon;
         if (n != 0) {
             b->flush = from != NULL && from->flush;
             return n;

@@ -1,5 +1,5 @@
 """error_page: in all its forms."""
-from weirtest import Table, get, post, request, response
+from weirtest import ANY, Table, get, post, request, response
 
 pages = Table('''
     root @root@;
@@ -134,3 +134,24 @@ for where in ('return', 'text', 'zero', 'page', 'huge', 'small', 'try'):
 impossible.case('high', get('/high'), 999)
 impossible.case('page with 600', get('/interim'), 600)
 test_impossible = impossible.tests()
+
+
+methods = Table('''
+    error_page 404 /page; error_page 403 @named; error_page 405 =200 /page;
+    location /lost { return 404; }
+    location /denied { deny all; }
+    location = /page { return 200 "$request_method $uri"; }
+    location @named { return 403 "$request_method $uri"; }
+    location /proxied { error_page 502 /behind; proxy_pass http://@dead@; }
+    location = /behind { proxy_pass http://@backend@; }
+    location /accel { proxy_pass http://@backend@/accel; }
+    location /inside { internal; return 200 "$request_method"; }
+    location /args { error_page 404 /page?x=y; return 404; }
+    location /try { try_files /none /page; }
+    location /tryargs { try_files /none /page?a; }
+''', http='proxy_http_version 1.1;', log='request=$request|method=$request_method|uri=$uri|args=$args|is_args=$is_args|status=$status|request_uri=$request_uri',
+    answer=lambda q: response('', 'X-Accel-Redirect: /inside') if 'accel' in q.target else response(q.method))
+for method in ('GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'FOO'):
+    for path in ('/lost', '/denied', '/proxied', '/accel', '/args?q', '/try?q', '/tryargs?q', '/page'):
+        methods.case(f'{method} {path}', request(method, path, body=b'' if method in ('GET', 'HEAD', 'FOO') else b'body'), ANY)
+test_methods = methods.tests()

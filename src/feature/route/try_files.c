@@ -48,7 +48,7 @@ static enum step goto_last(struct req *r, struct str uri) {
         return answer_status(r, 500);
     ssize_t q = uri.p[0] != '@' ? str_chr(uri, '?') : -1;
     if (q < 0)
-        return answer_goto(r, uri, uri.p[0] == '@' ? r->args : STR_NONE);
+        return answer_goto(r, uri, uri.p[0] == '@' ? r->args : STR(""));
     return answer_goto(r, str_head(uri, (size_t)q), str_from(uri, (size_t)q + 1));
 }
 

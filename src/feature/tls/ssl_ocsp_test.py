@@ -145,13 +145,10 @@ def test_no_certificate_and_bad_ones_ask_nobody(site):
     assert not [line for line in server.errors() if line.level == 'error']
 
 
-WRONG = ['ssl_ocsp maybe;', 'ssl_ocsp on; ssl_verify_client optional_no_ca;', 'ssl_ocsp_cache x;', 'ssl_ocsp_cache shared:x:1k;',
-         'ssl_ocsp_cache shared:x;', 'ssl_ocsp on; ssl_verify_client on; ssl_ocsp_responder https://x/;',
-         'ssl_ocsp on; ssl_verify_client on; ssl_ocsp_responder x;']
-
-
-verdicts = Verdicts('events {} http { server { access_log off; listen unix:@dir@/s ssl; ssl_certificate %s; ssl_certificate_key %s;'
-                    'ssl_client_certificate %s; @here@ } }'
+verdicts = Verdicts('events {} http { access_log off; server { listen 1 ssl; ssl_certificate %s; ssl_certificate_key %s; ssl_client_certificate %s; @here@ } }'
                     % (certs.path('server.pem'), certs.path('server.key'), certs.path('ca.pem')))
-verdicts.each(WRONG, accepted=False)
-test_wrong_configuration = verdicts.tests()
+for text in ('ssl_ocsp maybe;', 'ssl_ocsp on; ssl_verify_client optional_no_ca;', 'ssl_ocsp_cache x;', 'ssl_ocsp_cache shared:x:1k;',
+             'ssl_ocsp_cache shared:x;', 'ssl_ocsp_cache off shared:x:1m;', 'ssl_ocsp on; ssl_verify_client on; ssl_ocsp_responder https://x/;',
+             'ssl_ocsp on; ssl_verify_client on; ssl_ocsp_responder x;', 'ssl_ocsp on;', 'ssl_ocsp leaf; ssl_verify_client on; ssl_ocsp_cache shared:x:1m;'):
+    verdicts.case(text)
+test_verdicts_of_configurations = verdicts.tests()

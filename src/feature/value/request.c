@@ -100,7 +100,7 @@ static bool get_is_request_port(struct eval *e, const struct var *v, struct str 
 
 static bool get_request_method(struct eval *e, const struct var *v, struct str *out) {
     struct req *r = req_of(e);
-    return found(out, r->main->in.method_text.n != 0 ? r->main->in.method_text : r->method_text);
+    return found(out, r->main->method_text); // GET of an error page, as in nginx
 }
 
 static bool get_request_length(struct eval *e, const struct var *v, struct str *out) {

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """What a large configuration costs: loading it, and finding the server and the location of each request.
 
-Prints for weir and nginx the time and memory of loading 2,000 servers with 20,000 locations, and the CPU time per request
-beside that of one server with ten locations. Of the large configuration first the ten locations of one server are asked,
+For weir and nginx the time and memory of loading 2,000 servers with 20,000 locations, and the CPU time per request beside that of
+one server with ten locations. A part of bench/run, and a program of its own. Of the large configuration first the ten locations of one server are asked,
 which tells what the search costs, then all in turn, which tells what it costs that nothing asked for is in the caches."""
 
 import argparse
+import dataclasses
 import os
 import shutil
 import statistics
@@ -15,6 +16,7 @@ import tempfile
 import time
 
 import proc
+import report
 import servers
 from servers import Absent, Broken, free_port
 
@@ -113,39 +115,81 @@ class Running:
         self.process.wait(10)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=1)
-    arguments = parser.parse_args()
+@dataclasses.dataclass
+class Seen:
+    """One server: of one virtual server with ten locations, and of many. Times in seconds and microseconds, memory in bytes."""
+    name: str
+    load: tuple      # seconds and bytes of reading the large configuration
+    small_load: tuple
+    small: float     # CPU a request with ten locations
+    ten: float       # of the large one, asked for ten of its locations
+    all: float       # and for all in turn
+
+
+LOAD_MAX, COST_MAX = 1.0, 1.15    # seconds to load; CPU of a request beside that of the small configuration
+
+
+def measure(names, rounds, seconds):
+    """[Seen], of the servers that are there."""
     directory = tempfile.mkdtemp(prefix="routing-")
     running = []
     try:
         script = os.path.join(directory, "load.lua")
         with open(script, "w", encoding="ascii") as f:
             f.write(LUA)
-        for name in ("weir", "nginx"):
+        for name in names:
             binary = servers.weir() if name == "weir" else servers.program(name)
             running += [(name, count, Running(binary, directory, count)) for count in (1, SERVERS)]
         time.sleep(0.5)
-        for _ in range(arguments.rounds):
+        for _ in range(rounds):
             for _, _, r in running:
                 for which in r.lists:
-                    r.round(which, script, arguments.seconds)
-        for name in ("weir", "nginx"):
+                    r.round(which, script, seconds)
+        found = []
+        for name in names:
             small, large = (r for n, _, r in running if n == name)
-            for r, count in ((small, 1), (large, SERVERS)):
-                print(f"{name:6} {count:5} servers, {count * LOCATIONS:6} locations: loaded in {r.load[0] * 1000:4.0f} ms, {r.load[1] / 2**20:6.1f} MiB")
-            ten = statistics.median(small.cpu["ten"])
-            for which in ("ten", "all"):
-                seen = statistics.median(large.cpu[which])
-                print(f"{name:6} CPU a request: {ten:.2f} us; of the large one, asked for {which}: {seen:.2f} us, {seen / ten:.2f} times as much")
-    except (Absent, Broken) as e:
-        sys.exit(f"routing: {e}")
+            found.append(Seen(name, large.load, small.load, *(statistics.median(r.cpu[w]) for r, w in
+                                                              ((small, "ten"), (large, "ten"), (large, "all")))))
+        return found
     finally:
         for _, _, r in running:
             r.stop()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def problems(seen):
+    """What weir must hold, as lines."""
+    bad = []
+    for s in seen:
+        if s.name == "weir" and s.load[0] > LOAD_MAX:
+            bad.append(f"routing: {SERVERS} servers are loaded in {s.load[0]:.2f} s, more than {LOAD_MAX} s")
+        if s.name == "weir" and s.ten > COST_MAX * s.small:
+            bad.append(f"routing: a request costs {s.ten / s.small:.2f} times as much as with ten locations, more than {COST_MAX}")
+    return bad
+
+
+def table(seen):
+    """Rows of text: a header, and a line for each server."""
+    header = ["server", "loaded in, ms", "memory, MiB", "CPU with 10 locations, us", f"with {SERVERS * LOCATIONS:,}, asked for 10",
+              "asked for all"]
+    return [header] + [[s.name, f"{s.load[0] * 1000:.0f}", f"{s.load[1] / 2**20:.1f}", f"{s.small:.2f}", f"{s.ten / s.small:.2f} ({s.ten:.2f})",
+                        f"{s.all / s.small:.2f} ({s.all:.2f})"] for s in seen]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=1)
+    arguments = parser.parse_args()
+    try:
+        seen = measure(("weir", "nginx"), arguments.rounds, arguments.seconds)
+    except (Absent, Broken) as e:
+        sys.exit(f"routing: {e}")
+    print(report.plain(table(seen)))
+    bad = problems(seen)
+    for line in bad:
+        print("FAILED " + line)
+    sys.exit(1 if bad else 0)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+module.exports = { poweredByHeader: false, images: { formats: ['image/webp'] } };
