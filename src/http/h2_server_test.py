@@ -10,7 +10,7 @@ import time
 import pytest
 
 from weirtest import Client, Close, Pause, ReadRequest, Wait, get, response, until
-from weirtest.h2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, H2, HEADERS, PING, PRIORITY, RST_STREAM,
+from weirtest.h2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, H2, HEADERS, PADDED, PING, PRIORITY, RST_STREAM,
                          WINDOW_UPDATE, frame, settings)
 from weirtest.server import NGINX, WEIR
 from weirtest.site import Site
@@ -405,6 +405,12 @@ def drip(c):
         yield frame(WINDOW_UPDATE, 0, 1, U32(1)) * 50
 
 
+def padding_alone(c):
+    yield frame(HEADERS, END_HEADERS, 1, c.block(c.fields('/p', 'POST')))
+    for i in range(200):
+        yield frame(DATA, PADDED, 1, b'\0') * 100
+
+
 def repeat(data, n=20000):
     return lambda c: (data * 100 for _ in range(n // 100))
 
@@ -415,6 +421,7 @@ def repeat(data, n=20000):
     (made_you_reset, r'flood detected.*resets.*, \d+ of a budget of 4000'),
     (continuations, r'too many CONTINUATION.*: 65, limit 64\)'),
     (large_continuations, r'too large header block, in bytes \(ENHANCE_YOUR_CALM: \d+, limit \d+\)'),
+    (padding_alone, r'flood detected.*empty.*, \d+ of a budget of 4000'),
     (empty_data, r'flood detected.*empty.*, \d+ of a budget of 4000'),
     (repeat(frame(PING, 0, 0, bytes(8))), r'flood detected.*PING.*, \d+ of a budget of 4000'),
     (repeat(settings()), r'flood detected.*SETTINGS.*, \d+ of a budget of 4000'),
@@ -422,7 +429,7 @@ def repeat(data, n=20000):
     (repeat(frame(WINDOW_UPDATE, 0, 0, U32(1))), r'flood detected.*WINDOW_UPDATE.*, \d+ of a budget of 4000'),
     (drip, r'flood detected.*WINDOW_UPDATE.*, \d+ of a budget of 4000'),
     (repeat(frame(0x30, 0, 0, b'')), r'flood detected.*others.*, \d+ of a budget of 4000'),
-], ids=['rapid reset', 'made you reset', 'empty CONTINUATION', 'large CONTINUATION', 'empty DATA', 'PING', 'SETTINGS', 'PRIORITY',
+], ids=['rapid reset', 'made you reset', 'empty CONTINUATION', 'large CONTINUATION', 'padding alone', 'empty DATA', 'PING', 'SETTINGS', 'PRIORITY',
         'WINDOW_UPDATE', 'a drip of windows', 'unknown'])
 def test_floods_are_cut(site, pieces, why):
     site.file('large', bytes(60000))

@@ -496,6 +496,8 @@ static bool read_data(struct h2_session *s, const char *p, size_t n, size_t *use
         s->left--;
         if (s->pad_left > s->left)
             return fail(s, ev, H2_PROTOCOL_ERROR, "peer sent padded DATA frame with incorrect length");
+        if (s->pad_left == s->left && (s->data_flags & H2_END_STREAM) == 0 && pay(s, ev, H2_COST_EMPTY, COST_EMPTY))
+            return true; // padding alone
         if (open)
             h2_consumed(s, st, s->pad_left + 1u);
         p++;
