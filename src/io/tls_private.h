@@ -121,6 +121,7 @@ enum { TLS_EARLY_MAX = 16 << 10 }; // bytes of early data that a ticket allows
 // For tls_build; the context's app data is its tls_settings.
 void tls_cache_attach(SSL_CTX *ctx, struct tls_cache *c);              // tls_session.c
 bool tls_tickets_attach(SSL_CTX *ctx);       // tls_ticket.c
+void tls_tickets_age(int64_t seconds);       // for tests: as if so much time had passed
 void tls_alpn_attach(SSL_CTX *ctx);                                    // tls_handshake.c
 void tls_client_attach(SSL_CTX *ctx);                                  // tls_client.c: sessions with back ends
 void tls_peer_unref(struct tls_peer *p);
@@ -130,7 +131,7 @@ void tls_fail(struct tls_failure *why, int level, int err, const char *text);
 void tls_fail_call(struct tls_failure *why, int level, int err, const char *call); // with what OpenSSL says
 void tls_hold_init(struct tls_loop *loop);
 void tls_hold(struct link *l); // what is in tls->out waits for the next write, or TLS_HOLD_MS
-size_t tls_record_size(struct link *l, struct tls *t); // plain bytes of the next record
+size_t tls_record_size(const struct tls *t); // plain bytes of the next record
 
 // tls_record.c
 void tls_records_attach(struct tls_loop *loop); // secrets come from loop->kdf

@@ -247,13 +247,11 @@ static bool change_key(struct link *l) {
 }
 
 // How many records so many bytes will be.
-static size_t count_records(struct link *l, struct tls *t, size_t want) {
-    size_t n = 0, burst = t->burst, before = burst;
-    for (size_t size; want > 0; want -= MIN(want, size), burst += size, n++) {
-        t->burst = burst;
-        size = tls_record_size(l, t);
-    }
-    t->burst = before;
+static size_t count_records(struct tls *t, size_t want) {
+    size_t n = 0, burst = t->burst;
+    for (size_t left = want, k; left > 0; left -= k, t->burst += k, n++)
+        k = MIN(left, tls_record_size(t));
+    t->burst = burst;
     return n;
 }
 
@@ -264,11 +262,10 @@ int tls_records_seal(struct link *l, const struct chain *from, size_t want) {
         return -EPIPE;
     const struct piece *p = from->head;
     size_t off = 0, at = 0;
-    (void)tls_record_size(l, t); // a pause ends the burst before
-    struct block *block = block_new(t->out.pool, want + count_records(l, t, want) * RECORD_EXTRA);
+    struct block *block = block_new(t->out.pool, want + count_records(t, want) * RECORD_EXTRA);
     int err = 0;
     while (t->owed < want) {
-        size_t n = MIN(want - t->owed, tls_record_size(l, t));
+        size_t n = MIN(want - t->owed, tls_record_size(t));
         CHECK(at + n + RECORD_EXTRA <= block->size);
         err = seal_one(loop, t, (unsigned char *)block->data + at, TYPE_DATA, &p, &off, n);
         if (UNLIKELY(err != 0))

@@ -449,6 +449,44 @@ TEST(tls_record_sizes) {
     EXPECT(largest_record > 16384);
 }
 
+// --- tickets -----------------------------------------------------------------------------------------------------------------
+
+static bool resumed;
+static void client_asks(void) {
+    resumed = SSL_session_reused(client_link->tls->ssl);
+    say_and_hear("hello");
+}
+// Keys change every hour, and tickets of the last day are still good.
+TEST(tls_ticket_keys_change) {
+    static const struct {
+        int64_t hours;
+        bool resumed;
+    } each[] = {{0, false}, {0, true}, {1, true}, {20, true}, {23, true}, {26, false}, {0, true}, {1000, false}};
+    arena_init(&arena, NULL);
+    struct tls_pair pair = make_pair();
+    struct tls_settings s = {.server = true, .pairs = &pair, .npairs = 1, .protocols = TLS_1_3, .ciphers = STR("HIGH"),
+                             .curves = STR("auto"), .tickets = true, .timeout_s = 300, .id = STR("test")};
+    struct tls_settings c = {.protocols = TLS_1_3, .ciphers = STR("HIGH"), .depth = 1};
+    server_conf = config_of(&s);
+    client_conf = config_of(&c);
+    server_body = echo;
+    client_body = client_asks;
+    struct loop *l = loop_new(0);
+    for (size_t i = 0; i < ARRAY_LEN(each); i++) {
+        tls_tickets_age(each[i].hours * 3600);
+        EXPECT(link_pair(&server_link, &client_link, 100000));
+        EXPECT(task_new(run_server, NULL, "server") != NULL && task_new(run_client, NULL, "client") != NULL);
+        while (task_count(l) > 0)
+            loop_turn(l, 1000);
+        if (resumed != each[i].resumed)
+            test_fail(__FILE__, __LINE__, "case %zu: resumed %d", i, resumed);
+    }
+    loop_free(l);
+    tls_config_unref(server_conf);
+    tls_config_unref(client_conf);
+    arena_done(&arena);
+}
+
 // --- the cache of sessions ---------------------------------------------------------------------------------------------------
 
 TEST(tls_cache_is_bounded) {
