@@ -7,7 +7,8 @@
 enum {
     H2_CONN_MAGIC = 0x57483243,
     H2_OUT_HIGH = 128 << 10, // bytes on the way to the link: above that nothing more is framed
-    H2_OUT_NOW = 64 << 10,   // so many are sent by whoever framed them, while they are in the processor's cache
+    H2_OUT_NOW = 64 << 10,   // so many are sent by whoever framed them, while they are in the processor's cache; unless priorities
+                             // differ: then the most urgent of a turn go first
     H2_ROOM = 64 << 10,      // of one pull
     H2_URGENCIES = 8,
 };
@@ -27,6 +28,8 @@ struct h2_conn {
     bool over;               // nothing more is read
     bool lost;               // the link is gone: nothing is written either
     bool kicked;             // the task was woken and has not run yet
+    bool prioritized;        // some request that runs has another priority than the usual one
+    bool again;              // streams are about to have more that is more urgent than what waits: nothing is framed until they ran
     bool closing;            // GOAWAY was sent: ends with the last request
     bool seen_settings;
     uint64_t sent_ms;        // when the link took something last
@@ -77,5 +80,5 @@ int h2_send(struct req *r);
 int h2_interim(struct req *r, unsigned status, const struct head *fields);
 void h2_schedule(struct h2_conn *h); // frames what waits, by urgency, while there is room
 void h2_window_opened(struct h2_conn *h, struct h2_stream *st); // NULL: of the connection
-void h2_reorder(struct h2_request *q); // its urgency has changed
+void h2_reorder(struct h2_request *q); // its priority was set, or has changed
 void h2_leave(struct h2_request *q); // waits for no turn any more

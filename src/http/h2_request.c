@@ -32,6 +32,7 @@ static void free_request(struct h2_request *q) {
     req_free(q->r); // and q with it
     conf_unref(conf);
     h->running--;
+    h->prioritized &= h->running != 0;
 }
 
 // What the stream still owes the client.
@@ -298,6 +299,7 @@ bool h2_request_begin(struct h2_conn *h, struct h2_event *ev) {
         r->phase = "reading client request headers";
     h2_parse_priority(head_value(&r->in, FIELD_PRIORITY), &q->stream.urgency, &q->stream.incremental);
     h2_take_early_priority(&h->session, &q->stream);
+    h2_reorder(q);
     log_set_context(NULL);
     r->phase = NULL;
     if (ok && start_runner(h)) {

@@ -317,7 +317,7 @@ void h2_serve(struct conn *c) {
         h->closing = true; // keepalive_timeout: said with a GOAWAY
     for (;;) {
         receive(h, &in);
-        h->kicked = false;
+        h->kicked = h->again = false;
         h->over |= is_finished(h);
         h2_transmit(h);
         if (h->over)
@@ -331,10 +331,11 @@ void h2_serve(struct conn *c) {
             block_unref(in);
             in = NULL;
         }
-        if (link_readable(c->link) && task_yield() != 0)
-            break;
-        if (link_readable(c->link))
+        if (link_readable(c->link) || h->again) { // others have their turn, those that were woken too
+            if (task_yield() != 0)
+                break;
             continue;
+        }
         int what = LINK_WAIT_READ | LINK_WAIT_WAKE | (chain_empty(&h->out) ? 0 : LINK_WAIT_WRITE);
         int news = link_wait(c->link, what, patience(h));
         if (news == -ETIMEDOUT)

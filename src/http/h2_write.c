@@ -28,6 +28,7 @@ static void enlist(struct h2_request *q, bool behind) {
 void h2_leave(struct h2_request *q) { list_remove(&q->ready); }
 
 void h2_reorder(struct h2_request *q) {
+    q->h->prioritized |= q->stream.urgency != H2_URGENCY_USUAL || q->stream.incremental;
     if (list_empty(&q->ready))
         return;
     list_remove(&q->ready);
@@ -104,8 +105,8 @@ static bool frame(struct h2_request *q, size_t n) {
     return all;
 }
 
-// One list of equal urgency. False: nothing more can be framed now.
-static bool serve_list(struct h2_conn *h, unsigned urgency) {
+// One list of equal urgency. False: nothing more can be framed now. *more: some of its streams were woken to give more.
+static bool serve_list(struct h2_conn *h, unsigned urgency, bool *more) {
     struct list *l = &h->ready[urgency];
     while (!list_empty(l)) {
         if (h->out.bytes >= H2_OUT_HIGH || h->session.send_window <= 0)
@@ -115,9 +116,10 @@ static bool serve_list(struct h2_conn *h, unsigned urgency) {
         bool last = q->pending.bytes == 0 && q->out_last; // needs no window
         if (q->stream.send_window <= 0 && !last)
             continue; // it comes again when its window opens
-        if (!warm(q, turn_of(q)) || frame(q, turn_of(q)))
+        if (!warm(q, turn_of(q)) || frame(q, turn_of(q))) {
+            *more |= q->out_waiter != NULL && !q->out_last;
             wake_writer(q);
-        else if (q->stream.send_window > 0)
+        } else if (q->stream.send_window > 0)
             enlist(q, q->stream.incremental);
     }
     h->ready_set &= (uint8_t)~(1u << urgency);
@@ -125,9 +127,11 @@ static bool serve_list(struct h2_conn *h, unsigned urgency) {
 }
 
 void h2_schedule(struct h2_conn *h) {
-    while (h->ready_set != 0) {
-        if (!serve_list(h, (unsigned)__builtin_ctz(h->ready_set)))
+    while (h->ready_set != 0 && !h->again) {
+        bool more = false;
+        if (!serve_list(h, (unsigned)__builtin_ctz(h->ready_set), &more))
             return;
+        h->again = more && h->ready_set != 0;
     }
 }
 
@@ -430,7 +434,7 @@ static int push(struct h2_request *q) {
             err = load_front(q, n, BODY_WAIT); // somebody else may have framed meanwhile
         if (err == 0 && q->error == 0 && may_frame_now(q)) {
             bool all = frame(q, turn_of(q));
-            if (q->h->out.bytes >= H2_OUT_NOW)
+            if (q->h->out.bytes >= H2_OUT_NOW && !q->h->prioritized)
                 h2_transmit(q->h);
             if (all)
                 return 0;

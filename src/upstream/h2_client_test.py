@@ -313,6 +313,19 @@ def test_broken_connections(place, data):
     assert place.ask(get('/x')).body == b'fine'
 
 
+@pytest.mark.parametrize('data, what', [
+    (frame(6, 0, 0, bytes(8)), 'PING'), (frame(4, 0, 0), 'SETTINGS'), (frame(8, 0, 0, b'\0\0\0\1'), 'WINDOW_UPDATE'), (frame(0x30, 0, 0), 'others')])
+def test_floods_of_a_back_end_are_cut(place, data, what):
+    def answer(call):
+        for _ in range(200):
+            call.raw(data * 100)
+    place.start(answer)
+    assert place.ask(get('/x')).status == 502
+    place.server.wait_error('error', rf'upstream broke HTTP/2: http2 flood detected \(ENHANCE_YOUR_CALM: mostly {what}, \d+ of a budget of 4000\)')
+    place.back.answer = lambda call: call.answer(b'fine')
+    assert place.ask(get('/x')).body == b'fine'
+
+
 def test_more_data_than_promised(place):
     def answer(call):
         call.head(200, ('content-length', '3'))

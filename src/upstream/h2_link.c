@@ -228,9 +228,13 @@ static bool on_event(struct h2_up *up, struct h2_event *ev, struct block *in) {
 
 // --- the task ----------------------------------------------------------------------------------------------------------------------
 
-static void log_broken(const struct h2_event *ev) {
-    char more[64] = "";
-    if (ev->limit != 0)
+static void log_broken(const struct h2_session *s, const struct h2_event *ev) {
+    char more[96] = "";
+    uint32_t sum;
+    const char *kind = h2_costliest(s, &sum);
+    if (ev->code == H2_ENHANCE_YOUR_CALM && s->budget <= 0)
+        snprintf(more, sizeof more, ": mostly %s, %u of a budget of %d", kind, sum, H2_BUDGET_MAX);
+    else if (ev->limit != 0)
         snprintf(more, sizeof more, ": %llu, limit %llu", (unsigned long long)ev->seen, (unsigned long long)ev->limit);
     log_msg(LOG_ERR, 0, "upstream broke HTTP/2: %s (%s%s)", ev->why, h2_error_name(ev->code), more);
 }
@@ -244,7 +248,7 @@ static void input(struct h2_up *up, struct block *in, size_t n) {
         if (ev.kind == H2_EV_MORE)
             return;
         if (!on_event(up, &ev, in)) {
-            log_broken(&ev);
+            log_broken(&up->session, &ev);
             up->over = true;
             return;
         }

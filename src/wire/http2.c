@@ -6,6 +6,7 @@ enum {
     COST_PING = 1, COST_SETTINGS = 4, COST_WINDOW = 1, COST_WINDOW_TINY = 3, COST_PRIORITY = 1, COST_EMPTY = 2, COST_CONTINUATION = 4, COST_OTHER = 1,
     CONTINUATIONS_MAX = 64, // of one block: more can only be meant to hurt
     CONTROL_MAX = 16384,
+    USEFUL = 512, // bytes of DATA that give budget back: smaller frames would pay for any flood
     TINY = 64, // bytes of room: a client that gives so little at a time wants frames without number
 };
 
@@ -302,7 +303,7 @@ static bool on_priority_update(struct h2_session *s, const unsigned char *p, str
         return fail(s, ev, H2_PROTOCOL_ERROR, "peer sent PRIORITY_UPDATE frame for stream 0");
     if (pay(s, ev, H2_COST_PRIORITY, COST_PRIORITY))
         return true;
-    struct h2_priority given = {id, 3, false}; // what a frame leaves out has its default (RFC 9218 7)
+    struct h2_priority given = {id, H2_URGENCY_USUAL, false}; // what a frame leaves out has its default (RFC 9218 7)
     h2_parse_priority(str_n((const char *)p + 4, s->frame.length - 4), &given.urgency, &given.incremental);
     struct h2_stream *st = h2_stream_find(s, id);
     if (st == NULL && (id & 1) != 0 && is_idle(s, id))
@@ -451,7 +452,6 @@ static bool begin_data(struct h2_session *s, struct h2_event *ev) {
     }
     if (n == 0 && (s->frame.flags & H2_END_STREAM) == 0 && pay(s, ev, H2_COST_EMPTY, COST_EMPTY))
         return true;
-    h2_credit(s, n != 0);
     struct h2_stream *st = h2_stream_find(s, id);
     if (st == NULL) {
         if (how_closed(s, id) == CLOSED_BY_US)
@@ -465,6 +465,7 @@ static bool begin_data(struct h2_session *s, struct h2_event *ev) {
     if ((int64_t)n > st->recv_window)
         return fail_stream(s, ev, id, H2_FLOW_CONTROL_ERROR, "peer violated flow control");
     st->recv_window -= (int32_t)n;
+    h2_credit(s, n >= USEFUL);
     return false;
 }
 
@@ -496,6 +497,8 @@ static bool read_data(struct h2_session *s, const char *p, size_t n, size_t *use
         s->left--;
         if (s->pad_left > s->left)
             return fail(s, ev, H2_PROTOCOL_ERROR, "peer sent padded DATA frame with incorrect length");
+        if (s->pad_left == s->left && (s->data_flags & H2_END_STREAM) == 0 && pay(s, ev, H2_COST_EMPTY, COST_EMPTY))
+            return true; // padding alone
         if (open)
             h2_consumed(s, st, s->pad_left + 1u);
         p++;

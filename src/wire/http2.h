@@ -94,7 +94,7 @@ struct h2_event {
 
 // --- the session -------------------------------------------------------------------------------------------------------------
 
-enum { H2_BUCKETS = 32, H2_RECENT = 32, H2_EARLY = 4 };
+enum { H2_BUCKETS = 32, H2_RECENT = 32, H2_EARLY = 4, H2_URGENCY_USUAL = 3 };
 
 // What is charged to the budget, by kind: for the log.
 enum h2_cost { H2_COST_RESET, H2_COST_PING, H2_COST_SETTINGS, H2_COST_WINDOW, H2_COST_PRIORITY, H2_COST_EMPTY, H2_COST_CONTINUATION, H2_COST_OTHER, H2_COSTS };

@@ -16,7 +16,7 @@ void h2_stream_open(struct h2_session *s, struct h2_stream *st, uint32_t id, boo
         .window = s->limits.initial_window,
         .expected = -1,
         .head_seen = s->server, // its head is what opened it
-        .urgency = 3,
+        .urgency = H2_URGENCY_USUAL,
         .next = s->buckets[bucket_of(id)],
     };
     s->buckets[bucket_of(id)] = st;

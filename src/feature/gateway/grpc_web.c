@@ -229,8 +229,8 @@ static enum step answer_web(struct req *r, const void *conf) {
 
 static bool bind_web(struct conf_cx *cx, struct scope *s, void *conf) {
     const struct grpc_web_conf *c = conf;
-    if (c->on) // behind the hook of grpc_pass that turns errors into such of gRPC
-        plan_add(cx, s, STAGE_RESPONSE, RESPONSE_HEADERS - 1, answer_web, c, "grpc_web");
+    if (c->on) // behind what turns errors into such of gRPC, and behind add_trailer
+        plan_add(cx, s, STAGE_RESPONSE, RESPONSE_HEADERS + 1, answer_web, c, "grpc_web");
     return true;
 }
 
