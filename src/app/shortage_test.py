@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from weirtest import Client, Wait, exchange, get, is_nginx, post, response, until
+from weirtest import WEIR, Client, Wait, exchange, get, is_nginx, post, response, until
 
 root_only = pytest.mark.root
 
@@ -264,7 +264,8 @@ def test_zone_of_limit_req_is_full(site):
         with Client(server.port) as c:
             for i in range(900):
                 assert c.ask(get(f'/?k={n}{i:08}' + 'x' * 100)).status == 200
-    assert server.memory()['private'] < before + server.allowance(1 << 20)
+    if 'build-asan' not in WEIR and 'build-tsan' not in WEIR:    # a sanitizer keeps what is freed
+        assert server.memory()['private'] < before + server.allowance(1 << 20)
     assert not server.errors('error') and not server.errors('alert')
 
 
