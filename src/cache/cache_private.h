@@ -68,6 +68,7 @@ struct cache {
     pthread_mutex_t lock;
     pthread_cond_t news;
     struct cache_params limits; // without strings
+    uint64_t max_size;          // of them; atomic
     bool running, stopping, joined, full;
     pthread_t manager;
     struct cache_purged *purges; // newest last; the last PURGES_KEPT, and prefixes that are not scanned for yet

@@ -55,7 +55,7 @@ void index_set_disk(struct cache *c, struct cache_entry *e, uint64_t bytes) {
     uint64_t now = __atomic_add_fetch(&c->bytes, bytes - e->disk, __ATOMIC_RELAXED);
     bool more = bytes > e->disk;
     e->disk = bytes;
-    uint64_t max = __atomic_load_n(&c->limits.max_size, __ATOMIC_RELAXED);
+    uint64_t max = __atomic_load_n(&c->max_size, __ATOMIC_RELAXED);
     if (more && max != 0 && now > max)
         trim_wake(c);
 }

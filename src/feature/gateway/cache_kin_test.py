@@ -232,3 +232,15 @@ def test_a_new_binary_finds_the_cache(site):
     os.kill(new, signal.SIGQUIT)
     until(lambda: server.pid_file() == old, 'the old one to be alone')
     assert ask(server).header('X-Cache') == 'HIT'
+
+
+@pytest.mark.weir_only('nginx has health_check in its commercial edition')
+def test_health_checks_are_not_answered_from_the_cache(site):
+    backend = site.backend('backend', lambda q: response(b'body', 'Cache-Control: max-age=600'))
+    server = site.server('upstream up { zone up 64k; server @backend@; } server { listen 127.0.0.1:@port@; location / { '
+                         'proxy_cache one; proxy_pass http://up; health_check interval=100ms; } }',
+                         http='proxy_cache_path @dir@/cache keys_zone=one:1m; add_header X-Cache $upstream_cache_status always;')
+    assert [ask(server).header('X-Cache') for _ in range(2)] == ['MISS', 'HIT']
+    seen = len(backend.requests)
+    backend.wait_requests(seen + 3)
+    assert ask(server).header('X-Cache') == 'HIT'
