@@ -422,7 +422,7 @@ static void many(void *arg) {
     }
     struct cache_numbers n;
     cache_count(c, &n);
-    EXPECT(n.objects > 50 && n.objects < 400);
+    EXPECT(n.objects > 100 && n.objects <= 512);
     EXPECT_INT(look(c, STR("key 0"), NULL), CACHE_MISS);
 }
 
