@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 
 // KEY_COUNTS: what a key takes of keys_zone. nginx's: "one megabyte can store about 8 thousand keys", and zones are sized by that;
-// an entry really has about twice that. Objects held ready count what they have.
+// an entry really has a little more. Objects held ready count what they have.
 enum { BUCKETS_MIN = 64, KEY_COUNTS = 128, TRIES = 64 };
 
 
