@@ -1,13 +1,13 @@
 // Files of objects: writing, naming, reading, checking.
 #include "cache/store.h"
 #include "cache/object_head.h"
+#include "io/file.h"
 #include "io/inbox.h"
 #include "io/log.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 enum {
@@ -81,27 +81,9 @@ uint64_t store_size(const struct cache_object *o) { return o->data->at + o->data
 
 // --- writing -------------------------------------------------------------------------------------------------------------
 
-static int write_all(int fd, struct iovec *iov, int count, off_t at) {
-    while (count > 0) {
-        ssize_t n = pwritev(fd, iov, count, at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        at += n;
-        for (; count > 0 && (size_t)n >= iov->iov_len; iov++, count--)
-            n -= (ssize_t)iov->iov_len;
-        if (count > 0) {
-            iov->iov_base = (char *)iov->iov_base + n;
-            iov->iov_len -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
 static int write_at(int fd, const void *p, size_t n, uint64_t at) {
     struct iovec iov = {(void *)(uintptr_t)p, n};
-    return n == 0 ? 0 : write_all(fd, &iov, 1, (off_t)at);
+    return n == 0 ? 0 : file_write_all(fd, &iov, 1, (off_t)at);
 }
 
 // Where the file system has no files without names, one with a name that the loader takes away.
@@ -161,7 +143,7 @@ static int write_do(void *arg) {
             iov[count++] = (struct iovec){(void *)(uintptr_t)w->next->p, w->next->n};
             bytes += (off_t)w->next->n;
         }
-        int err = write_all(w->fd, iov, count, w->at);
+        int err = file_write_all(w->fd, iov, count, w->at);
         if (err != 0)
             return err;
         w->at += bytes;
@@ -187,7 +169,7 @@ static int write_front(int fd, const struct cache_object *o) {
     unsigned char header[HEADER];
     make_header(o, header);
     struct iovec iov[2] = {{header, HEADER}, {(void *)(uintptr_t)o->text.p, o->text.n}};
-    return write_all(fd, iov, 2, 0);
+    return file_write_all(fd, iov, 2, 0);
 }
 
 static int write_sums(int fd, const struct cache_data *d) {

@@ -92,6 +92,8 @@ static bool report_unknown(struct conf_cx *cx, const struct conf_node *node, uin
         hint = STR("the file may have DOS line ends, or a quoted \"\" stands where a directive is expected");
     else if (str_starts(name, STR("\xef\xbb\xbf")))
         hint = STR("the file begins with a byte order mark: save it as UTF-8 without one");
+    else if (known_instead(name) != NULL)
+        hint = arena_printf(cx->arena, "weir does not have nginx's %s: %s", module, known_instead(name));
     else if (module != NULL)
         hint = arena_printf(cx->arena, "weir does not have it yet (nginx: %s): see weir help " STR_FMT, module,
                             STR_ARG(name));

@@ -24,6 +24,8 @@ struct str names_of_places(uint32_t places, struct arena *arena); // "http, serv
 
 // The module of nginx that documents a directive weir may lack, as "ngx_http_dav_module"; NULL: none does.
 const char *known_module(struct str directive);
+// For directives of nginx's modules that weir will not have: what it offers in their place. NULL for others.
+const char *known_instead(struct str directive);
 const char *known_name(size_t i); // of the table, in order; NULL behind the last
 
 // That a row, or a list, was used in the block being read.

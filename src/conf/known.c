@@ -422,17 +422,41 @@ const char *known_name(size_t i) {
     return i < ARRAY_LEN(known_directives) ? known_directives[i].name : NULL;
 }
 
-const char *known_module(struct str directive) {
+// Modules that weir will not have.
+static const char *const known_alternatives[] = {
+    [M_GOOGLE_PERFTOOLS] = "perf record sees all functions of weir",
+    [M_HTTP_F4F] = "players seek by Range, which every file has",
+    [M_HTTP_GEOIP] = "geo and map choose by address",
+    [M_HTTP_HLS] = "playlists and segments are served as files",
+    [M_HTTP_IMAGE_FILTER] = "images are passed as they are; a back end that makes them can be cached",
+    [M_HTTP_JS] = "map, rewrite, sub_filter and auth_request need no script",
+    [M_HTTP_PERL] = "map, rewrite, sub_filter and auth_request need no script",
+    [M_HTTP_SPDY] = "http2 on speaks what came after it",
+    [M_HTTP_XSLT] = "XML is passed as it is; sub_filter changes text",
+};
+
+static ssize_t find_known(struct str directive) {
     size_t low = 0, high = ARRAY_LEN(known_directives);
     while (low < high) {
         size_t mid = low + (high - low) / 2;
         int order = str_cmp(directive, str_c(known_directives[mid].name));
         if (order == 0)
-            return known_modules[known_directives[mid].module];
+            return (ssize_t)mid;
         if (order < 0)
             high = mid;
         else
             low = mid + 1;
     }
-    return NULL;
+    return -1;
+}
+
+const char *known_module(struct str directive) {
+    ssize_t i = find_known(directive);
+    return i >= 0 ? known_modules[known_directives[i].module] : NULL;
+}
+
+const char *known_instead(struct str directive) {
+    ssize_t i = find_known(directive);
+    unsigned module = i >= 0 ? known_directives[i].module : ARRAY_LEN(known_alternatives);
+    return module < ARRAY_LEN(known_alternatives) ? known_alternatives[module] : NULL;
 }

@@ -107,7 +107,10 @@ bool manual_directive(struct feature *const *features, size_t n, struct str name
         put_plain(out, features, n, r, &names.arena);
     }
     const char *module = first == NULL ? known_module(name) : NULL;
-    if (module != NULL)
+    const char *instead = first == NULL ? known_instead(name) : NULL;
+    if (instead != NULL)
+        sbuf_printf(out, "\"" STR_FMT "\" is a directive of nginx's %s, which weir does not have: %s.\n", STR_ARG(name), module, instead);
+    else if (module != NULL)
         sbuf_printf(out, "\"" STR_FMT "\" is a directive of nginx's %s. weir does not have it yet.\n", STR_ARG(name),
                     module);
     names_done(&names);

@@ -75,7 +75,8 @@
     X(autoindex)                                                                                                       \
     X(disable_symlinks)                                                                                                \
     X(open_file_cache)                                                                                                 \
-    X(media)                                                                                                           \
+    X(flv)                                                                                                             \
+    X(mp4)                                                                                                             \
     X(static)                                                                                                          \
     X(slice)                                                                                                           \
     X(not_modified)                                                                                                    \
@@ -100,6 +101,7 @@
     X(map)                                                                                                             \
     X(geo)                                                                                                             \
     X(split_clients)                                                                                                   \
+    X(browser)                                                                                                         \
     X(request_variables)                                                                                               \
     X(response_variables)                                                                                              \
     X(upstream_variables)                                                                                              \

@@ -141,13 +141,24 @@ bool addr_parse(struct addr_full *a, struct str text, int default_port, bool wil
 
 const char addr_is_name[] = "host not found";
 
-static void put_ipv4(struct sbuf *b, struct in_addr in) {
-    const uint8_t *octets = (const uint8_t *)&in;
-    for (int i = 0; i < 4; i++) {
-        if (i != 0)
-            sbuf_chr(b, '.');
-        sbuf_u64(b, octets[i]);
+static char *put_octet(char *to, unsigned n) {
+    if (n >= 100)
+        *to++ = (char)('0' + n / 100);
+    if (n >= 10)
+        *to++ = (char)('0' + n / 10 % 10);
+    *to++ = (char)('0' + n % 10);
+    return to;
+}
+
+static void put_ipv4(struct sbuf *b, struct in_addr a) {
+    unsigned char octets[4];
+    memcpy(octets, &a, sizeof(octets));
+    char text[16], *to = put_octet(text, octets[0]);
+    for (int i = 1; i < 4; i++) {
+        *to++ = '.';
+        to = put_octet(to, octets[i]);
     }
+    sbuf_put(b, text, (size_t)(to - text));
 }
 
 static void put_ipv6(struct sbuf *b, const struct in6_addr *in6) {

@@ -35,7 +35,9 @@ bool etag_next(struct str *rest, struct str *etag) {
     struct str after = str_from(*rest, etag->n);
     if (after.n != 0 && !is_space_or_comma(after.p[0]))
         return false;
-    *rest = after;
+    while (after.n != 0 && after.p[0] != ',' && is_space_or_comma(after.p[0]))
+        after = str_from(after, 1);
+    *rest = after.n == 0 || after.p[0] == ',' ? after : str_head(after, 0); // behind a missing comma nothing counts
     return true;
 }
 

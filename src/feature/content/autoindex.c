@@ -2,10 +2,9 @@
 // helper thread, so that a slow disk stalls no loop; the text is made when the body is first asked for, because its form
 // depends on the charset that later hooks put into Content-Type.
 #include "base/date.h"
-#include "feature/content/files.h"
+#include "feature/content/directory.h"
 #include "io/inbox.h"
 #include "io/loop.h"
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
@@ -67,31 +66,19 @@ static struct entry *listing_add(struct listing *l) {
     return &l->at[l->count];
 }
 
+static void add_entry(void *arg, DIR *dir, const struct dirent *d) {
+    struct listing *l = arg;
+    struct entry *e = listing_add(l);
+    if (!describe(dir, e, d->d_name))
+        return;
+    e->name = arena_dup(&l->arena, str_c(d->d_name));
+    l->count++;
+}
+
 // On a helper thread.
 static int read_listing(void *arg) {
     struct listing *l = arg;
-    l->failed = "opendir()";
-    DIR *dir = opendir(l->path);
-    if (dir == NULL)
-        return -errno;
-    int err = 0;
-    for (;;) {
-        errno = 0;
-        const struct dirent *d = readdir(dir);
-        if (d == NULL) {
-            err = -errno;
-            l->failed = "readdir()";
-            break;
-        }
-        if (d->d_name[0] == '.')
-            continue;
-        struct entry *e = listing_add(l);
-        if (!describe(dir, e, d->d_name))
-            continue;
-        e->name = arena_dup(&l->arena, str_c(d->d_name));
-        l->count++;
-    }
-    closedir(dir);
+    int err = directory_read(l->path, add_entry, l, &l->failed);
     if (err == 0 && l->count != 0)
         qsort(l->at, l->count, sizeof *l->at, by_name);
     return err;
@@ -346,13 +333,10 @@ static enum step list_directory(struct req *r, const void *conf) {
     if (r->uri.n == 0 || r->uri.p[r->uri.n - 1] != '/' || (r->method != METHOD_GET && r->method != METHOD_HEAD))
         return STEP_NEXT;
     struct str path, callback = STR_NONE;
-    if (!req_map_path(r, &path))
+    if (!directory_of(r, &path))
         return answer_status(r, 500);
     if (c->format == FORMAT_JSONP && !take_callback(r, &callback))
         return answer_status(r, 400);
-    if (path.n > 1)
-        path.n--; // nginx names the directory without its slash
-    path = arena_dup(&r->arena, path);
     struct listing *l = arena_new(&r->arena, struct listing);
     arena_init(&l->arena, NULL);
     arena_cleanup(&r->arena, listing_free, l);

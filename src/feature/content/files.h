@@ -5,7 +5,7 @@
 #include "io/file.h"
 
 // Behind gateways, which answer first.
-enum { ORDER_DAV = 20, ORDER_RANDOM_INDEX = 40, ORDER_INDEX = 50, ORDER_AUTOINDEX = 60, ORDER_PRECOMPRESSED = 90,
+enum { ORDER_DAV = 20, ORDER_RANDOM_INDEX = 40, ORDER_INDEX = 50, ORDER_AUTOINDEX = 60, ORDER_FLV = 85, ORDER_PRECOMPRESSED = 90,
        ORDER_STATIC = 100 };
 
 extern struct feature feature_open_file_cache, feature_disable_symlinks;

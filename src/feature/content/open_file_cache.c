@@ -1,16 +1,8 @@
 // open_file_cache: open descriptors, sizes and times of files, and errors, are remembered, so that a file need not be opened
 // for each request. Each loop has one cache for all configurations, because descriptors are counted without atomics; every
-// location looks at it with its own limits. A timer lets go what was not asked for during `inactive`, so a file that was
-// removed does not keep its space for ever, and a cache that nobody uses after a reload empties itself.
-#include "base/list.h"
-#include "base/map.h"
+// location looks at it with its own limits.
 #include "feature/content/files.h"
-#include "io/timer.h"
-#include <pthread.h>
-#include <stdlib.h>
-#include <sys/random.h>
-
-enum { SWEEP_MIN_MS = 1000 };
+#include "io/loop_cache.h"
 
 struct cache_conf {
     int64_t max; // entries; 0: no cache
@@ -20,23 +12,12 @@ struct cache_conf {
 };
 
 struct entry {
-    struct list node; // in cache.used, the last used first
-    struct str key;
+    struct cached cached;  // by the path, and how it was looked up
     struct file_ref *file; // NULL: only looked at
     struct file_info info;
     int err;               // 0 or -errno
     const char *call;
-    uint64_t checked_ms, used_ms, inactive_ms;
-    int64_t uses;
-    char text[];           // of the key
-};
-
-struct cache {
-    struct loop *loop;
-    struct map entries;
-    struct list used;
-    struct timer timer;
-    bool timed;
+    uint64_t checked_ms;
 };
 
 // --- without a cache -----------------------------------------------------------------------------------------------------
@@ -60,70 +41,9 @@ static int look_up(struct str path, enum links links, size_t trusted, bool open,
 
 // --- the cache of a loop -------------------------------------------------------------------------------------------------
 
-static unsigned cache_slot;
-static pthread_once_t cache_once = PTHREAD_ONCE_INIT;
+static void release(struct cached *e) { file_unref(container_of(e, struct entry, cached)->file); }
 
-static void cache_init(void) { cache_slot = loop_slot_new(); }
-
-static void entry_free(struct cache *c, struct entry *e) {
-    map_del(&c->entries, e->key);
-    list_remove(&e->node);
-    file_unref(e->file);
-    free(e);
-}
-
-static void sweep(struct timer *t) {
-    struct cache *c = container_of(t, struct cache, timer);
-    uint64_t now = loop_now(c->loop), next = UINT64_MAX;
-    list_each_safe(e, &c->used, struct entry, node) {
-        uint64_t due = e->used_ms + e->inactive_ms;
-        if (due <= now)
-            entry_free(c, e);
-        else
-            next = MIN(next, due);
-    }
-    c->timed = next != UINT64_MAX;
-    if (c->timed)
-        timer_set(c->loop, &c->timer, MAX(next, now + SWEEP_MIN_MS));
-}
-
-static void cache_end(void *arg) {
-    struct cache *c = arg;
-    list_each_safe(e, &c->used, struct entry, node) entry_free(c, e);
-    timer_remove(&c->timer);
-    map_done(&c->entries);
-    *loop_slot(c->loop, cache_slot) = NULL;
-    free(c);
-}
-
-static struct cache *cache_here(struct loop *l) {
-    pthread_once(&cache_once, cache_init);
-    struct cache *c = *loop_slot(l, cache_slot);
-    if (LIKELY(c != NULL))
-        return c;
-    c = xcalloc(1, sizeof *c);
-    c->loop = l;
-    list_init(&c->used);
-    timer_init(&c->timer, sweep);
-    uint64_t seed = 0;
-    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed)
-        seed = loop_clock_now();
-    map_init(&c->entries, false, seed);
-    *loop_slot(l, cache_slot) = c;
-    loop_at_free(l, cache_end, c);
-    return c;
-}
-
-static struct entry *entry_new(struct cache *c, const struct cache_conf *conf, struct str key) {
-    while (c->entries.count >= (size_t)conf->max)
-        entry_free(c, list_last(&c->used, struct entry, node));
-    struct entry *e = xcalloc(1, sizeof *e + key.n);
-    memcpy(e->text, key.p, key.n);
-    e->key = str_n(e->text, key.n);
-    list_push_front(&c->used, &e->node);
-    map_put(&c->entries, e->key, e);
-    return e;
-}
+static struct loop_cache_kind kind = {.entry_size = sizeof(struct entry), .release = release};
 
 // What is remembered may be answered with.
 static bool usable(const struct entry *e, const struct cache_conf *conf, uint64_t now, bool open) {
@@ -146,7 +66,7 @@ static bool unchanged(const struct entry *e, struct str path, enum links links, 
 
 static void remember(struct entry *e, const struct cache_conf *conf, int err, const struct found_file *f) {
     file_unref(e->file);
-    e->file = err == 0 && f->file != NULL && e->uses >= conf->min_uses ? file_ref(f->file) : NULL;
+    e->file = err == 0 && f->file != NULL && e->cached.uses >= conf->min_uses ? file_ref(f->file) : NULL;
     e->info = f->info;
     e->err = err;
     e->call = f->call;
@@ -171,18 +91,14 @@ static struct str key_of(struct req *r, struct str path, enum links links, size_
 
 static NOINLINE int through_cache(struct req *r, const struct cache_conf *conf, struct str path, bool open,
                                   struct found_file *out) {
-    struct cache *c = cache_here(r->loop);
+    struct loop_cache *c = loop_cache_of(r->loop, &kind);
     size_t trusted;
     enum links links = links_wanted(r, path, &trusted);
     struct str key = key_of(r, path, links, trusted);
-    struct entry *e = map_get(&c->entries, key);
+    struct cached *cached = loop_cache_find(c, key, conf->inactive_ms);
+    struct entry *e = cached != NULL ? container_of(cached, struct entry, cached) : NULL;
     uint64_t now = loop_now(r->loop);
     if (e != NULL) {
-        e->uses = now - e->used_ms < conf->inactive_ms ? e->uses + 1 : 1;
-        e->used_ms = now;
-        e->inactive_ms = conf->inactive_ms;
-        list_remove(&e->node);
-        list_push_front(&c->used, &e->node);
         if (usable(e, conf, now, open))
             return give(e, open, out);
         if (unchanged(e, path, links, trusted, open)) {
@@ -193,21 +109,13 @@ static NOINLINE int through_cache(struct req *r, const struct cache_conf *conf, 
     int err = look_up(path, links, trusted, open, out);
     if (err != 0 && !conf->errors) {
         if (e != NULL)
-            entry_free(c, e);
+            loop_cache_remove(c, &e->cached);
         return err;
     }
-    if (e == NULL) {
-        e = entry_new(c, conf, key);
-        e->uses = 1;
-        e->used_ms = now;
-        e->inactive_ms = conf->inactive_ms;
-    }
+    if (e == NULL)
+        e = container_of(loop_cache_add(c, key, (size_t)conf->max, conf->inactive_ms), struct entry, cached);
     e->checked_ms = now;
     remember(e, conf, err, out);
-    if (!c->timed) {
-        c->timed = true;
-        timer_set(r->loop, &c->timer, now + MAX(conf->inactive_ms, (uint64_t)SWEEP_MIN_MS));
-    }
     return err;
 }
 

@@ -1,7 +1,6 @@
 // random_index: a URI that ends with a slash is answered with a file of its directory, chosen at random.
-#include "feature/content/files.h"
+#include "feature/content/directory.h"
 #include "io/inbox.h"
-#include <dirent.h>
 #include <sys/random.h>
 
 struct random_index_conf {
@@ -30,28 +29,17 @@ static uint32_t below(uint32_t n) {
     return v % n;
 }
 
+static void look_at(void *arg, DIR *dir, const struct dirent *d) {
+    struct choice *c = arg;
+    size_t n = strlen(d->d_name);
+    if (n < sizeof c->name && is_regular(dir, d) && below(++c->seen) == 0)
+        memcpy(c->name, d->d_name, n + 1);
+}
+
 // On a helper thread.
 static int choose_file(void *arg) {
     struct choice *c = arg;
-    c->failed = "opendir()";
-    DIR *dir = opendir(c->path);
-    if (dir == NULL)
-        return -errno;
-    int err = 0;
-    for (;;) {
-        errno = 0;
-        const struct dirent *d = readdir(dir);
-        if (d == NULL) {
-            err = -errno;
-            c->failed = "readdir()";
-            break;
-        }
-        size_t n = strlen(d->d_name);
-        if (d->d_name[0] != '.' && n < sizeof c->name && is_regular(dir, d) && below(++c->seen) == 0)
-            memcpy(c->name, d->d_name, n + 1);
-    }
-    closedir(dir);
-    return err;
+    return directory_read(c->path, look_at, c, &c->failed);
 }
 
 static enum step answer_random(struct req *r, const void *conf) {
@@ -60,11 +48,8 @@ static enum step answer_random(struct req *r, const void *conf) {
     if (r->method != METHOD_GET && r->method != METHOD_HEAD && r->method != METHOD_POST)
         return STEP_NEXT;
     struct str path;
-    if (!req_map_path(r, &path))
+    if (!directory_of(r, &path))
         return answer_status(r, 500);
-    if (path.n > 1)
-        path.n--;
-    path = arena_dup(&r->arena, path);
     struct choice *c = arena_new(&r->arena, struct choice);
     c->path = path.p;
     int err = helper_run(choose_file, c);

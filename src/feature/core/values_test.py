@@ -65,10 +65,12 @@ DIFFERENT = {
     'upstream: zone on; zone on;': 'a zone without a size is one that loops share anyway',
     **{f'http: {p}_send_lowat {v};': 'nginx says that Linux does not have it' for p in ('proxy', 'fastcgi') for v in ('10', '10k')},
     **{f'http: {p}_limit_rate $nosuch;': 'variables are allowed since nginx 1.27' for p in ('proxy', 'fastcgi', 'scgi', 'uwsgi')},
+    **{f'http: modern_browser {t};': 'nginx refuses it without a word' for t in
+       ('x', '-1', '10', '10k', '5s', 'on', '""', '$nosuch', '99999999999999999999', 'on; modern_browser on', '10; modern_browser 10')},
     'http: proxy_cookie_flags 1 2;': 'flags are judged when they are read',
     **{f'upstream: hash {v}; hash {v};': 'a method is said once' for v in ('10', 'on')},
     **{f'location: grpc_pass {v};': 'the port is 80, as of http' for v in ('x', '-1', '10', '10k', '5s', 'on', '99999999999999999999')},
-    'location: uwsgi_pass "";': 'other words', 'location: flv ;': 'a warning: ranges do it', 'location: mp4 ;': 'a warning: ranges do it',
+    'location: uwsgi_pass "";': 'other words', 'location: mp4 ;': 'a warning: ranges do it',
     'upstream: zone 10; zone 10;': 'a zone without a size is one that loops share anyway',
 }
 
@@ -94,6 +96,8 @@ class Judge:
         assert done.returncode in (0, 1), (text, done)
         found = re.findall(r'\[(emerg|warn)\] (?:\d+#\d+: )?(.*)', done.stderr.decode('latin-1'))
         worst = [m for level, m in found if level == 'emerg'][:1]
+        if done.returncode == 1 and not worst:
+            return ['refused without a word']
         assert bool(worst) == (done.returncode == 1), done.stderr
         said = worst or [f'warning: {m}' for m in dict.fromkeys(m for _, m in found)]
         return [re.sub(r' in @dir@/x\.conf:\d+$', '', m.replace(self.directory, '@dir@')) for m in said]

@@ -77,19 +77,6 @@ static bool can_validate(const struct cache_run *run) {
 
 // --- the back end is asked -----------------------------------------------------------------------------------------------
 
-static unsigned status_bit(unsigned status) {
-    switch (status) {
-    case 500: return NEXT_500;
-    case 502: return NEXT_502;
-    case 503: return NEXT_503;
-    case 504: return NEXT_504;
-    case 403: return NEXT_403;
-    case 404: return NEXT_404;
-    case 429: return NEXT_429;
-    default: return 0;
-    }
-}
-
 // Whether what is too old shall answer: *_cache_use_stale, or stale-if-error of the object (RFC 5861 4).
 static bool stale_will_do(const struct cache_run *run, unsigned failure) {
     if (run->ask.object == NULL || run->says != CACHE_SAYS_EXPIRED || failure == 0)
@@ -135,7 +122,7 @@ static enum step fetch(struct cache_run *run) {
         return no_answer(run, status);
     if (run->validates && x->head.status == 304)
         return cache_answer_validated(run);
-    if (stale_will_do(run, status_bit(x->head.status)))
+    if (stale_will_do(run, next_bit_of_status(x->head.status)))
         return answer_stale(run);
     return cache_answer_fetched(run);
 }

@@ -2,15 +2,8 @@
 // for each line, and closed when the line is written. Each loop has one cache for all configurations. A timer lets go what
 // nothing was written to during `inactive`.
 #include "feature/log/open_log_file_cache.h"
-#include "base/list.h"
-#include "base/map.h"
 #include "feature/content/files.h"
-#include "io/timer.h"
-#include <pthread.h>
-#include <stdlib.h>
-#include <sys/random.h>
-
-enum { SWEEP_MIN_MS = 1000 };
+#include "io/loop_cache.h"
 
 struct log_cache_conf {
     int64_t max; // 0: no cache
@@ -19,86 +12,14 @@ struct log_cache_conf {
 };
 
 struct entry {
-    struct list node; // in cache.used, the last used first
-    struct str path;
+    struct cached cached;  // by the path
     struct log_file *file; // NULL: not used often enough
-    uint64_t checked_ms, used_ms, inactive_ms;
-    int64_t uses;
-    char text[];
+    uint64_t checked_ms;
 };
 
-struct cache {
-    struct loop *loop;
-    struct map entries;
-    struct list used;
-    struct timer timer;
-    bool timed;
-};
+static void release(struct cached *e) { log_file_unref(container_of(e, struct entry, cached)->file); }
 
-static unsigned cache_slot;
-static pthread_once_t cache_once = PTHREAD_ONCE_INIT;
-
-static void cache_init(void) { cache_slot = loop_slot_new(); }
-
-static void entry_free(struct cache *c, struct entry *e) {
-    map_del(&c->entries, e->path);
-    list_remove(&e->node);
-    log_file_unref(e->file);
-    free(e);
-}
-
-static void sweep(struct timer *t) {
-    struct cache *c = container_of(t, struct cache, timer);
-    uint64_t now = loop_now(c->loop), next = UINT64_MAX;
-    list_each_safe(e, &c->used, struct entry, node) {
-        uint64_t due = e->used_ms + e->inactive_ms;
-        if (due <= now)
-            entry_free(c, e);
-        else
-            next = MIN(next, due);
-    }
-    c->timed = next != UINT64_MAX;
-    if (c->timed)
-        timer_set(c->loop, &c->timer, MAX(next, now + SWEEP_MIN_MS));
-}
-
-static void cache_end(void *arg) {
-    struct cache *c = arg;
-    list_each_safe(e, &c->used, struct entry, node) entry_free(c, e);
-    timer_remove(&c->timer);
-    map_done(&c->entries);
-    *loop_slot(c->loop, cache_slot) = NULL;
-    free(c);
-}
-
-static struct cache *cache_here(struct loop *l) {
-    pthread_once(&cache_once, cache_init);
-    struct cache *c = *loop_slot(l, cache_slot);
-    if (LIKELY(c != NULL))
-        return c;
-    c = xcalloc(1, sizeof *c);
-    c->loop = l;
-    list_init(&c->used);
-    timer_init(&c->timer, sweep);
-    uint64_t seed = 0;
-    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed)
-        seed = loop_clock_now();
-    map_init(&c->entries, false, seed);
-    *loop_slot(l, cache_slot) = c;
-    loop_at_free(l, cache_end, c);
-    return c;
-}
-
-static struct entry *entry_new(struct cache *c, const struct log_cache_conf *conf, struct str path) {
-    while (c->entries.count >= (size_t)conf->max)
-        entry_free(c, list_last(&c->used, struct entry, node));
-    struct entry *e = xcalloc(1, sizeof *e + path.n);
-    memcpy(e->text, path.p, path.n);
-    e->path = str_n(e->text, path.n);
-    list_push_front(&c->used, &e->node);
-    map_put(&c->entries, e->path, e);
-    return e;
-}
+static struct loop_cache_kind kind = {.entry_size = sizeof(struct entry), .release = release};
 
 static struct log_file *open_log(struct str path) {
     int err = 0;
@@ -109,23 +30,12 @@ static struct log_file *open_log(struct str path) {
 }
 
 static struct log_file *through_cache(struct req *r, const struct log_cache_conf *conf, struct str path) {
-    struct cache *c = cache_here(r->loop);
+    struct loop_cache *c = loop_cache_of(r->loop, &kind);
     uint64_t now = loop_now(r->loop);
-    struct entry *e = map_get(&c->entries, path);
-    if (e == NULL) {
-        e = entry_new(c, conf, path);
+    struct cached *found = loop_cache_find(c, path, conf->inactive_ms);
+    struct entry *e = container_of(found != NULL ? found : loop_cache_add(c, path, (size_t)conf->max, conf->inactive_ms), struct entry, cached);
+    if (found == NULL)
         e->checked_ms = now;
-    } else {
-        list_remove(&e->node);
-        list_push_front(&c->used, &e->node);
-    }
-    e->uses = now - e->used_ms < conf->inactive_ms ? e->uses + 1 : 1;
-    e->used_ms = now;
-    e->inactive_ms = conf->inactive_ms;
-    if (!c->timed) {
-        c->timed = true;
-        timer_set(r->loop, &c->timer, now + MAX(conf->inactive_ms, (uint64_t)SWEEP_MIN_MS));
-    }
     if (e->file != NULL && now - e->checked_ms >= conf->valid_ms) {
         log_file_reopen(e->file); // it may have been moved
         e->checked_ms = now;
@@ -134,7 +44,7 @@ static struct log_file *through_cache(struct req *r, const struct log_cache_conf
         return log_file_ref(e->file);
     struct log_file *f = open_log(path);
     e->checked_ms = now;
-    if (f != NULL && e->uses >= conf->min_uses)
+    if (f != NULL && e->cached.uses >= conf->min_uses)
         e->file = log_file_ref(f);
     return f;
 }

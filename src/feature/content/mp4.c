@@ -1,4 +1,4 @@
-// flv and mp4: nginx's pseudo-streaming by a time in the query. Players seek by Range, which every file has here, so the
+// mp4: nginx's pseudo-streaming by a time in the query. Players seek by Range, which every file has here, so the
 // directives are accepted, and the files are answered as they are.
 #include "conf/conf.h"
 
@@ -11,7 +11,6 @@ static bool set_media(struct conf_cx *cx, const struct conf_row *row, void *conf
 }
 
 static const struct conf_row rows[] = {
-    ROW_FNS("flv", IN_LOCATION, 0, 0, ROW_REPEAT, set_media, NULL, "", help),
     ROW_FNS("mp4", IN_LOCATION, 0, 0, ROW_REPEAT, set_media, NULL, "", help),
     ROW_NOOP_OF("mp4_buffer_size", IN_HTTP_ALL, conf_set_size, help),
     ROW_NOOP_OF("mp4_max_buffer_size", IN_HTTP_ALL, conf_set_size, help),
@@ -20,4 +19,4 @@ static const struct conf_row rows[] = {
     ROW_NOOP("mp4_limit_rate_after", IN_HTTP_ALL, 1, 1, help),
 };
 
-struct feature feature_media = {.name = "flv and mp4", .rows = rows, .nrows = ARRAY_LEN(rows)};
+struct feature feature_mp4 = {.name = "mp4", .rows = rows, .nrows = ARRAY_LEN(rows)};
