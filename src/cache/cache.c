@@ -95,10 +95,11 @@ static bool is_gone(const struct cache_object *o) {
 
 static enum cache_verdict fresh_or_not(struct cache_ask *a, struct cache_entry *e) {
     a->object = cache_object_ref(e->object);
-    if (e->facts.valid >= a->now_s)
+    const struct cache_facts *f = &e->object->facts;
+    if (f->valid >= a->now_s)
         return CACHE_HIT;
-    a->stale_updating = e->facts.updating >= a->now_s;
-    a->stale_error = e->facts.error >= a->now_s;
+    a->stale_updating = f->updating >= a->now_s;
+    a->stale_error = f->error >= a->now_s;
     if (e->updating != 0)
         return CACHE_UPDATING;
     e->updating = a->updating = __atomic_add_fetch(&a->cache->serial, 1, __ATOMIC_RELAXED);
@@ -111,7 +112,7 @@ static enum cache_verdict miss(struct cache_ask *a, struct cache_part *p, struct
         e = index_add(a->cache, p, &a->main, &a->id, a->now_ms);
     if (e == NULL)
         return a->min_uses > 1 ? CACHE_SCARCE : CACHE_MISS;
-    e->uses++;
+    e->uses += e->uses != UINT32_MAX;
     index_touch(a->cache, p, e, a->now_ms);
     if (e->uses < a->min_uses)
         return CACHE_SCARCE;
@@ -184,7 +185,7 @@ static enum look look_at(struct cache_ask *a, struct cache_part *p, struct cache
     }
     if (is_other_variant(a, o))
         return LOOK_AGAIN;
-    e->uses++;
+    e->uses += e->uses != UINT32_MAX;
     index_touch(a->cache, p, e, a->now_ms);
     *v = fresh_or_not(a, e);
     return LOOK_DONE;
@@ -196,7 +197,6 @@ static void take_loaded(struct cache *c, struct cache_object *o, uint64_t now_ms
     pthread_mutex_lock(&p->lock);
     struct cache_entry *e = index_add(c, p, &o->main, &o->id, now_ms);
     if (e != NULL && e->object == NULL) {
-        e->facts = o->facts;
         if (e->disk == 0)
             index_set_disk(c, e, store_size(o));
         index_set_object(c, p, e, o);
@@ -251,7 +251,7 @@ void cache_take_over(struct cache_ask *to, struct cache_ask *from) {
 
 // The object was too large for the index to hold it: this request alone has it.
 static enum cache_verdict use_alone(struct cache_ask *a, struct cache_object *o) {
-    struct cache_entry alone = {.object = o, .facts = o->facts, .updating = 1};
+    struct cache_entry alone = {.object = o, .updating = 1};
     enum cache_verdict v = fresh_or_not(a, &alone);
     return v == CACHE_UPDATING ? CACHE_EXPIRED : v;
 }
@@ -405,9 +405,8 @@ static void publish(struct cache_ask *a, struct cache_object *o) {
     bool wanted = !purge_since(c, a->purges, o->key, &o->main);
     struct cache_entry *e = wanted ? index_add(c, p, &o->main, &o->id, a->now_ms) : NULL;
     if (e != NULL) {
-        e->facts = o->facts;
         e->error = 0;
-        e->uses = MAX(e->uses, (uint64_t)1);
+        e->uses = MAX(e->uses, 1u);
         index_set_object(c, p, e, o);
         index_set_disk(c, e, store_size(o));
         index_touch(c, p, e, cache_clock_ms());
@@ -437,10 +436,8 @@ void cache_renew(struct cache_ask *a, const struct cache_facts *facts, const str
     pthread_mutex_lock(&p->lock);
     struct cache_entry *e = index_find(p, &o->id);
     bool ours = e != NULL && e->object == old && !purge_since(c, a->purges, o->key, &o->main);
-    if (ours) {
-        e->facts = *facts;
+    if (ours)
         index_set_object(c, p, e, o);
-    }
     pthread_mutex_unlock(&p->lock);
     if (ours)
         job_rewrite(c, o);

@@ -25,14 +25,13 @@ struct cache_entry {
     struct list used;         // in the part's list, last used first
     struct list loaded;       // the same for entries with an object; else unlinked
     struct cache_id id, main;
-    struct cache_facts facts; // of the file, or the object
     uint64_t used_ms, used_nth;  // when, and as which use of this cache: the order over all parts
     uint64_t disk;            // bytes of its file; 0: none. Also while the file gets its name
     struct cache_object *object; // counted
     struct cache_fetch *fetch;   // counted
     uint64_t updating;        // who renews it; 0: nobody
-    uint64_t uses;
     int64_t error_until;
+    uint32_t uses;
     unsigned error;
 };
 
@@ -68,6 +67,7 @@ struct cache {
     pthread_mutex_t lock;
     pthread_cond_t news;
     struct cache_params limits; // without strings
+    uint64_t max_size;          // of them; atomic
     bool running, stopping, joined, full;
     pthread_t manager;
     struct cache_purged *purges; // newest last; the last PURGES_KEPT, and prefixes that are not scanned for yet

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum { BUCKETS_MIN = 64, OVERHEAD = 32 /* of the heap, and of the bucket */, TRIES = 64 };
+// KEY_COUNTS: what a key takes of keys_zone. nginx's: "one megabyte can store about 8 thousand keys", and zones are sized by that;
+// an entry really has a little more. Objects held ready count what they have.
+enum { BUCKETS_MIN = 64, KEY_COUNTS = 128, TRIES = 64 };
 
 
 // Variants lie in the part of their main object.
@@ -48,14 +50,14 @@ static void count_memory(struct cache *c, int64_t bytes) {
     __atomic_add_fetch(&c->memory, (uint64_t)bytes, __ATOMIC_RELAXED);
 }
 static uint64_t memory(const struct cache *c) { return __atomic_load_n(&c->memory, __ATOMIC_RELAXED); }
-static int64_t entry_memory(void) { return sizeof(struct cache_entry) + OVERHEAD; }
+static int64_t entry_memory(void) { return KEY_COUNTS; }
 
 void index_set_disk(struct cache *c, struct cache_entry *e, uint64_t bytes) {
     bytes = (bytes + CACHE_BLOCK - 1) / CACHE_BLOCK * CACHE_BLOCK;
     uint64_t now = __atomic_add_fetch(&c->bytes, bytes - e->disk, __ATOMIC_RELAXED);
     bool more = bytes > e->disk;
     e->disk = bytes;
-    uint64_t max = __atomic_load_n(&c->limits.max_size, __ATOMIC_RELAXED);
+    uint64_t max = __atomic_load_n(&c->max_size, __ATOMIC_RELAXED);
     if (more && max != 0 && now > max)
         trim_wake(c);
 }

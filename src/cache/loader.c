@@ -39,7 +39,6 @@ static void add(struct cache *c, const struct cache_object *o) {
     pthread_mutex_lock(&p->lock);
     struct cache_entry *e = index_add(c, p, &o->main, &o->id, cache_clock_ms());
     if (e != NULL && e->disk == 0) {
-        e->facts = o->facts;
         index_set_disk(c, e, store_size(o));
         list_remove(&e->used); // what was asked for since is younger
         list_push_back(&p->used, &e->used);

@@ -156,6 +156,7 @@ void cache_start(struct cache *c, const struct cache_params *p) {
     pthread_mutex_lock(&c->lock);
     c->limits = *p;
     c->limits.name = c->limits.path = STR_NONE;
+    __atomic_store_n(&c->max_size, p->max_size, __ATOMIC_RELAXED);
     bool first = !c->running;
     if (first) {
         sigset_t all, old; // signals are for the thread that waits for them

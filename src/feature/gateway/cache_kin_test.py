@@ -232,3 +232,29 @@ def test_a_new_binary_finds_the_cache(site):
     os.kill(new, signal.SIGQUIT)
     until(lambda: server.pid_file() == old, 'the old one to be alone')
     assert ask(server).header('X-Cache') == 'HIT'
+
+
+@pytest.mark.weir_only('nginx has health_check in its commercial edition')
+def test_health_checks_are_not_answered_from_the_cache(site):
+    backend = site.backend('backend', lambda q: response(b'body', 'Cache-Control: max-age=600'))
+    server = site.server('upstream up { zone up 64k; server @backend@; } server { listen 127.0.0.1:@port@; location / { '
+                         'proxy_cache one; proxy_pass http://up; health_check interval=100ms; } }',
+                         http='proxy_cache_path @dir@/cache keys_zone=one:1m; add_header X-Cache $upstream_cache_status always;')
+    assert [ask(server).header('X-Cache') for _ in range(2)] == ['MISS', 'HIT']
+    seen = len(backend.requests)
+    backend.wait_requests(seen + 3)
+    assert ask(server).header('X-Cache') == 'HIT'
+
+
+@pytest.mark.parametrize('field', ['Vary: ' + ', '.join(f'X-{i}' for i in range(3000)), 'Vary: ' + 'a' * 30000, 'Vary: a b\tc', 'Vary: ,,,',
+                                   'Cache-Control: ' + 'max-age=1,' * 3000, 'Cache-Control: max-age="', 'Cache-Control: =,=;', 'ETag: ' + '"' * 20000,
+                                   'Expires: ' + '9' * 1000, 'Age: -1', 'X-Accel-Expires: @99999999999999999999', 'X-Long: ' + 'x' * 40000])
+def test_hostile_answers(site, field):
+    """The client gets it; whether it is kept does not matter, but the server goes on, and so does what was kept before."""
+    site.backend('backend', lambda q: response(b'body', field, *(['Cache-Control: max-age=60'] if 'Cache' not in field else [])))
+    server = site.server('location / { proxy_cache one; proxy_cache_lock on; proxy_buffers 16 16k; proxy_buffer_size 64k; '
+                         'proxy_busy_buffers_size 64k; proxy_pass http://@backend@; }',
+                         http='proxy_cache_path @dir@/cache keys_zone=one:1m; add_header X-Cache $upstream_cache_status always;')
+    for _ in range(3):
+        r = ask(server, 'GET', '/', 'Accept: ' + 'x' * 3000)
+        assert (r.status, r.body) == (200, b'body') and r.header('X-Cache') in ('MISS', 'HIT', 'EXPIRED')

@@ -211,7 +211,15 @@ static bool set_bypass(struct conf_cx *cx, const struct conf_row *row, void *con
 static bool set_no_cache(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
     return gateway_add_conditions(cx, row, &((struct cache_conf *)conf)->no_cache, node);
 }
+// "PURGE from 127.0.0.1" or "zone $uri" mean something else in a module that many have; taken as conditions, they would make each
+// request a purge.
 static bool set_purge(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    struct str first = node->args[1];
+    if (!tmpl_has_var(first) && first.n != 0 && !str_eq(first, STR("0")) && !str_eq(first, STR("1")))
+        return conf_err_hint(cx, node,
+                             STR("this is the syntax of the module ngx_cache_purge; here a variable says whether the request purges its "
+                                 "own key: map $request_method $purge { PURGE 1; default 0; }"),
+                             "invalid value \"" STR_FMT "\"", STR_ARG(first));
     return gateway_add_conditions(cx, row, &((struct cache_conf *)conf)->purge, node);
 }
 

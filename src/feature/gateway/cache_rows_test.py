@@ -178,5 +178,8 @@ def test_commercial_ones(site, purge):
     text = f'{purge} $arg_purge; ' + (PURGER % purge.replace('purge', 'path')).replace('@dir@', site.directory)
     r = run('-t', '-c', site.file('x.conf', 'events {} http { access_log off; %s server { } }' % text), '-e', 'stderr')
     assert r.returncode == 0, r.stderr
+    for other in ('PURGE from 127.0.0.1', 'zone $uri', 'on from all'):    # of the module ngx_cache_purge: not taken for conditions
+        r = run('-t', '-c', site.file('x.conf', 'events {} http { %s }' % text.replace('$arg_purge', other)), '-e', 'stderr')
+        assert r.returncode == 1 and f'invalid value "{other.split()[0]}"' in r.stderr and 'map $request_method $purge' in r.stderr
     r = run('-t', '-c', site.file('x.conf', 'events {} http { %s }' % text.replace('purger=on', 'purger=x')), '-e', 'stderr')
     assert 'invalid purger value "purger=x", it must be "on" or "off"' in r.stderr

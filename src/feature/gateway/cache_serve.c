@@ -341,7 +341,9 @@ static bool is_safe(enum method m) { return m == METHOD_GET || m == METHOD_HEAD 
 enum step gateway_serve(struct exchange *x, const struct gateway_rewrite *rw, const struct feature *family) {
     struct req *r = x->r;
     const struct cache_conf *c = req_conf(r, family);
-    if (LIKELY(!c->on) || x->gw->store_set != NULL) // of an inner *_store and an outer *_cache the inner holds
+    // Of an inner *_store and an outer *_cache the inner holds. Requests without a connection are this server's own: they ask a
+    // back end how it is.
+    if (LIKELY(!c->on) || x->gw->store_set != NULL || r->conn == NULL)
         goto plain;
     bool purges = c->purge.count != 0 && cache_any_holds(r, c->purge);
     bool looks = (c->methods >> r->method & 1) != 0 || purges;
