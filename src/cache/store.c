@@ -1,17 +1,17 @@
 // Files of objects: writing, naming, reading, checking.
 #include "cache/store.h"
 #include "cache/object_head.h"
+#include "io/file.h"
 #include "io/inbox.h"
 #include "io/log.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 enum {
-    HEADER = 160, VERSION = 1, ROOM = 192, ALIGN = 64, BY_ORIGIN = 1, IOVECS = 64, TEXT_MAX = 4 * CACHE_HEAD_MAX,
+    HEADER = 160, VERSION = 1, ROOM = 192, ALIGN = 64, PAGE = 4096, BY_ORIGIN = 1, IOVECS = 64, TEXT_MAX = 4 * CACHE_HEAD_MAX,
     FIRST_READ = 4096, NAME_TRIES = 100, LARGE = 1 << 20,
     AT_VERSION = 8, AT_SUM = 12, AT_TEXT = 16, AT_KEY = 20, AT_VARY = 24, AT_FLAGS = 28, AT_MAIN = 32, AT_ID = 48,
     AT_FACTS = 64, AT_BODY = 112, AT_LENGTH = 120, AT_SUMS = 128, AT_BLOCK = 132, AT_VARIANT = 136,
@@ -40,7 +40,10 @@ static int64_t *facts_of(struct cache_facts *f, unsigned i) {
 
 // --- the header ----------------------------------------------------------------------------------------------------------
 
-uint64_t store_body_at(const struct cache_object *o) { return (HEADER + o->text.n + ROOM + ALIGN - 1) / ALIGN * ALIGN; }
+uint64_t store_body_at(const struct cache_object *o, bool large) {
+    uint64_t to = large ? PAGE : ALIGN;
+    return (HEADER + o->text.n + ROOM + to - 1) / to * to;
+}
 
 static uint32_t sums_sum(const struct cache_data *d) {
     uint32_t sum = 0;
@@ -78,27 +81,9 @@ uint64_t store_size(const struct cache_object *o) { return o->data->at + o->data
 
 // --- writing -------------------------------------------------------------------------------------------------------------
 
-static int write_all(int fd, struct iovec *iov, int count, off_t at) {
-    while (count > 0) {
-        ssize_t n = pwritev(fd, iov, count, at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        at += n;
-        for (; count > 0 && (size_t)n >= iov->iov_len; iov++, count--)
-            n -= (ssize_t)iov->iov_len;
-        if (count > 0) {
-            iov->iov_base = (char *)iov->iov_base + n;
-            iov->iov_len -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
 static int write_at(int fd, const void *p, size_t n, uint64_t at) {
     struct iovec iov = {(void *)(uintptr_t)p, n};
-    return n == 0 ? 0 : write_all(fd, &iov, 1, (off_t)at);
+    return n == 0 ? 0 : file_write_all(fd, &iov, 1, (off_t)at);
 }
 
 // Where the file system has no files without names, one with a name that the loader takes away.
@@ -158,7 +143,7 @@ static int write_do(void *arg) {
             iov[count++] = (struct iovec){(void *)(uintptr_t)w->next->p, w->next->n};
             bytes += (off_t)w->next->n;
         }
-        int err = write_all(w->fd, iov, count, w->at);
+        int err = file_write_all(w->fd, iov, count, w->at);
         if (err != 0)
             return err;
         w->at += bytes;
@@ -184,7 +169,7 @@ static int write_front(int fd, const struct cache_object *o) {
     unsigned char header[HEADER];
     make_header(o, header);
     struct iovec iov[2] = {{header, HEADER}, {(void *)(uintptr_t)o->text.p, o->text.n}};
-    return write_all(fd, iov, 2, 0);
+    return file_write_all(fd, iov, 2, 0);
 }
 
 static int write_sums(int fd, const struct cache_data *d) {

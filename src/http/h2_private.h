@@ -54,6 +54,8 @@ struct h2_request {
     struct list ready;       // in h->ready, when it waits for its turn
     struct task *out_waiter; // parked until `pending` is framed, or there is room
     bool out_last;           // pending is the end of the body, without trailers
+    bool out_cold;           // what is next in pending lies in a file that is not in memory: the request's own task reads it
+    int out_error;           // of reading it: negative errno
 };
 
 // h2_server.c

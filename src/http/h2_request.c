@@ -297,6 +297,7 @@ bool h2_request_begin(struct h2_conn *h, struct h2_event *ev) {
     if (q->refused != 0)
         r->phase = "reading client request headers";
     h2_parse_priority(head_value(&r->in, FIELD_PRIORITY), &q->stream.urgency, &q->stream.incremental);
+    h2_take_early_priority(&h->session, &q->stream);
     log_set_context(NULL);
     r->phase = NULL;
     if (ok && start_runner(h)) {

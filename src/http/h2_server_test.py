@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from weirtest import Client, Close, Pause, Wait, get, response, until
+from weirtest import Client, Close, Pause, ReadRequest, Wait, get, response, until
 from weirtest.h2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, H2, HEADERS, PING, PRIORITY, RST_STREAM,
                          WINDOW_UPDATE, frame, settings)
 from weirtest.server import NGINX, WEIR
@@ -245,7 +245,7 @@ def test_a_response_streams(site):
 
 @weir_only('nginx ends the connection at trailers')
 def test_trailers_both_ways(site):
-    site.backend(answer=[b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 7\r\n\r\n'])
+    site.backend(answer=[ReadRequest(), b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 7\r\n\r\n'])
     server = site.server(STREAM)
     with H2(server.port) as c:
         s = c.request('/', 'POST', end=False)
@@ -331,6 +331,20 @@ def test_a_priority_may_change(site):
         c.window(0, 1 << 22)
         c.window(one, 1)
         assert c.wait(two).ended and not c.answer(one).ended
+
+
+@weir_only('RFC 9218')
+def test_a_priority_that_comes_before_its_stream(site):
+    """RFC 9218 7.1: it is kept, and counts more than the field of the request."""
+    site.file('file', bytes(300000))
+    server = site.server('server { listen 127.0.0.1:@port@ http2; root @root@; }', workers=1)
+    with H2(server.port, window=1 << 20) as c:
+        c.send(frame(16, 0, 0, U32(3) + b'u=6') + frame(16, 0, 0, U32(3) + b'u=0') + frame(16, 0, 0, U32(99) + b'u=0'))
+        one, two = c.request('/file'), c.request('/file', 'GET', ('priority', 'u=7'))
+        assert c.ping()
+        c.window(0, 1 << 22)
+        assert c.wait(two).ended and not c.answer(one).ended
+        assert len(c.wait(one).body) == 300000
 
 
 # --- abuse -----------------------------------------------------------------------------------------------------------------------------------

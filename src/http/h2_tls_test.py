@@ -1,4 +1,6 @@
 """HTTP/2 over TLS, as RFC 9113 section 9.2 and RFC 7301 want it."""
+import os
+import random
 import re
 import socket
 import ssl
@@ -105,3 +107,41 @@ def test_the_mandatory_cipher(server):
     cx.set_ecdh_curve('prime256v1')
     with over(connect(server, cx)) as c:
         assert c.socket.cipher()[0] == 'ECDHE-RSA-AES128-GCM-SHA256' and c.ask('/', scheme='https').status == 200
+
+
+@pytest.mark.parametrize('cold', [False, True])
+@pytest.mark.parametrize('how', ['', ', i'])
+def test_files_of_many_streams(site, cold, how):
+    """Ranges of files are read when it is their turn, whether they are in memory or not."""
+    data = {f'f{i}': random.Random(i).randbytes(size) for i, size in enumerate((0, 1, 100, 16384, 65535, 65536, 700001, 3000000))}
+    for name, bytes_ in data.items():
+        site.file(name, bytes_)
+    server = site.server('server { listen 127.0.0.1:@port@ ssl http2; ssl_certificate @certs@/server.pem; ssl_certificate_key '
+                         '@certs@/server.key; root @root@; }', workers=1)
+    for name in data if cold else ():
+        fd = os.open(os.path.join(site.root, name), os.O_RDONLY)
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(fd)
+    with over(connect(server, context())) as c:
+        streams = [(name, c.request('/' + name, 'GET', ('priority', f'u={i % 3}{how}'), scheme='https')) for i, name in enumerate(data)]
+        for name, s in streams:
+            assert c.wait(s).body == data[name]
+
+
+def test_a_file_that_becomes_shorter(site):
+    site.file('file', bytes(4000000))
+    server = site.server('server { listen 127.0.0.1:@port@ ssl http2; ssl_certificate @certs@/server.pem; ssl_certificate_key '
+                         '@certs@/server.key; root @root@; location /ok { return 200 ok; } }', workers=1)
+    c = over(connect(server, context()))
+    with c:
+        c.windows = False
+        s = c.request('/file', scheme='https')
+        while len(c.answer(s).body) < 65535:
+            c.read()
+        os.truncate(os.path.join(site.root, 'file'), 100000)
+        c.windows = True
+        c.window(0, 10000000)
+        c.window(s, 10000000)
+        assert c.wait(s).reset == 'INTERNAL_ERROR'
+        assert c.ask('/ok', scheme='https').status == 200

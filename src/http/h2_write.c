@@ -44,10 +44,57 @@ static size_t turn_of(const struct h2_request *q) {
     return q->stream.incremental ? ((const struct http2_conf *)req_conf(q->r, &feature_http2))->chunk_size : SIZE_MAX;
 }
 
+static size_t framable(const struct h2_request *q, size_t n) { return MIN(MIN(n, q->pending.bytes), h2_room(&q->h->session, &q->stream)); }
+
+// TLS needs memory. Ranges of files are read when they are framed, so that they are still in the processor's cache when they are
+// sealed: the first n bytes of what is pending. 0 or an error; -EAGAIN: not without waiting. Waits with BODY_WAIT.
+static int load_front(struct h2_request *q, size_t n, enum body_wait wait) {
+    struct chain loaded;
+    int err = 0;
+    chain_init(&loaded, q->pending.pool);
+    while (err == 0 && loaded.bytes < n) {
+        const struct piece *p = q->pending.head;
+        size_t k = MIN(p->n, n - loaded.bytes);
+        if (p->kind == PIECE_MEM) {
+            chain_move(&loaded, &q->pending, k);
+            continue;
+        }
+        ssize_t got = wait == BODY_WAIT ? file_read(p->file, p->off, k, &loaded) : file_try_read(p->file, p->off, k, &loaded);
+        if (got > 0)
+            chain_drop(&q->pending, (size_t)got);
+        else
+            err = got == 0 ? -EIO : (int)got;
+    }
+    chain_prepend(&q->pending, &loaded);
+    return err;
+}
+
+static bool is_cold(const struct h2_request *q, size_t n) {
+    if (!link_is_tls(q->h->conn->link))
+        return false;
+    size_t at = 0;
+    for (const struct piece *p = q->pending.head; p != NULL && at < n; at += p->n, p = p->next) {
+        if (p->kind == PIECE_FILE)
+            return true;
+    }
+    return false;
+}
+
+// For the connection's task. False: it is the turn of the request's own task first.
+static bool warm(struct h2_request *q, size_t n) {
+    n = framable(q, n);
+    if (!is_cold(q, n))
+        return true;
+    int err = load_front(q, n, BODY_NOWAIT);
+    q->out_cold = err == -EAGAIN;
+    q->out_error = q->out_cold ? 0 : err;
+    return err == 0;
+}
+
 // Frames up to n bytes of what is pending. True: all of it was.
 static bool frame(struct h2_request *q, size_t n) {
     struct h2_session *s = &q->h->session;
-    n = MIN(MIN(n, q->pending.bytes), h2_room(s, &q->stream));
+    n = framable(q, n);
     bool all = n == q->pending.bytes;
     if (n != 0 || (all && q->out_last)) {
         q->r->body_bytes_out += n; // as in nginx, without the heads of frames
@@ -68,7 +115,7 @@ static bool serve_list(struct h2_conn *h, unsigned urgency) {
         bool last = q->pending.bytes == 0 && q->out_last; // needs no window
         if (q->stream.send_window <= 0 && !last)
             continue; // it comes again when its window opens
-        if (frame(q, turn_of(q)))
+        if (!warm(q, turn_of(q)) || frame(q, turn_of(q)))
             wake_writer(q);
         else if (q->stream.send_window > 0)
             enlist(q, q->stream.incremental);
@@ -108,6 +155,8 @@ static bool may_frame_now(const struct h2_request *q) {
 static bool blocked(const struct h2_request *q, bool for_room) {
     if (for_room)
         return h2_room(&q->h->session, &q->stream) == 0;
+    if (q->out_cold || q->out_error != 0)
+        return false;
     return q->pending.bytes != 0 || (q->out_last && q->stream.state != H2_CLOSED && q->stream.state != H2_HALF_LOCAL);
 }
 
@@ -157,8 +206,8 @@ static int wait_turn(struct h2_request *q, bool for_room) {
     }
     q->out_waiter = NULL;
     h2_leave(q);
-    if (q->error != 0)
-        return q->error;
+    if (q->error != 0 || q->out_error != 0)
+        return q->error != 0 ? q->error : q->out_error;
     if (!blocked(q, for_room))
         return 0;
     return err == -ETIMEDOUT ? timed_out(q) : err;
@@ -311,13 +360,12 @@ struct pump {
     const struct head *trailers; // after the end; NULL: none
 };
 
-// TLS needs memory: what lies in files is read here, by the stream's own task, so that a slow disk stalls nobody else. A plain
-// link sends from files.
+// A plain link sends from files, but small pieces are read, so that the frames of many streams go in one send.
 static int load_files(const struct req *r, struct chain *c) {
-    bool any = false, tls = link_is_tls(r->conn->link);
+    bool any = false;
     for (const struct piece *p = c->head; p != NULL; p = p->next)
-        any |= p->kind == PIECE_FILE && (tls || p->n < SENDFILE_MIN);
-    if (!any)
+        any |= p->kind == PIECE_FILE && p->n < SENDFILE_MIN;
+    if (!any || link_is_tls(r->conn->link))
         return 0;
     struct chain all;
     chain_init(&all, c->pool);
@@ -375,14 +423,27 @@ static int push(struct h2_request *q) {
         return q->error;
     if (q->pending.bytes == 0 && !q->out_last)
         return 0;
-    if (may_frame_now(q)) {
-        bool all = frame(q, turn_of(q));
-        if (q->h->out.bytes >= H2_OUT_NOW)
-            h2_transmit(q->h);
-        if (all)
-            return 0;
+    for (;;) {
+        int err = 0;
+        size_t n = framable(q, turn_of(q));
+        if (may_frame_now(q) && is_cold(q, n))
+            err = load_front(q, n, BODY_WAIT); // somebody else may have framed meanwhile
+        if (err == 0 && q->error == 0 && may_frame_now(q)) {
+            bool all = frame(q, turn_of(q));
+            if (q->h->out.bytes >= H2_OUT_NOW)
+                h2_transmit(q->h);
+            if (all)
+                return 0;
+        }
+        if (err == 0)
+            err = wait_turn(q, false);
+        if (err != 0 || !q->out_cold)
+            return err;
+        q->out_cold = false;
+        err = load_front(q, framable(q, turn_of(q)), BODY_WAIT);
+        if (err != 0)
+            return err;
     }
-    return wait_turn(q, false);
 }
 
 static int pump_body(struct pump *p) {

@@ -245,7 +245,7 @@ struct write_work {
     const struct piece *next;
 };
 
-static int write_all(int fd, struct iovec *iov, int count, off_t off) {
+int file_write_all(int fd, struct iovec *iov, int count, off_t off) {
     while (count > 0) {
         ssize_t n = pwritev(fd, iov, count, off);
         if (n < 0 && errno == EINTR)
@@ -275,7 +275,7 @@ static int write_do(void *arg) {
             iov[count++] = (struct iovec){(void *)(uintptr_t)w->next->p, w->next->n};
             bytes += (off_t)w->next->n;
         }
-        int r = write_all(w->fd, iov, count, w->off);
+        int r = file_write_all(w->fd, iov, count, w->off);
         if (r < 0)
             return r;
         w->off += bytes;

@@ -4,6 +4,7 @@
 #include "base/chain.h"
 #include "io/loop.h"
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 struct file_info {
     bool is_dir, is_file, is_exec;
@@ -30,6 +31,9 @@ int file_warm(struct file_ref *f, off_t off, size_t n, bool wait);
 
 // The same from the page cache only: -EAGAIN when that may not have them. Does not wait.
 ssize_t file_try_read(struct file_ref *f, off_t off, size_t n, struct chain *to);
+
+// All of iov, which is used up, at off: 0 or -errno. Blocks: for helper threads.
+int file_write_all(int fd, struct iovec *iov, int count, off_t off);
 
 // A temp file: unlinked at once where the system can (O_TMPFILE), gone with the last reference.
 struct file_ref *temp_file_new(const char *dir, int *err);

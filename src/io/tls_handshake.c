@@ -155,6 +155,8 @@ int link_tls_accept(struct link *l, const struct tls_accept *a, uint64_t timeout
         SSL_free(ssl);
         return -ENOMEM;
     }
+    for (size_t i = 0; i < s->ncommands; i++)
+        t->keep_ssl |= str_ieq(s->commands[i].name, STR("RecordPadding"));
     tls_feed(l, a->hello, a->hello_n);
     t->accept = a;
     int err = tls_shake(l, timeout_ms, why);

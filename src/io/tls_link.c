@@ -348,12 +348,8 @@ int tls_flush(struct link *l, bool more) {
 }
 
 // Small records at first, so that the peer need not wait for a whole large one; large ones when there is much to send.
-size_t tls_record_size(struct link *l, struct tls *t) {
-    if (t->record != 0)
-        return t->record;
-    if (l->loop->now - t->last_ms >= PAUSE_MS)
-        t->burst = 0;
-    return t->burst < FIRST_WINDOW ? RECORD_SMALL : TLS_RECORD_MAX;
+size_t tls_record_size(const struct tls *t) {
+    return t->record != 0 ? t->record : t->burst < FIRST_WINDOW ? RECORD_SMALL : TLS_RECORD_MAX;
 }
 
 // Copies the next bytes of several pieces, so that they go in one record: the count or -errno.
@@ -388,6 +384,8 @@ static ssize_t gather(struct tls_loop *loop, const struct piece **p, size_t *off
 // Seals the front of the chain; t->owed is what was sealed. 0 or -errno.
 static int seal(struct link *l, struct tls *t, const struct chain *from) {
     size_t off = 0, want = MIN(from->bytes, (size_t)OUT_MAX);
+    if (l->loop->now - t->last_ms >= PAUSE_MS)
+        t->burst = 0;
     if (t->ssl == NULL) {
         int err = tls_records_seal(l, from, want);
         t->last_ms = l->loop->now;
@@ -396,9 +394,9 @@ static int seal(struct link *l, struct tls *t, const struct chain *from) {
     }
     struct tls_loop *loop = tls_enter(l);
     const struct piece *p = from->head;
-    loop->hint = want + (want / tls_record_size(l, t) + 1) * RECORD_EXTRA;
+    loop->hint = want + (want / tls_record_size(t) + 1) * RECORD_EXTRA;
     while (p != NULL && t->owed < want) {
-        size_t limit = tls_record_size(l, t), n;
+        size_t limit = tls_record_size(t), n;
         const char *bytes = loop->scratch;
         if (p->kind == PIECE_MEM && (p->n - off >= limit || p->next == NULL)) {
             n = MIN(p->n - off, limit == TLS_RECORD_MAX ? want - t->owed : limit);

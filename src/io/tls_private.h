@@ -55,6 +55,7 @@ struct tls {
     bool greedy : 1;         // the last receive was full
     bool said_goodbye : 1;
     bool hold : 1;           // what is in `out` can wait for the first answer (a session ticket)
+    bool keep_ssl : 1;       // the configuration wants something that only OpenSSL does
     bool last : 1;           // the next write is the last: the end goes with it
     bool early : 1;          // reading early data
     bool early_write : 1;    // writing before the handshake has ended
@@ -121,6 +122,7 @@ enum { TLS_EARLY_MAX = 16 << 10 }; // bytes of early data that a ticket allows
 // For tls_build; the context's app data is its tls_settings.
 void tls_cache_attach(SSL_CTX *ctx, struct tls_cache *c);              // tls_session.c
 bool tls_tickets_attach(SSL_CTX *ctx);       // tls_ticket.c
+void tls_tickets_age(int64_t seconds);       // for tests: as if so much time had passed
 void tls_alpn_attach(SSL_CTX *ctx);                                    // tls_handshake.c
 void tls_client_attach(SSL_CTX *ctx);                                  // tls_client.c: sessions with back ends
 void tls_peer_unref(struct tls_peer *p);
@@ -130,7 +132,7 @@ void tls_fail(struct tls_failure *why, int level, int err, const char *text);
 void tls_fail_call(struct tls_failure *why, int level, int err, const char *call); // with what OpenSSL says
 void tls_hold_init(struct tls_loop *loop);
 void tls_hold(struct link *l); // what is in tls->out waits for the next write, or TLS_HOLD_MS
-size_t tls_record_size(struct link *l, struct tls *t); // plain bytes of the next record
+size_t tls_record_size(const struct tls *t); // plain bytes of the next record
 
 // tls_record.c
 void tls_records_attach(struct tls_loop *loop); // secrets come from loop->kdf
@@ -143,3 +145,4 @@ int tls_records_seal(struct link *l, const struct chain *from, size_t want);
 bool tls_records_goodbye(struct link *l);
 ssize_t tls_records_read(struct link *l, char *to, size_t room);
 bool tls_records_pending(const struct tls *t);
+void tls_records_rekey_after(uint64_t n); // for tests: our key changes after so many records; 0: as usual

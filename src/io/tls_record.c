@@ -48,6 +48,9 @@ struct tls_records {
     unsigned silent;               // records in a row without data
 };
 
+static uint64_t rekey_after = REKEY_RECORDS;
+void tls_records_rekey_after(uint64_t n) { rekey_after = n != 0 ? n : REKEY_RECORDS; }
+
 // --- ciphers ---------------------------------------------------------------------------------------------------------------
 
 static bool suite_of(struct tls_loop *loop, uint32_t suite, EVP_CIPHER **cipher, struct tls_hash **hash) {
@@ -247,28 +250,25 @@ static bool change_key(struct link *l) {
 }
 
 // How many records so many bytes will be.
-static size_t count_records(struct link *l, struct tls *t, size_t want) {
-    size_t n = 0, burst = t->burst, before = burst;
-    for (size_t size; want > 0; want -= MIN(want, size), burst += size, n++) {
-        t->burst = burst;
-        size = tls_record_size(l, t);
-    }
-    t->burst = before;
+static size_t count_records(struct tls *t, size_t want) {
+    size_t n = 0, burst = t->burst;
+    for (size_t left = want, k; left > 0; left -= k, t->burst += k, n++)
+        k = MIN(left, tls_record_size(t));
+    t->burst = burst;
     return n;
 }
 
 int tls_records_seal(struct link *l, const struct chain *from, size_t want) {
     struct tls *t = l->tls;
     struct tls_loop *loop = tls_loop();
-    if (UNLIKELY(t->records->out.seq >= REKEY_RECORDS) && !change_key(l))
+    if (UNLIKELY(t->records->out.seq >= rekey_after) && !change_key(l))
         return -EPIPE;
     const struct piece *p = from->head;
     size_t off = 0, at = 0;
-    (void)tls_record_size(l, t); // a pause ends the burst before
-    struct block *block = block_new(t->out.pool, want + count_records(l, t, want) * RECORD_EXTRA);
+    struct block *block = block_new(t->out.pool, want + count_records(t, want) * RECORD_EXTRA);
     int err = 0;
     while (t->owed < want) {
-        size_t n = MIN(want - t->owed, tls_record_size(l, t));
+        size_t n = MIN(want - t->owed, tls_record_size(t));
         CHECK(at + n + RECORD_EXTRA <= block->size);
         err = seal_one(loop, t, (unsigned char *)block->data + at, TYPE_DATA, &p, &off, n);
         if (UNLIKELY(err != 0))
@@ -512,7 +512,7 @@ ssize_t tls_records_read(struct link *l, char *to, size_t room) {
     return (ssize_t)total;
 }
 
-bool tls_records_pending(const struct tls *t) { return t->records->plain_end != 0 || is_whole(t) || (t->ended && !t->failed); }
+bool tls_records_pending(const struct tls *t) { return t->records->plain_end != 0 || is_whole(t); }
 
 // --- from an SSL to this -----------------------------------------------------------------------------------------------------
 
@@ -560,7 +560,7 @@ void link_tls_settle(struct link *l) {
     struct tls_records *r = t != NULL ? t->records : NULL;
     EVP_CIPHER *cipher;
     struct tls_hash *hash;
-    if (r == NULL || t->ssl == NULL || t->failed || t->shaking || t->early || t->early_write)
+    if (r == NULL || t->ssl == NULL || t->failed || t->shaking || t->early || t->early_write || t->keep_ssl)
         return; // TLS 1.2, or our side is the client's, or the handshake has not ended
     bool ok = r->have[0] && r->have[1] && SSL_version(t->ssl) == TLS1_3_VERSION && SSL_is_init_finished(t->ssl) &&
               !SSL_has_pending(t->ssl) && tls_saved_of(l) != NULL && t->saved->final;
@@ -570,6 +570,9 @@ void link_tls_settle(struct link *l) {
         return;
     }
     r->out.seq = r->before;
+    unsigned limit = SSL_SESSION_get_max_fragment_length(SSL_get0_session(t->ssl)); // RFC 6066 4: 512 << (limit - 1) bytes
+    if (limit != TLSEXT_max_fragment_length_DISABLED)
+        t->record = MIN(t->record != 0 ? t->record : (uint32_t)TLS_RECORD_MAX, 512u << (limit - 1));
     SSL_set_quiet_shutdown(t->ssl, 1);
     SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); // a session of it stays good
     SSL_free(t->ssl);

@@ -16,6 +16,7 @@ static struct link *server_link, *client_link;
 static void (*server_body)(void), (*client_body)(void);
 static size_t room;
 static const struct tls_command *client_command;
+static void (*change_client)(SSL_CTX *ctx);
 static bool settled; // the server goes on without its SSL, where it can
 
 static struct str text_of(BIO *b) {
@@ -95,6 +96,8 @@ static void converse(unsigned protocols, size_t link_room, void (*server)(void),
     server_conf = config_of(&s);
     client_conf = config_of(&c);
     struct loop *l = loop_new(0);
+    if (change_client != NULL)
+        change_client(tls_context_of(client_conf));
     EXPECT(link_pair(&server_link, &client_link, room));
     EXPECT(task_new(run_server, NULL, "server") != NULL && task_new(run_client, NULL, "client") != NULL);
     while (task_count(l) > 0)
@@ -313,6 +316,45 @@ static void client_changes_keys(void) {
 }
 TEST(tls_records_change_keys) { converse_settled(echo, client_changes_keys); }
 
+static int key_updates;
+static void count_key_updates(int write_p, int version, int type, const void *p, size_t n, SSL *ssl, void *arg) {
+    key_updates += !write_p && type == SSL3_RT_HANDSHAKE && n == 5 && *(const unsigned char *)p == SSL3_MT_KEY_UPDATE;
+}
+static void client_takes_all(void) {
+    key_updates = 0;
+    SSL_set_msg_callback(client_link->tls->ssl, count_key_updates);
+    receive_body(client_link, 8000);
+    EXPECT(key_updates >= 2);
+}
+static void server_sends_much(void) { send_body(server_link, 1000); }
+
+// RFC 6066 4: the client says how much it takes.
+static size_t largest_read;
+static void see_what_comes(int write_p, int version, int type, const void *p, size_t n, SSL *ssl, void *arg) {
+    const unsigned char *h = p;
+    if (!write_p && type == SSL3_RT_HEADER && n == 5)
+        largest_read = MAX(largest_read, (size_t)h[3] << 8 | h[4]);
+}
+static void client_takes_little(void) {
+    EXPECT_INT(SSL_SESSION_get_max_fragment_length(SSL_get0_session(client_link->tls->ssl)), TLSEXT_max_fragment_length_1024);
+    largest_read = 0;
+    SSL_set_msg_callback(client_link->tls->ssl, see_what_comes);
+    receive_body(client_link, 8000);
+    EXPECT_INT(largest_read, 1024 + 17);
+}
+static void limit_fragments(SSL_CTX *ctx) { SSL_CTX_set_tlsext_max_fragment_length(ctx, TLSEXT_max_fragment_length_1024); }
+TEST(tls_records_of_limited_size) {
+    change_client = limit_fragments;
+    converse_settled(server_sends_much, client_takes_little);
+}
+
+// What one key may seal is bounded (RFC 8446 5.5).
+TEST(tls_records_change_tired_keys) {
+    tls_records_rekey_after(3);
+    converse_settled(server_sends_much, client_takes_all);
+    tls_records_rekey_after(0);
+}
+
 // More connections than contexts: who comes again gets its key anew.
 static void client_speaks_in_turn(void) {
     for (int i = 0; i < 20; i++) {
@@ -447,6 +489,44 @@ TEST(tls_record_sizes) {
     converse(TLS_1_3, 1000000, server_sends_seen, client_receives);
     EXPECT(first_record < 1460);
     EXPECT(largest_record > 16384);
+}
+
+// --- tickets -----------------------------------------------------------------------------------------------------------------
+
+static bool resumed;
+static void client_asks(void) {
+    resumed = SSL_session_reused(client_link->tls->ssl);
+    say_and_hear("hello");
+}
+// Keys change every hour, and tickets of the last day are still good.
+TEST(tls_ticket_keys_change) {
+    static const struct {
+        int64_t hours;
+        bool resumed;
+    } each[] = {{0, false}, {0, true}, {1, true}, {20, true}, {23, true}, {26, false}, {0, true}, {1000, false}};
+    arena_init(&arena, NULL);
+    struct tls_pair pair = make_pair();
+    struct tls_settings s = {.server = true, .pairs = &pair, .npairs = 1, .protocols = TLS_1_3, .ciphers = STR("HIGH"),
+                             .curves = STR("auto"), .tickets = true, .timeout_s = 300, .id = STR("test")};
+    struct tls_settings c = {.protocols = TLS_1_3, .ciphers = STR("HIGH"), .depth = 1};
+    server_conf = config_of(&s);
+    client_conf = config_of(&c);
+    server_body = echo;
+    client_body = client_asks;
+    struct loop *l = loop_new(0);
+    for (size_t i = 0; i < ARRAY_LEN(each); i++) {
+        tls_tickets_age(each[i].hours * 3600);
+        EXPECT(link_pair(&server_link, &client_link, 100000));
+        EXPECT(task_new(run_server, NULL, "server") != NULL && task_new(run_client, NULL, "client") != NULL);
+        while (task_count(l) > 0)
+            loop_turn(l, 1000);
+        if (resumed != each[i].resumed)
+            test_fail(__FILE__, __LINE__, "case %zu: resumed %d", i, resumed);
+    }
+    loop_free(l);
+    tls_config_unref(server_conf);
+    tls_config_unref(client_conf);
+    arena_done(&arena);
 }
 
 // --- the cache of sessions ---------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ struct tls_tickets {
     pthread_mutex_t lock; // of the process's own
     size_t n;
     int64_t period;       // of keys[0], when they change
+    int64_t aged_s;       // tls_tickets_age
     struct ticket_key keys[KEYS_MAX];
 };
 
@@ -77,7 +78,7 @@ void tls_tickets_free(struct tls_tickets *t) {
 static bool change_keys(struct tls_tickets *t, OSSL_LIB_CTX *lib) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t period = now.tv_sec / PERIOD_S + 1;
+    int64_t period = (now.tv_sec + t->aged_s) / PERIOD_S + 1;
     if (t->period == period)
         return true;
     struct ticket_key fresh = {.short_keys = false};
@@ -92,6 +93,12 @@ static bool change_keys(struct tls_tickets *t, OSSL_LIB_CTX *lib) {
     t->period = period;
     OPENSSL_cleanse(&fresh, sizeof fresh);
     return true;
+}
+
+void tls_tickets_age(int64_t seconds) {
+    pthread_mutex_lock(&own.lock);
+    own.aged_s += seconds;
+    pthread_mutex_unlock(&own.lock);
 }
 
 // --- OpenSSL asks ------------------------------------------------------------------------------------------------------------

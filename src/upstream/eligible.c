@@ -43,6 +43,19 @@ static int choose(const struct group *g, const uint64_t *tried, int bound, struc
     return i;
 }
 
+// All untried peers are counted out: they get another chance. False: there are none.
+static bool revive(struct group *g, const uint64_t *tried, uint64_t now_ms) {
+    bool any = false;
+    for (unsigned i = 0; g->revives && i < g->npeers; i++) {
+        const struct peer *p = &g->peers[i];
+        if (!peers_has(tried, i) && counted_out(g, p, p->state, now_ms)) {
+            p->state->fails = 0;
+            any = true;
+        }
+    }
+    return any;
+}
+
 struct peer *group_choose(struct group *g, struct req *r, uint64_t *tried, uint64_t now_ms) {
     struct group_state *s = g->state;
     CHECK_OBJ(s, GROUP_STATE_MAGIC);
@@ -53,6 +66,10 @@ struct peer *group_choose(struct group *g, struct req *r, uint64_t *tried, uint6
         g->balancer->begin(g, &c);
     pthread_mutex_lock(&s->lock);
     int i = choose(g, tried, bound, &c);
+    if (UNLIKELY(i < 0) && revive(g, tried, now_ms)) {
+        c.backups = false;
+        i = choose(g, tried, bound, &c);
+    }
     if (i >= 0) {
         struct peer_state *ps = g->peers[i].state;
         // A peer whose time out is over is probed by this request alone: the others see it counted out from now on again.
@@ -61,6 +78,7 @@ struct peer *group_choose(struct group *g, struct req *r, uint64_t *tried, uint6
         ps->active++;
         ps->started_ms += now_ms;
         ps->requests++;
+        ps->selected_ms = now_ms;
     }
     pthread_mutex_unlock(&s->lock);
     if (i < 0)
@@ -108,12 +126,32 @@ struct str group_why(struct group *g, struct arena *a, uint64_t now_ms) {
     return str_n(b.p, b.n - 1);
 }
 
+// Counts the time that nobody may ask it.
+static void note_away(struct peer_state *ps, uint64_t now_ms) {
+    bool away = ps->out || ps->health == HEALTH_UNHEALTHY;
+    if (away && ps->away_ms == 0) {
+        ps->away_ms = MAX(now_ms, (uint64_t)1);
+    } else if (!away && ps->away_ms != 0) {
+        ps->downtime_ms += now_ms > ps->away_ms ? now_ms - ps->away_ms : 0;
+        ps->away_ms = 0;
+    }
+}
+
+void group_note_check(struct peer_state *ps, bool passed, enum peer_health before, uint64_t now_ms) {
+    ps->checks++;
+    ps->checks_failed += !passed;
+    ps->check_passed = passed;
+    ps->unhealthy += ps->health == HEALTH_UNHEALTHY && before != HEALTH_UNHEALTHY;
+    note_away(ps, now_ms);
+}
+
 // It answers again.
 static void recovered(const struct peer *p, struct peer_state *ps, uint64_t now_ms) {
     ps->fails = 0;
     if (ps->out && p->slow_start_ms != 0)
         ps->start_ms = now_ms;
     ps->out = false;
+    note_away(ps, now_ms);
 }
 
 // Whether the peer is counted out by this failure.
@@ -125,10 +163,12 @@ static bool failed(const struct group *g, const struct peer *p, struct peer_stat
     if (p->max_fails != 0) {
         ps->effective_weight -= p->weight / p->max_fails;
         ps->out |= ps->fails >= p->max_fails && g->npeers > 1;
+        note_away(ps, now_ms);
         disabled = ps->fails == p->max_fails && g->npeers > 1;
     }
     if (ps->effective_weight < 0)
         ps->effective_weight = 0;
+    ps->unavailable += disabled;
     return disabled;
 }
 
@@ -138,11 +178,13 @@ static void add_time(uint64_t *average_us, uint64_t ms) {
     *average_us = *average_us == 0 ? us : *average_us - *average_us / 8 + us / 8;
 }
 
-static void note_end(const struct group *g, struct peer_state *ps, const struct peer_end *end, uint64_t now_ms) {
+static void note_end(struct peer_state *ps, const struct peer_end *end, uint64_t now_ms) {
     ps->started_ms -= end->start_ms;
+    ps->sent += end->sent;
+    ps->received += end->received;
     if (end->status != 0)
         ps->responses[MIN(end->status / 100, 5u)]++;
-    if (!g->timed || end->result != PEER_OK || end->header_ms == UINT64_MAX)
+    if (end->result != PEER_OK || end->header_ms == UINT64_MAX)
         return;
     add_time(&ps->header_us, end->header_ms);
     add_time(&ps->response_us, now_ms - end->start_ms);
@@ -157,7 +199,7 @@ void group_release(struct group *g, struct peer *p, const struct peer_end *end, 
     struct peer_state *ps = p->state;
     CHECK(ps->active > 0);
     ps->active--;
-    note_end(g, ps, end, now_ms);
+    note_end(ps, end, now_ms);
     if (end->result == PEER_FAILED)
         disabled = failed(g, p, ps, now_ms);
     else if (end->result == PEER_OK && ps->accessed_ms < ps->checked_ms)

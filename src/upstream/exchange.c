@@ -89,7 +89,7 @@ static void release(struct exchange *x, enum peer_result result) {
     if (result == PEER_FAILED)
         x->r->phase = x->phase;
     const struct attempt *a = exchange_attempt(x);
-    struct peer_end end = {result, a->start_ms, a->status, a->header_ms};
+    struct peer_end end = {result, a->start_ms, a->status, a->header_ms, a->bytes_sent, a->bytes_received};
     group_release(x->group, x->peer, &end, loop_now(x->r->loop));
     x->r->phase = before;
 }
@@ -260,7 +260,7 @@ static bool wants_next(const struct exchange *x, unsigned why) {
            !time_is_over(x);
 }
 
-static unsigned bit_of_status(unsigned status) {
+unsigned next_bit_of_status(unsigned status) {
     switch (status) {
     case 500: return NEXT_500;
     case 502: return NEXT_502;
@@ -275,7 +275,7 @@ static unsigned bit_of_status(unsigned status) {
 
 // The answer is one that proxy_next_upstream names, and there is another peer to ask.
 static bool refuse_answer(struct exchange *x, struct try_result *t) {
-    unsigned why = bit_of_status(x->head.status);
+    unsigned why = next_bit_of_status(x->head.status);
     if (why == 0 || x->tries_left <= 1 || !wants_next(x, why))
         return false;
     *t = (struct try_result){TRY_FAILED, why, x->head.status, false};

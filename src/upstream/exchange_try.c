@@ -34,12 +34,23 @@ static struct link *take_idle(struct exchange *x) {
     return NULL;
 }
 
-// How TLS is spoken and where the connection comes from (*_bind), and so which idle connections are of its kind.
+// Which location that is, by its place in the configuration: the same after a reload that left it where it was.
+static uint64_t place_of(const struct req *r) {
+    const struct scope *s = r->scope;
+    while (s->outer != NULL && s->place != IN_LOCATION)
+        s = s->outer;
+    return s->node == NULL ? 0 : hash_str(s->node->file->path, s->node->line);
+}
+
+// How TLS is spoken, where the connection comes from (*_bind), whose it is (keepalive ... local), and so which idle connections
+// are of its kind.
 static void choose_kind(struct exchange *x) {
     x->local = STR("");
     if (x->tls != NULL && x->tls->for_peer != NULL)
         x->tls = x->tls->for_peer(x);
     x->tag = x->tls != NULL ? x->tls->tag : 0;
+    if (UNLIKELY(x->group->keepalive_local))
+        x->tag = (x->tag ^ place_of(x->r)) | 1;
     if (LIKELY(x->gw->bind == NULL) || x->peer->addr.sa.sa_family == AF_UNIX)
         return;
     x->local = req_eval(x->r, x->gw->bind);

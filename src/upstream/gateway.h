@@ -8,6 +8,7 @@ enum next_upstream { // bits
     NEXT_403 = 128, NEXT_404 = 256, NEXT_429 = 512, NEXT_NON_IDEMPOTENT = 1024, NEXT_DENIED = 2048, NEXT_OFF = 4096,
     NEXT_UPDATING = 8192,
 };
+unsigned next_bit_of_status(unsigned status); // of exchange.c; 0: none is about it
 
 enum ignore_header { // bits of *_ignore_headers
     IGNORE_ACCEL_REDIRECT = 1, IGNORE_ACCEL_EXPIRES = 2, IGNORE_ACCEL_LIMIT_RATE = 4, IGNORE_ACCEL_BUFFERING = 8,

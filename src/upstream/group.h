@@ -49,7 +49,14 @@ struct peer_state {
     enum peer_health health; // by active checks
     unsigned active;    // requests (connections) now, exact over all loops
     uint64_t started_ms; // sum over the active requests of when they began (mod 2^64)
-    uint64_t requests, failures, responses[6]; // for the status API
+    // For the status API, as nginx's `peers` has them; nothing here is decided by these.
+    uint64_t requests, failures, responses[6];
+    uint64_t sent, received;         // bytes
+    uint64_t unavailable;            // how often it was counted out by failures
+    uint64_t selected_ms;            // when it was chosen last; 0: never
+    uint64_t away_ms, downtime_ms;   // since when it is counted out or unhealthy (0: it is not); the sum of what was before
+    uint64_t checks, checks_failed, unhealthy; // by health_check; the last: how often it became that
+    bool check_passed;               // the last one
     uint64_t header_us, response_us; // moving averages of times to the head and to the end; 0: nothing known
     uint64_t measured_ms;            // when they were last added to
     _Atomic unsigned idle;           // links in the pool
@@ -106,6 +113,7 @@ struct group {
     struct peer *peers;
     unsigned npeers;
     bool implicit;              // made by proxy_pass to an address
+    bool revives;               // when all peers are counted out by failures, a request asks them nevertheless
     unsigned default_port;      // of an implicit one
     const struct balancer *balancer;
     void *balance;              // the balancer's settings
@@ -119,12 +127,11 @@ struct group {
     unsigned keepalive;         // idle connections kept for each loop, by all loops together; default 32 (nginx 1.29.7); 0: none
     int64_t keepalive_requests; // default 1000
     uint64_t keepalive_time_ms, keepalive_timeout_ms; // 1h, 60s
-    bool keepalive_local_unused;
+    bool keepalive_local;       // each location has connections of its own
     struct zone *zone;
     struct str zone_name;       // as the configuration calls it, for the status API; empty: none
     struct str state_path;      // file of `state`; empty: none
     bool mandatory;             // peers are not asked before their first check was passed (health_check mandatory)
-    bool timed;                 // the balancer asks for times
     struct group_state *state;
     const struct conf_node *node;
     struct group_names *names;  // names.c: names that are resolved again and again; NULL: the peers never change
@@ -177,7 +184,10 @@ struct peer_end {
     uint64_t start_ms;      // when group_choose gave the peer
     unsigned status;        // of the response; 0: none
     uint64_t header_ms;     // from the start to the head; UINT64_MAX: none came
+    uint64_t sent, received; // bytes
 };
+// A check of the peer has ended, and its health is this now; for the counters. Under the group's lock.
+void group_note_check(struct peer_state *ps, bool passed, enum peer_health before, uint64_t now_ms);
 void group_release(struct group *g, struct peer *p, const struct peer_end *end, uint64_t now_ms);
 
 // pool.c: idle connections, shared between loops: taken from one's own loop first, else from another's.

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from weirtest import NGINX, Client, exchange, get, post, response, until
+from weirtest import NGINX, Client, exchange, get, post, run
 from weirtest import ports
 
 HEAD = 'location / { proxy_pass http://g; proxy_http_version 1.1; proxy_set_header Connection ""; }'
@@ -160,6 +160,20 @@ def test_time_is_learnt(site, closing):
     time.sleep(0.6)
     assert exchange(server.port, post('/4', b'x'))[0].status == 200
     assert closing.connections == 4, 'a young one is used'
+
+
+@pytest.mark.weir_only('came with nginx 1.29.7')
+@pytest.mark.parametrize('local, connections', [('', 1), ('local', 2)])
+def test_locations_share_connections_or_not(site, local, connections):
+    """keepalive ... local: a location uses only its own; an `if` in it, and it after a reload, are the same location."""
+    server = site.server('location /a { if ($arg_x) { proxy_pass http://g; } proxy_pass http://g; }\nlocation /b { proxy_pass http://g; }',
+                         http=f'upstream g {{ server @back@; keepalive 8 {local}; }}', workers=1)
+    for i in range(6):
+        assert exchange(server.port, get('/a'))[0].status == exchange(server.port, get('/b'))[0].status == exchange(server.port, get('/a?x=1'))[0].status == 200
+        if i == 3:
+            done = run('-p', server.directory + '/', '-c', server.conf_path, '-e', server.error_log_path, '-s', 'reload', binary=server.binary)
+            assert done.returncode == 0, done.stderr
+    assert site.backend('back').connections == connections
 
 
 def storm(port, connections, requests):

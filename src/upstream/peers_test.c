@@ -169,3 +169,41 @@ TEST(drained_peers_are_for_bound_requests) {
     release(&group, p, PEER_OK, 1000);
     end();
 }
+
+// What the status API will tell of a peer.
+TEST(peers_are_counted) {
+    make(2);
+    struct peer *p;
+    do {
+        p = choose(&group, 1000);
+        if (p != &own[0])
+            release(&group, p, PEER_OK, 1000);
+    } while (p != &own[0]);
+    struct peer_state *ps = own[0].state;
+    EXPECT_INT(ps->selected_ms, 1000);
+    struct peer_end how = {PEER_FAILED, 1000, 502, UINT64_MAX, 100, 20};
+    group_release(&group, p, &how, 1500);
+    EXPECT_INT(ps->sent, 100);
+    EXPECT_INT(ps->received, 20);
+    EXPECT_INT(ps->responses[5], 1);
+    EXPECT_INT(ps->unavailable, 1);
+    EXPECT_INT(ps->away_ms, 1500);
+    // Unhealthy as well, then healthy: it is still counted out; then it answers.
+    pthread_mutex_lock(&group.state->lock);
+    ps->health = HEALTH_UNHEALTHY;
+    group_note_check(ps, false, HEALTH_UNCHECKED, 1600);
+    ps->health = HEALTH_UP;
+    group_note_check(ps, true, HEALTH_UNHEALTHY, 1700);
+    pthread_mutex_unlock(&group.state->lock);
+    EXPECT_INT(ps->away_ms, 1500);
+    EXPECT_INT(ps->checks, 2);
+    EXPECT_INT(ps->checks_failed, 1);
+    EXPECT_INT(ps->unhealthy, 1);
+    EXPECT(ps->check_passed);
+    uint64_t now = 3000;
+    while (ps->out)
+        share(now += 10, 1);
+    EXPECT_INT(ps->away_ms, 0);
+    EXPECT(ps->downtime_ms >= 1510 && ps->downtime_ms < 2000);
+    end();
+}

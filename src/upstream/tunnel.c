@@ -104,6 +104,8 @@ static void free_tunnel(struct tunnel *t) {
 
 // Before a whole request goes: it may hold the list of peers.
 static void release_peer(struct tunnel *t) {
+    t->peer_end.sent = link_plain_out(t->peer_link) - t->peer_out;
+    t->peer_end.received = link_plain_in(t->peer_link) - t->peer_in;
     group_release(t->group, t->peer, &t->peer_end, loop_now(loop_self()));
     group_done(t->list);
 }

@@ -281,6 +281,17 @@ static bool on_priority(struct h2_session *s, const unsigned char *p, struct h2_
     return is_idle(s, id) ? fail(s, ev, wrong, why) : fail_stream(s, ev, id, wrong, why);
 }
 
+// RFC 9218 7.1: the latest of each stream, within bounds.
+static void keep_early(struct h2_session *s, struct h2_priority given) {
+    for (unsigned i = 0; i < H2_EARLY; i++) {
+        if (s->early[i].id == given.id) {
+            s->early[i] = given;
+            return;
+        }
+    }
+    s->early[s->early_at++ % H2_EARLY] = given;
+}
+
 static bool on_priority_update(struct h2_session *s, const unsigned char *p, struct h2_event *ev) {
     if (s->frame.stream != 0 || !s->server)
         return fail(s, ev, H2_PROTOCOL_ERROR, "peer sent PRIORITY_UPDATE frame with incorrect identifier");
@@ -291,12 +302,15 @@ static bool on_priority_update(struct h2_session *s, const unsigned char *p, str
         return fail(s, ev, H2_PROTOCOL_ERROR, "peer sent PRIORITY_UPDATE frame for stream 0");
     if (pay(s, ev, H2_COST_PRIORITY, COST_PRIORITY))
         return true;
+    struct h2_priority given = {id, 3, false}; // what a frame leaves out has its default (RFC 9218 7)
+    h2_parse_priority(str_n((const char *)p + 4, s->frame.length - 4), &given.urgency, &given.incremental);
     struct h2_stream *st = h2_stream_find(s, id);
+    if (st == NULL && (id & 1) != 0 && is_idle(s, id))
+        keep_early(s, given);
     if (st == NULL)
         return false;
-    st->urgency = 3; // what a frame leaves out has its default (RFC 9218 7)
-    st->incremental = false;
-    h2_parse_priority(str_n((const char *)p + 4, s->frame.length - 4), &st->urgency, &st->incremental);
+    st->urgency = given.urgency;
+    st->incremental = given.incremental;
     *ev = (struct h2_event){.kind = H2_EV_PRIORITY, .stream = st, .id = id};
     return true;
 }

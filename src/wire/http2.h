@@ -94,7 +94,7 @@ struct h2_event {
 
 // --- the session -------------------------------------------------------------------------------------------------------------
 
-enum { H2_BUCKETS = 32, H2_RECENT = 32 };
+enum { H2_BUCKETS = 32, H2_RECENT = 32, H2_EARLY = 4 };
 
 // What is charged to the budget, by kind: for the log.
 enum h2_cost { H2_COST_RESET, H2_COST_PING, H2_COST_SETTINGS, H2_COST_WINDOW, H2_COST_PRIORITY, H2_COST_EMPTY, H2_COST_CONTINUATION, H2_COST_OTHER, H2_COSTS };
@@ -128,6 +128,12 @@ struct h2_session {
     struct h2_stream *buckets[H2_BUCKETS];
     uint32_t recent[H2_RECENT]; // closed lately: id, and below it how (enum closed)
     uint8_t recent_at;
+    uint8_t early_at;
+    struct h2_priority {
+        uint32_t id; // 0: none
+        uint8_t urgency;
+        bool incremental;
+    } early[H2_EARLY];       // PRIORITY_UPDATE of streams that are still to come, the latest ones
     // input
     unsigned char head[H2_FRAME_HEAD];
     uint8_t head_n;           // bytes of the frame's head that are there
@@ -191,3 +197,5 @@ const char *h2_costliest(const struct h2_session *s, uint32_t *sum); // which ki
 
 // "u=1, i" of RFC 9218 (structured fields): members that are unknown or malformed are ignored.
 void h2_parse_priority(struct str value, uint8_t *urgency, bool *incremental);
+// As a server, when a stream was opened and its head read: a PRIORITY_UPDATE that came before it counts more than its field.
+void h2_take_early_priority(struct h2_session *s, struct h2_stream *st);

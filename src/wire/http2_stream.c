@@ -108,6 +108,16 @@ const char *h2_costliest(const struct h2_session *s, uint32_t *sum) {
 
 // --- priorities ----------------------------------------------------------------------------------------------------------------
 
+void h2_take_early_priority(struct h2_session *s, struct h2_stream *st) {
+    for (unsigned i = 0; i < H2_EARLY; i++) {
+        if (s->early[i].id != st->id)
+            continue;
+        st->urgency = s->early[i].urgency;
+        st->incremental = s->early[i].incremental;
+        s->early[i].id = 0;
+    }
+}
+
 void h2_parse_priority(struct str value, uint8_t *urgency, bool *incremental) {
     struct str part;
     while (str_split(&value, ',', &part)) {

@@ -103,10 +103,11 @@ def make(name, extensions, ca='ca', known='valid', chain=()):
 
 
 class Responder:
-    """An OCSP responder of ca; index: of whom it knows ('index.ca': of make())."""
+    """An OCSP responder of ca; index: of whom it knows ('index.ca': of make()); signer: who signs what it says."""
 
-    def __init__(self, port, ca='ca', index='index'):
-        self.process = subprocess.Popen(['openssl', 'ocsp', '-index', index, '-port', str(port), '-rsigner', f'{ca}.pem', '-rkey', f'{ca}.key',
+    def __init__(self, port, ca='ca', index='index', signer=None):
+        signer = signer or ca
+        self.process = subprocess.Popen(['openssl', 'ocsp', '-index', index, '-port', str(port), '-rsigner', f'{signer}.pem', '-rkey', f'{signer}.key',
                                          '-CA', f'{ca}.pem', '-ndays', '1'], cwd=directory(), stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:    # its last line before it answers; what it says later fits the pipe

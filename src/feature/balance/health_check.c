@@ -134,12 +134,13 @@ static enum peer_health health_of(const struct check *ck, const struct peer *p) 
     return health;
 }
 
-static void set_health(struct check *ck, struct peer *p, const char *why) {
+static void set_health(struct check *ck, struct peer *p, const char *why, bool passed) {
     enum peer_health now = health_of(ck, p);
     struct group_state *s = ck->group->state;
     pthread_mutex_lock(&s->lock);
     enum peer_health before = p->state->health;
     p->state->health = now;
+    group_note_check(p->state, passed, before, loop_now(loop_self()));
     if (now == HEALTH_UP && before == HEALTH_UNHEALTHY) {
         p->state->fails = 0;
         if (p->slow_start_ms != 0)
@@ -174,7 +175,7 @@ static void judge(struct check *ck, struct peer *p, const char *why) {
     } else if (why == NULL && v->bad && v->passes >= ck->hc->passes) {
         v->bad = false;
     }
-    set_health(ck, p, why == NULL ? "" : why);
+    set_health(ck, p, why == NULL ? "" : why, why == NULL);
 }
 
 // --- one check of one peer -----------------------------------------------------------------------------------------------------------
@@ -197,7 +198,7 @@ static struct group *group_of_peer(const struct probe *pr, struct req *r) {
     g->balancer = &balancer_round_robin;
     g->sticky = NULL;
     g->queue = 0;
-    g->timed = g->mandatory = false;
+    g->mandatory = false;
     g->keepalive = ck->links != NULL ? GROUP_PEERS_MAX : 0;
     g->keepalive_time_ms = ck->hc->keepalive_ms;
     g->npeers = 1;

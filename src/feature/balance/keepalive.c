@@ -6,6 +6,7 @@ static bool set_keepalive(struct conf_cx *cx, const struct conf_row *row, void *
     if (!conf_parse_num(node->args[1], &n) || n > INT_MAX)
         return conf_err(cx, node, "invalid value \"" STR_FMT "\" in \"keepalive\" directive", STR_ARG(node->args[1]));
     upstream_of(cx)->keepalive = (unsigned)n;
+    upstream_of(cx)->keepalive_local = node->nargs == 3;
     if (node->nargs == 3 && !str_eq(node->args[2], STR("local")))
         return upstream_bad_parameter(cx, node, node->args[2]);
     return true;
@@ -25,7 +26,7 @@ static bool set_time(struct conf_cx *cx, const struct conf_row *row, void *conf,
 
 static const struct conf_row rows[] = {
     ROW_FNS("keepalive", IN_UPSTREAM, 1, 2, 0, set_keepalive, NULL, "connections [local]",
-            "Idle connections kept to the group's servers, for each thread, used by all of them; 32 if not said, 0 for none."),
+            "Idle connections kept to the group's servers, for each thread, used by all of them; 32 if not said, 0 for none. local: a location uses only its own."),
     ROW_FNS("keepalive_requests", IN_UPSTREAM, 1, 1, 0, set_requests, NULL, "number",
             "Requests served over one kept connection before it is closed; 1000 if not said."),
     ROW_FNS("keepalive_time", IN_UPSTREAM, 1, 1, 0, set_time, NULL, "time",

@@ -53,7 +53,6 @@ static bool set(struct conf_cx *cx, const struct conf_row *row, void *conf, cons
     if (node->nargs == 3 && !str_eq(node->args[2], STR("inflight")))
         return upstream_bad_parameter(cx, node, node->args[2]);
     t->inflight = node->nargs == 3;
-    upstream_of(cx)->timed = true;
     return upstream_balancer(cx, node, &least_time, t);
 }
 

@@ -52,7 +52,7 @@ static bool set(struct conf_cx *cx, const struct conf_row *row, void *conf, cons
         if (str_starts(how, STR("least_time"))) {
             if (!least_time_parse(&s->time, upstream_value(how, STR("least_time"))))
                 return upstream_bad_parameter(cx, node, how);
-            s->by_time = upstream_of(cx)->timed = true;
+            s->by_time = true;
         } else if (!str_eq(how, STR("least_conn"))) {
             return upstream_bad_parameter(cx, node, how);
         }

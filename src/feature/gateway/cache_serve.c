@@ -77,19 +77,6 @@ static bool can_validate(const struct cache_run *run) {
 
 // --- the back end is asked -----------------------------------------------------------------------------------------------
 
-static unsigned status_bit(unsigned status) {
-    switch (status) {
-    case 500: return NEXT_500;
-    case 502: return NEXT_502;
-    case 503: return NEXT_503;
-    case 504: return NEXT_504;
-    case 403: return NEXT_403;
-    case 404: return NEXT_404;
-    case 429: return NEXT_429;
-    default: return 0;
-    }
-}
-
 // Whether what is too old shall answer: *_cache_use_stale, or stale-if-error of the object (RFC 5861 4).
 static bool stale_will_do(const struct cache_run *run, unsigned failure) {
     if (run->ask.object == NULL || run->says != CACHE_SAYS_EXPIRED || failure == 0)
@@ -135,7 +122,7 @@ static enum step fetch(struct cache_run *run) {
         return no_answer(run, status);
     if (run->validates && x->head.status == 304)
         return cache_answer_validated(run);
-    if (stale_will_do(run, status_bit(x->head.status)))
+    if (stale_will_do(run, next_bit_of_status(x->head.status)))
         return answer_stale(run);
     return cache_answer_fetched(run);
 }
@@ -324,12 +311,32 @@ static enum step serve(struct cache_run *run) {
         return ask_back_end(run);
     }
     if (c->bypass.count != 0 && cache_any_holds(r, c->bypass)) {
-        cache_begin(&run->ask);
+        cache_name(&run->ask);
         run->says = CACHE_SAYS_BYPASS;
         return fetch(run);
     }
     return look_up(run);
 }
+
+// RFC 9111 4.4: what an unsafe method has changed is not answered from what was kept before. The key is that of a GET.
+static enum step serve_unsafe(struct exchange *x, const struct gateway_rewrite *rw, const struct cache_conf *c, struct cache *cache) {
+    struct req *r = x->r;
+    unsigned status = gateway_run(x);
+    if (status != 0)
+        return answer_status(r, status);
+    if (x->head.status >= 200 && x->head.status < 400) {
+        struct cache_run run = {.r = r, .x = x, .c = c};
+        struct str method = r->method_text;
+        r->method_text = STR("GET");
+        struct str key = key_of(&run);
+        r->method_text = method;
+        if (key.n != 0)
+            cache_forget(cache, key);
+    }
+    return gateway_answer(r, rw, x);
+}
+
+static bool is_safe(enum method m) { return m == METHOD_GET || m == METHOD_HEAD || m == METHOD_OPTIONS || m == METHOD_TRACE; }
 
 enum step gateway_serve(struct exchange *x, const struct gateway_rewrite *rw, const struct feature *family) {
     struct req *r = x->r;
@@ -337,13 +344,16 @@ enum step gateway_serve(struct exchange *x, const struct gateway_rewrite *rw, co
     if (LIKELY(!c->on) || x->gw->store_set != NULL) // of an inner *_store and an outer *_cache the inner holds
         goto plain;
     bool purges = c->purge.count != 0 && cache_any_holds(r, c->purge);
-    if ((c->methods >> r->method & 1) == 0 && !purges)
+    bool looks = (c->methods >> r->method & 1) != 0 || purges;
+    if (!looks && is_safe(r->method))
         goto plain;
     struct cache_zone *z;
     if (!find_zone(r, c, family->family, &z))
         return answer_status(r, 500);
     if (z == NULL)
         goto plain;
+    if (!looks)
+        return serve_unsafe(x, rw, c, z->zone->state);
     return serve(begin(x, rw, c, z->zone->state));
 plain:;
     unsigned status = gateway_run(x);

@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from weirtest import WEIR, Client, Close, Table, certs, exchange, get, guide, post, response, run, until
+from weirtest import WEIR, Client, Close, Table, certs, chunked, exchange, get, guide, post, response, run, until
 
 BARE = 'ssl_certificate @certs@/server.pem; ssl_certificate_key @certs@/server.key;'
 CERT = 'ssl_protocols TLSv1.2 TLSv1.3; ' + BARE      # nginx 1.22 had no TLS 1.3 unless it was said
@@ -171,6 +172,33 @@ def test_a_session_opens_no_other_host(site, version, sessions):
         assert c.ask(get(host='closed.test')).status == 400 and not c.socket.session_reused
 
 
+@pytest.mark.weir_only('nginx 1.22 resumes it, or refuses the handshake')
+@pytest.mark.parametrize('version', ['1.2', '1.3'])
+@pytest.mark.parametrize('sessions', ['ssl_session_tickets on;', 'ssl_session_tickets off; ssl_session_cache shared:c:1m;'])
+def test_a_session_of_mutual_tls_opens_no_other_host(site, version, sessions):
+    """A session that a certificate of one authority has made is none where another is trusted, with one key of tickets and one cache."""
+    site.file('key', os.urandom(80))
+    server = site.server(''.join('server { listen 127.0.0.1:@port@ ssl; server_name %s.test; ' % ca + CERT +
+                                 'ssl_client_certificate @certs@/%s.pem; ssl_verify_client on; return 200 "%s $ssl_client_s_dn"; }' % (ca, ca)
+                                 for ca in ('ca', 'ca2')), http=sessions + 'ssl_session_ticket_key @root@/key;')
+    context = certs.client('client', verify=False, versions=version)
+    session = resumable(server.port, context, 'ca.test')
+    with Client(server.port, tls=context, name='ca.test', session=session) as c:
+        assert c.ask(get(host='ca.test')).text.startswith('ca CN=client') and c.socket.session_reused
+        assert c.ask(get(host='ca2.test')).status == 421
+    with Client(server.port, tls=context, name='ca2.test', session=session) as c:
+        assert c.ask(get(host='ca2.test')).status == 400 and not c.socket.session_reused
+
+
+@pytest.mark.parametrize('depth, status', [(0, 400), (1, 200)])
+def test_verify_depth(site, depth, status):
+    certs.make('between', 'basicConstraints=critical,CA:TRUE')
+    certs.make('deep', 'basicConstraints=CA:FALSE', ca='between', chain=['between'])
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_client_certificate @certs@/ca.pem; ssl_verify_client on; '
+                         f'ssl_verify_depth {depth}; ' + CERT + ' return 200 $ssl_client_verify; }')
+    assert exchange(server.port, get(), tls=certs.client('deep', verify=False))[0].status == status
+
+
 # --- sessions ------------------------------------------------------------------------------------------------------------
 
 def resumable(port, context, name='example.com'):
@@ -199,6 +227,7 @@ SESSIONS = {
     'nothing': ('ssl_session_tickets off;', [False] * 3),
     'off': ('ssl_session_tickets off; ssl_session_cache off;', [False] * 3),
     'shared': ('ssl_session_tickets off; ssl_session_cache shared:s:1m;', [True] * 3),
+    'builtin': ('ssl_session_tickets off; ssl_session_cache builtin:100;', [True] * 3),
     'both': ('ssl_session_cache shared:s:1m;', [True] * 3),
 }
 
@@ -217,6 +246,23 @@ def test_sessions(site, kind, version):
 def test_sessions_of_all_loops(site, kind, version):
     server = site.server('server { listen 127.0.0.1:@port@ ssl; ' + CERT + SESSIONS[kind][0] + ' return 200; }', workers=4)
     assert resumes(server.port, version, 12) == [True] * 12
+
+
+@pytest.mark.weir_only('nginx makes new keys at a reload')
+@pytest.mark.parametrize('version', ['1.2', '1.3'])
+@pytest.mark.parametrize('kind', ['tickets', 'shared'])
+def test_sessions_outlive_a_reload(site, kind, version):
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ' + CERT + SESSIONS[kind][0] + ' return 200 old; }', workers=2)
+    context = certs.client(verify=False, versions=version)
+    session = resumable(server.port, context)
+    with open(server.conf_path, encoding='latin-1') as f:
+        text = f.read()
+    with open(server.conf_path, 'w', encoding='latin-1') as f:
+        f.write(text.replace('return 200 old', 'return 200 new'))
+    server.send_signal(signal.SIGHUP)
+    until(lambda: exchange(server.port, get(), tls=context)[0].text == 'new', 'the new configuration')
+    with Client(server.port, tls=context, name='example.com', session=session) as c:
+        assert c.ask(get()).text == 'new' and c.socket.session_reused
 
 
 def test_session_timeout(site):
@@ -262,6 +308,120 @@ def test_early_data(site):
     assert re.findall(r'\[/(\w+) early=(\w*) reused=(.)\]', out) == [('early', '1', 'r'), ('late', '', 'r')]
 
 
+# --- records ---------------------------------------------------------------------------------------------------------------
+
+def record_sizes(port, target):
+    """Lengths of the records that carry an answer, as they are on the wire."""
+    incoming, outgoing, seen = ssl.MemoryBIO(), ssl.MemoryBIO(), b''
+    tls = certs.client(verify=False, versions='1.3').wrap_bio(incoming, outgoing, server_hostname='example.com')
+    with socket.create_connection(('127.0.0.1', port)) as s:
+        def step(what):
+            nonlocal seen
+            while True:
+                try:
+                    got = what()
+                    s.sendall(outgoing.read())
+                    return got
+                except ssl.SSLWantReadError:
+                    s.sendall(outgoing.read())
+                    data = s.recv(1 << 20)
+                    seen += data
+                    incoming.write(data) if data else incoming.write_eof()
+        step(tls.do_handshake)
+        seen = b''
+        step(lambda: tls.write(get(target, 'Connection: close')))
+        body = b''
+        while True:
+            try:
+                data = step(lambda: tls.read(1 << 20))
+            except ssl.SSLZeroReturnError:
+                data = b''
+            if not data:
+                break
+            body += data
+    sizes, at = [], 0
+    while at + 5 <= len(seen):
+        kind, length = seen[at], int.from_bytes(seen[at + 3:at + 5], 'big')
+        assert kind == 23
+        sizes.append(length)
+        at += 5 + length
+    assert at == len(seen)
+    return sizes, body
+
+
+BIG = {'big': bytes(range(256)) * 1024}
+
+
+@pytest.mark.parametrize('size', [1000, 4096, 16384])
+def test_buffer_size(site, size):
+    """Records hold as many plain bytes as ssl_buffer_size says, and no more."""
+    site.file('big', BIG['big'])
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_buffer_size %d; ' % size + CERT + ' root @root@; }')
+    sizes, body = record_sizes(server.port, '/big')
+    assert body.endswith(BIG['big'])
+    assert max(sizes) == size + 17
+    assert len([n for n in sizes if n == size + 17]) >= len(BIG['big']) // size - 1
+
+
+def test_padded_records(site):
+    site.file('big', BIG['big'][:20000])
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_conf_command RecordPadding 512; ssl_buffer_size 4000; ' + CERT + ' root @root@; }')
+    sizes, body = record_sizes(server.port, '/big')
+    assert body.endswith(BIG['big'][:20000]) and all((n - 16) % 512 == 0 for n in sizes)
+
+
+@pytest.mark.weir_only('nginx makes records of one size')
+def test_records_grow(site):
+    site.file('big', BIG['big'])
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ' + CERT + ' root @root@; }')
+    sizes, body = record_sizes(server.port, '/big')
+    assert body.endswith(BIG['big'])
+    small = [n for n in sizes if n <= 1400 + 17]
+    assert sizes[1] <= 1400 + 17 and max(sizes) == 16384 + 17 and 10 <= len(small) <= 16
+
+
+def test_keys_change(site):
+    """RFC 8446 4.6.3: new keys, of one side and of both."""
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ' + CERT + ' return 200 "[$uri]"; }')
+    with subprocess.Popen(['openssl', 's_client', '-connect', f'127.0.0.1:{server.port}', '-tls1_3'], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
+        os.set_blocking(p.stdout.fileno(), False)
+        out = b''
+
+        def says(what):
+            nonlocal out
+            out += p.stdout.read() or b''
+            return what in out
+
+        def send(what):
+            p.stdin.write(what)
+            p.stdin.flush()
+        until(lambda: says(b'Verify return code'), 'the handshake')
+        for i, key in enumerate((b'k', b'K', b'K', b'k')):
+            send(get(f'/{i}', host='x'))
+            until(lambda: says(b'[/%d]' % i), 'the answer')
+            send(key + b'\n')
+            time.sleep(0.3)      # a command is one that comes alone
+        send(get('/last', 'Connection: close', host='x'))
+        until(lambda: says(b'[/last]'), 'the last answer')
+        p.stdin.close()
+        err = p.stderr.read()
+    assert re.findall(rb'\[/(\w+)\]', out) == [b'0', b'1', b'2', b'3', b'last']
+    assert err.count(b'KEYUPDATE') == 4, err
+
+
+@pytest.mark.parametrize('version', ['1.2', '1.3'])
+def test_the_end_is_said(site, version):
+    """close_notify comes behind the last answer, whatever its framing, and before the end of the connection."""
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ' + CERT + ' location / { proxy_pass http://@backend@; } location /here { return 200 here; } }')
+    site.backend().answer = lambda r: chunked(b'some', b'more') if r.target == '/chunked' else response(b'x' * 300000)
+    for target in ('/here', '/chunked', '/large'):
+        for head in (b'GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', b'GET %s HTTP/1.0\r\n\r\n'):
+            with Client(server.port, tls=certs.client(versions=version, verify=False)) as c:
+                c.send(head % target.encode())
+                assert c.read_to_end().startswith(b'HTTP/1.1 200') and c.ended == 'eof'
+
+
 # --- what may be negotiated --------------------------------------------------------------------------------------------------
 
 def negotiated(port, name='example.com', **how):
@@ -279,6 +439,26 @@ def test_protocols_and_ciphers(site):
         negotiated(server.port, versions='1.2', ciphers='ECDHE-ECDSA-AES128-GCM-SHA256')
     server.wait_error('info', r'SSL_do_handshake\(\) failed \(SSL: error:0A0000C1:SSL routines::no shared cipher\) while SSL handshaking, '
                               r'client: 127\.0\.0\.1, server: 127\.0\.0\.1:')
+
+
+@pytest.mark.parametrize('prefer, chosen', [('on', 'ECDHE-ECDSA-AES256-GCM-SHA384'), ('off', 'ECDHE-ECDSA-AES128-GCM-SHA256')])
+def test_prefer_server_ciphers(site, prefer, chosen):
+    server = site.server(f'server {{ listen 127.0.0.1:@port@ ssl; ssl_prefer_server_ciphers {prefer};'
+                         'ssl_ciphers ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256; ' + CERT + ' return 200; }')
+    both = 'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384'
+    assert negotiated(server.port, versions='1.2', ciphers=both)[1] == chosen
+
+
+def test_dhparam(site):
+    path = site.file('dh.pem')
+    subprocess.run(['openssl', 'genpkey', '-genparam', '-algorithm', 'DH', '-pkeyopt', 'group:ffdhe2048', '-out', path], check=True, capture_output=True)
+    rsa = 'ssl_certificate @certs@/rsa.pem; ssl_certificate_key @certs@/rsa.key; ssl_ciphers HIGH;'
+    server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_dhparam @root@/dh.pem; ' + rsa + ' return 200; }'
+                         'server { listen 127.0.0.1:@port2@ ssl; ' + rsa + ' return 200; }')
+    cipher = 'DHE-RSA-AES128-GCM-SHA256'
+    assert negotiated(server.port, versions='1.2', ciphers=cipher)[1] == cipher
+    with pytest.raises(ssl.SSLError):
+        negotiated(server.names['port2'], versions='1.2', ciphers=cipher)
 
 
 @pytest.mark.weir_only('in nginx 1.22 the default server decides about versions')
@@ -430,6 +610,30 @@ def test_stapling(site):
     finally:
         responder.stop()
     assert stapled(server.port) == 'good', 'it is kept'
+
+
+def test_stapling_by_the_url_of_the_certificate(site):
+    port = site.port()
+    certs.make('stapled', f'subjectAltName=DNS:example.com\nauthorityInfoAccess=OCSP;URI:http://127.0.0.1:{port}/')
+    with certs.Responder(port, index='index.ca'):
+        server = site.server('server { listen 127.0.0.1:@port@ ssl; ssl_stapling on; ssl_trusted_certificate @certs@/ca.pem; ssl_certificate @certs@/stapled.pem;'
+                             'ssl_certificate_key @certs@/stapled.key; return 200; }', http='resolver 127.0.0.1;')
+        until(lambda: stapled(server.port) == 'good', 'a stapled response')
+
+
+@pytest.mark.parametrize('verify, want', [('on', None), ('off', 'good')])
+def test_stapling_verify(site, verify, want):
+    """With ssl_stapling_verify the signer must come from somebody who is trusted."""
+    port = site.port()
+    with certs.Responder(port, signer='ca2'):
+        server = site.server(f'server {{ listen 127.0.0.1:@port@ ssl; ssl_stapling on; ssl_stapling_verify {verify}; ssl_trusted_certificate @certs@/ca.pem; '
+                             f'ssl_stapling_responder http://127.0.0.1:{port}/; ' + CERT + ' return 200; }')
+        if want:
+            until(lambda: stapled(server.port) == want, 'a stapled response')
+        else:
+            assert stapled(server.port) is None
+            server.wait_error('error', r'OCSP')
+            assert stapled(server.port) is None
 
 
 def test_stapling_file(site):
