@@ -46,3 +46,11 @@ def test_what_will_not_be_there_says_what_is(site, module):
     said = run('-t', '-c', path, '-e', 'stderr').stderr
     assert f'unknown directive "{name}"' in said and re.search(r"hint: weir does not have nginx's ngx_\w+_module: \w", said), said
     assert 'which weir does not have: ' in run('help', name).stdout
+
+
+@pytest.mark.weir_only('since nginx 1.27.4')
+@pytest.mark.parametrize('value, good', [('on', True), ('off', True), ('x', False)])
+def test_newer_than_debian(site, value, good):
+    path = site.file('x.conf', f'ssl_object_cache_inheritable {value}; events {{}} http {{ access_log off; server {{ listen unix:{site.directory}/s; }} }}')
+    done = run('-t', '-c', path, '-e', 'stderr', '-g', f'pid {site.directory}/pid;')
+    assert (done.returncode == 0) == good, done.stderr

@@ -1,33 +1,34 @@
 // The machine of the rewrite stage: order of steps, what values do with captures and queries, where a run ends.
 #include "feature/test_site.h"
 
-static struct str ask(const char *conf, const char *target) {
-    static struct site s;
-    static bool open;
-    if (open)
-        site_close(&s);
-    open = true;
-    s = (struct site){0};
-    char text[4096];
+static void open_site(struct site *s, const char *conf) {
+    static char text[4096]; // lives as long as the site
     snprintf(text, sizeof(text), "events {} http { access_log off; default_type text/plain; server { listen 80; %s } }", conf);
-    site_open(&s, STR("/test"), arena_dup(&s.arena, str_c(text)));
-    if (s.conf == NULL) {
-        static char kept[1024];
-        snprintf(kept, sizeof(kept), STR_FMT, STR_ARG(site_errors(&s)));
-        return str_c(kept);
-    }
-    return site_get(&s, target, "");
+    *s = (struct site){0};
+    site_open(s, STR("/test"), str_c(text));
 }
 
-// Status and the last line of an answer.
+// Status and body of an answer.
 static void expect(const char *conf, const char *target, unsigned status, const char *body) {
-    struct str got = ask(conf, target);
+    struct site s;
+    open_site(&s, conf);
+    EXPECT(s.conf != NULL);
+    struct str got = site_get(&s, target, "");
     char begin[8];
     snprintf(begin, sizeof(begin), "%u ", status);
     EXPECT(str_starts(got, str_c(begin)));
     ssize_t end = str_find(got, STR("\n\n"));
     EXPECT(end >= 0);
     EXPECT_STR(str_from(got, (size_t)end + 2), str_c(body));
+    site_close(&s);
+}
+
+static void expect_error(const char *conf, const char *error) {
+    struct site s;
+    open_site(&s, conf);
+    EXPECT(s.conf == NULL);
+    EXPECT_STR(site_errors(&s), str_c(error));
+    site_close(&s);
 }
 
 #define SAY "return 200 \"$uri|$args|$1|$2\";"
@@ -75,12 +76,15 @@ TEST(a_value_is_bounded) {
     for (int i = 0; i < 17; i++) // 2 MiB, above TMPL_MAX
         n += (size_t)snprintf(conf + n, sizeof(conf) - n, "set $a $a$a;");
     snprintf(conf + n, sizeof(conf) - n, "return 200 ok;");
-    EXPECT(str_starts(ask(conf, "/"), STR("500 ")));
+    struct site s;
+    open_site(&s, conf);
+    EXPECT(str_starts(site_get(&s, "/", ""), STR("500 ")));
+    site_close(&s);
 }
 
 TEST(malformed_scripts_are_refused) {
-    EXPECT_STR(ask("rewrite ( /b;", "/"), STR("pcre2_compile() failed: missing closing parenthesis in \"(\" in /test/weir.conf:1\n"));
-    EXPECT_STR(ask("set a b;", "/"), STR("invalid variable name \"a\" in /test/weir.conf:1\n"));
-    EXPECT_STR(ask("if ($a { }", "/"), STR("invalid condition \"$a\" in /test/weir.conf:1\n"));
-    EXPECT_STR(ask("return 200 $nosuch;", "/"), STR("unknown \"nosuch\" variable in /test/weir.conf:1\n"));
+    expect_error("rewrite ( /b;", "pcre2_compile() failed: missing closing parenthesis in \"(\" in /test/weir.conf:1\n");
+    expect_error("set a b;", "invalid variable name \"a\" in /test/weir.conf:1\n");
+    expect_error("if ($a { }", "invalid condition \"$a\" in /test/weir.conf:1\n");
+    expect_error("return 200 $nosuch;", "unknown \"nosuch\" variable in /test/weir.conf:1\n");
 }
