@@ -29,6 +29,8 @@ CASES = (
     Case("log-buffered", "200 B, access log buffered", 64, listener="LOGBUF", log="access_buffered.log"),
     Case("static-1k", "file of 1 KiB", 64, "/1k.bin", 1024, listener="STATIC"),
     Case("static-1m", "file of 1 MiB", 16, "/1m.bin", 1 << 20, listener="STATIC"),
+    Case("cache-1k", "cache hit, 1 KiB", 64, "/1024", 1024, listener="CACHE"),
+    Case("cache-1m", "cache hit, 1 MiB", 16, "/1048576", 1 << 20, listener="CACHE"),
     Case("tls-200", "TLS 1.3, 200 B", 64, listener="TLS"),
     Case("tls-64k", "TLS 1.3, 64 KiB response", 64, "/65536", 65536, listener="TLS"),
     Case("tls-10m", "TLS 1.3, 10 MiB response", 8, "/10485760", 10485760, listener="TLS"),

@@ -14,12 +14,12 @@ import proc
 
 BENCH = os.path.dirname(os.path.abspath(__file__))
 WEIR = os.environ.get("WEIR", os.path.join(BENCH, "..", "build", "weir"))
-LISTENERS = ("PROXY", "LOG", "LOGBUF", "STATIC", "TLS", "H2", "H2STATIC", "H2TLS", "H2TLSSTATIC")
+LISTENERS = ("PROXY", "LOG", "LOGBUF", "STATIC", "CACHE", "TLS", "H2", "H2STATIC", "H2TLS", "H2TLSSTATIC")
 NAMES = ("nginx", "haproxy", "h2o", "weir", "floor")
 
 # A server's file of configuration in conf/, and those of the listeners that it has not.
 FILES = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "h2o": "h2o.conf", "weir": "weir.conf"}
-LACKS = {"haproxy": {"LOGBUF", "STATIC", "H2STATIC", "H2TLSSTATIC"}, "h2o": {"LOG", "LOGBUF"}, "floor": set(LISTENERS) - {"PROXY"},
+LACKS = {"haproxy": {"LOGBUF", "STATIC", "CACHE", "H2STATIC", "H2TLSSTATIC"}, "h2o": {"LOG", "LOGBUF", "CACHE"}, "floor": set(LISTENERS) - {"PROXY"},
          "backend": set(LISTENERS) - {"PROXY"}}
 
 # Cases that a server cannot do although it has the listener. The floor never closes. A reload of the others replaces processes and

@@ -343,6 +343,20 @@ def test_s_without_a_server(place):
     assert r.returncode == 1 and f'nginx: [error] invalid PID number "" in "{place.directory}/pid"' in r.stderr
 
 
+@pytest.mark.parametrize('word', ['stop', 'quit', 'reopen', 'reload'])
+@pytest.mark.parametrize('content', ['', 'x\n', '4194000\n', '99999999999999999999\n', '12x\n'])
+def test_s_with_a_useless_pid_file(place, word, content):
+    """The same words and the same exit code, whatever stands there: a dead process's number, none, too large a one."""
+    place.write()
+    said = []
+    for binary in (NGINX, WEIR):
+        with open(f'{place.directory}/pid', 'w') as f:
+            f.write(content)
+        r = place.run('-s', word, binary=binary)
+        said.append((r.returncode, [re.sub(r'^\S+ \S+ (\[\w+\]) \d+#\d+: ', r'nginx: \1 ', line) for line in r.stderr.splitlines()]))
+    assert said[0] == said[1] and said[0][0] == 1
+
+
 @pytest.mark.parametrize('word', ['stop', 'quit'])
 def test_s_stops(site, word):
     server = site.server('return 200;')

@@ -33,4 +33,6 @@ for text in ('env A;', 'env A=b;', 'env;', 'env A B;', 'worker_priority x;', 'wo
              'worker_cpu_affinity auto;', 'worker_cpu_affinity 01 10;', 'worker_cpu_affinity x;', 'worker_cpu_affinity auto 01;', 'thread_pool a threads=4;',
              'daemon x;', 'master_process x;', 'pid;', 'worker_processes 0;', 'worker_processes x;', 'worker_processes auto; worker_processes 2;'):
     verdicts.case(text)
+verdicts.case('ssl_object_cache_inheritable x;', '[emerg] invalid value "x" in "ssl_object_cache_inheritable" directive, it must be "on" or "off" in @dir@/x.conf:1',
+              'a directive of nginx 1.27.4')
 test_verdicts = verdicts.tests()

@@ -1,51 +1,12 @@
 """The pid file where it is not simply a file in a directory of ours: who reads it must find the number, and not a wrong one later."""
 import os
-import signal
-import subprocess
 
 import pytest
 
-from weirtest import NGINX, WEIR, exchange, get, is_nginx, proc, until
+from weirtest import NGINX, WEIR, is_nginx
+from weirtest.plain import Plain
 
 BINARIES = [NGINX, WEIR] if not is_nginx(WEIR) else [NGINX]
-
-
-class Plain:
-    """A server that was started by hand, as nobody if that is asked for."""
-
-    def __init__(self, site, binary, pid, nobody=False):
-        self.pid_path, self.port = pid, site.port()
-        d = site.directory_for(f'plain{len(os.listdir(site.directory))}')
-        os.chmod(d, 0o777)
-        with open(f'{d}/c', 'w') as f:
-            temp = ' '.join(f'{n}_temp_path {d}/{n};' for n in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
-            f.write(f'daemon off; worker_processes 1; pid {pid}; error_log {d}/e notice; events {{ }} '
-                    f'http {{ access_log off; {temp} server {{ listen 127.0.0.1:{self.port}; return 200; }} }}')
-        who = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'] if nobody else []
-        self.process = subprocess.Popen([*who, binary, '-p', d, '-c', f'{d}/c', '-e', f'{d}/e'], stdin=subprocess.DEVNULL,
-                                        start_new_session=True)
-        self.log = f'{d}/e'
-
-    def __enter__(self):
-        until(lambda: self.process.poll() is not None or self.answers(), 'an answer')
-        assert self.process.poll() is None, open(self.log).read()
-        return self
-
-    def answers(self):
-        try:
-            return exchange(self.port, get('/'))[0].status == 200
-        except (OSError, IndexError):
-            return False
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGQUIT)
-        assert self.process.wait(15) == 0
-
-    def __exit__(self, *unused):
-        for pid in proc.in_session(self.process.pid):
-            os.kill(pid, signal.SIGKILL)
-        self.process.wait()
 
 
 def number(path):

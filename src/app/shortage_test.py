@@ -1,5 +1,6 @@
 """Short of descriptors, of disk for logs and bodies: a clear line, what can be served is served, and it recovers by itself."""
 import os
+import resource
 import socket
 import ssl
 import subprocess
@@ -141,6 +142,36 @@ def test_disk_for_logs_is_full(site, small_disk):
         with open(f'{small_disk}/access.log') as f:
             return '/again' in f.read()
     until(last_line, 'lines again')
+
+
+@pytest.mark.weir_only('the signal ends workers of nginx')
+def test_files_have_a_limit(site):
+    """ulimit -f: a log and a temporary file at their limit are errors of writing, not the worker's end."""
+    site.backend(answer=lambda q: response(str(len(q.body))))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100000, before[1]))
+    try:
+        server = site.server('access_log @dir@/limited.log; client_max_body_size 0; client_body_buffer_size 8k; client_body_in_file_only clean; '
+                             'location = / { return 200; } location / { proxy_pass http://@backend@; }', workers=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    server.alerts.append('File too large')
+    worker = until(server.workers, 'workers')
+    with Client(server.port) as c:
+        for _ in range(300):
+            assert c.ask(get('/?' + 'x' * 500)).status == 200
+    server.wait_error('crit', r'limited\.log" failed.* \(27: File too large\)')
+    with Client(server.port) as c:
+        c.send(post('/up', b'x' * 300000))
+        assert c.response().status == 500
+    assert exchange(server.port, post('/up', b'x' * 50000))[0].text == '50000'
+    os.truncate(f'{server.directory}/limited.log', 0)
+
+    def last_line():
+        assert asks(server.port, '/?again') == 200
+        return any('again' in line for line in server.lines('limited.log'))
+    until(last_line, 'lines again')
+    assert server.workers() == worker
 
 
 @root_only

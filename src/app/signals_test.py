@@ -11,6 +11,8 @@ from weirtest import NGINX, WEIR, is_nginx, proc, run, until
 # nginx's master does nothing for a moment after HUP and WINCH; ThreadSanitizer keeps a process a second longer.
 PAUSE = 1.5 if 'build-tsan' in WEIR else 0.4
 
+OWN = re.compile(r'(nginx/|weir )[\d.]+\Z|signal 29 \(SIGIO\)|aborting\Z')
+
 
 class Server:
     """A server under its configuration, with names for its processes: m, its workers w1, w2, the next binary m2 with w3."""
@@ -45,23 +47,31 @@ class Server:
                 last, since = now, time.monotonic()
             time.sleep(0.02)
 
-    def do(self, step):
+    def count(self):
+        return sum(not OWN.match(text) and 'event method' not in text for _, _, text in self.lines())
+
+    def do(self, step, count):
+        """One step; `count`: so many lines there will be then, as far as is known."""
         who, what = step.split()
+        before = len(self.lines())
         if what.startswith('-s'):
             s = self.server
             r = run('-p', s.directory + '/', '-c', s.conf_path, '-e', s.error_log_path, '-s', what[2:], binary=s.binary)
             assert (r.returncode, r.stdout, r.stderr) == (0, '', '')
         else:
             os.kill(self.pids[who], getattr(signal, 'SIG' + what))
+        if what == 'USR2' and who[0] == 'm':
+            until(lambda: any(text.endswith(', ignoring') or text.startswith('start worker process ') for _, _, text in self.lines()[before:]),
+                  'the new binary to have a worker')
+        end = time.monotonic() + 5
+        while self.count() < count and time.monotonic() < end:
+            time.sleep(0.02)
         self.quiet()
 
     def end(self):
         until(lambda: not any(proc.living(p) for p in self.pids.values()), 'all to end')
         self.server.process.wait()
         self.server.stopped = True
-
-
-OWN = re.compile(r'(nginx/|weir )[\d.]+\Z|signal 29 \(SIGIO\)|aborting\Z')
 
 
 def of_process(lines, name):
@@ -72,11 +82,12 @@ def of_process(lines, name):
 
 
 def both(site, steps, main):
-    said = []
+    said, counts = [], [0] * len(steps)
     for binary in (NGINX, WEIR):
         server = Server(site, binary, main)
-        for step in steps:
-            server.do(step)
+        for i, step in enumerate(steps):
+            server.do(step, counts[i])
+            counts[i] = server.count()
         server.end()
         said.append(server.lines())
     return said
@@ -97,7 +108,9 @@ DAEMON = {
     'upgrade twice': ['m USR2', 'm USR2', 'm2 USR2', 'm QUIT', 'm2 TERM'],
     'upgrade, then again': ['m USR2', 'm QUIT', 'm2 USR2', 'm2 QUIT', 'm3 QUIT'],
 }
-ALL = [(name, steps, main) for main, table in (('daemon off;', SEQUENCES), ('daemon on;', SEQUENCES), ('daemon on;', DAEMON))
+ALONE = {name: SEQUENCES[name] for name in ('quit', 'term', 'int', 'stop by -s', 'quit by -s', 'reopen', 'reopen by -s')}
+ALL = [(name, steps, main) for main, table in (('daemon off;', SEQUENCES), ('daemon on;', SEQUENCES), ('daemon on;', DAEMON),
+                                                  ('master_process off; daemon off;', ALONE), ('master_process off; daemon on;', ALONE))
        for name, steps in table.items()]
 
 

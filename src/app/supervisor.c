@@ -1,6 +1,7 @@
 // The supervisor: daemon, pid file, signals, and one worker that is replaced when it dies. Not here: configurations
 // (supervisor_reload.c), new binaries (upgrade.c), sockets (sockets.c).
 #include "app/load.h"
+#include "app/log_watch.h"
 #include "app/messages.h"
 #include "app/notify.h"
 #include "app/pid_file.h"
@@ -26,6 +27,8 @@
 
 // A worker that lived for HEALTHY_MS is replaced at once; one that keeps dying after twice as long each time.
 enum { RESTART_MIN_MS = 20, RESTART_MAX_MS = 5000, HEALTHY_MS = 5000, KILL_MS = 5000 };
+// Who renames a log makes the next file himself, with the owner and the mode that he wants, and may tell us: he has so long.
+enum { LOGS_MS = 1000 };
 
 uint64_t supervisor_now(void) {
     struct timespec t;
@@ -61,6 +64,8 @@ bool supervisor_start_worker(struct supervisor *s) {
     if (pid == 0) {
         close(ends[0]);
         close(asks[0]);
+        if (s->log_watch >= 0)
+            close(s->log_watch);
         s->opts.ask_channel = asks[1];
         be_worker(s, ends[1]);
     }
@@ -268,7 +273,14 @@ static int on_time(struct supervisor *s) {
         log_msg(LOG_ALERT, 0, "the worker process %d does not answer whether it takes the new configuration", (int)s->worker);
         signaller_answer(s->asked_by, RELOAD_FAILED, STR("the worker process does not answer yet whether it takes the new configuration"));
     }
-    uint64_t next = MIN(s->kill_ms, s->stopping ? UINT64_MAX : s->restart_ms);
+    if (s->logs_ms <= now) {
+        s->logs_ms = UINT64_MAX;
+        if (log_watch_strayed()) {
+            log_msg(LOG_NOTICE, 0, "log files were renamed or removed, reopening logs");
+            supervisor_reopen_logs(s);
+        }
+    }
+    uint64_t next = MIN(MIN(s->kill_ms, s->logs_ms), s->stopping ? UINT64_MAX : s->restart_ms);
     if (s->next != NULL)
         next = MIN(next, s->give_up_ms);
     return next == UINT64_MAX ? -1 : next <= now ? 0 : (int)MIN(next - now, (uint64_t)INT_MAX);
@@ -276,12 +288,14 @@ static int on_time(struct supervisor *s) {
 
 static void attend(struct supervisor *s, int signal_fd) {
     while (s->worker > 0 || !s->stopping) {
-        struct pollfd p[] = {{signal_fd, POLLIN, 0}, {s->channel, POLLIN, 0}, {s->ask_channel, POLLIN, 0}};
+        struct pollfd p[] = {{signal_fd, POLLIN, 0}, {s->channel, POLLIN, 0}, {s->ask_channel, POLLIN, 0}, {s->log_watch, POLLIN, 0}};
         poll(p, ARRAY_LEN(p), on_time(s));
         if (p[2].revents != 0 && !broker_serve(s->ask_channel))
             close_questions(s);
         if (p[1].revents != 0)
             listen_to_worker(s);
+        if (p[3].revents != 0 && log_watch_heard(s->log_watch) && s->logs_ms == UINT64_MAX)
+            s->logs_ms = supervisor_now() + LOGS_MS;
         struct signalfd_siginfo info;
         while (read(signal_fd, &info, sizeof info) == sizeof info)
             obey(s, &info);
@@ -344,6 +358,7 @@ static int block_signals(struct supervisor *s) {
         sigaddset(&set, heard[i]);
     sigprocmask(SIG_BLOCK, &set, &s->before);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a file at its limit (ulimit -f) is an error of write()
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -381,7 +396,11 @@ static int serve(struct supervisor *s, int signal_fd, int ready_fd, void (*ready
         log_msg(LOG_NOTICE, 0, "start worker processes");
         supervisor_start_worker(s);
         notify_ready();
+        s->log_watch = log_watch_new();
+        log_watch_all(s->log_watch);
         attend(s, signal_fd);
+        if (s->log_watch >= 0)
+            close(s->log_watch);
         log_msg(LOG_NOTICE, 0, "exit");
     }
     return code;
@@ -397,7 +416,8 @@ static void remove_pid_file(const struct supervisor *s, const char *path) {
 
 int supervisor_run(struct conf *c, const struct options *o, struct str text, char **argv, void (*ready)(void)) {
     struct supervisor s = {.conf = c, .m = main_conf(c), .options = o, .text = text, .argv = argv, .channel = -1, .ask_channel = -1};
-    s.restart_ms = s.kill_ms = s.give_up_ms = UINT64_MAX;
+    s.restart_ms = s.kill_ms = s.give_up_ms = s.logs_ms = UINT64_MAX;
+    s.log_watch = -1;
     int code = 1, ready_fd = -1, signal_fd = block_signals(&s);
     upgrade_remember(argv);
     broker_accept();

@@ -23,6 +23,8 @@ struct supervisor {
     bool stopping;
     bool not_accepting; // WINCH: no worker until HUP
     uint64_t kill_ms;   // a worker that does not end on TERM is killed; UINT64_MAX: none was sent
+    int log_watch;      // log_watch.h
+    uint64_t logs_ms;   // when the logs are looked at; UINT64_MAX: nothing has happened to them
     // upgrade
     pid_t new_binary;   // 0: none
     pid_t old_binary;   // who started us with its sockets; 0: nobody

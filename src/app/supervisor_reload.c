@@ -1,6 +1,7 @@
 // The supervisor's half of a reload: it reads the configuration, opens what needs privilege, and hands sockets, logs and the
 // texts it read to the worker, which takes them or refuses. Until then everything is as it was.
 #include "app/load.h"
+#include "app/log_watch.h"
 #include "app/messages.h"
 #include "app/notify.h"
 #include "app/pid_file.h"
@@ -134,6 +135,7 @@ static void commit(struct supervisor *s) {
     for (unsigned i = 0; i < s->sockets.count; i++)
         s->sockets.at[i].fresh = false;
     conf_unref(old);
+    log_watch_all(s->log_watch);
 }
 
 void supervisor_reload_end(struct supervisor *s, bool taken, struct str why) {
@@ -153,6 +155,7 @@ void supervisor_reload_end(struct supervisor *s, bool taken, struct str why) {
 
 void supervisor_reopen_logs(struct supervisor *s) {
     log_files_reopen();
+    log_watch_all(s->log_watch);
     struct telling t = {.s = s};
     log_files_each(tell_log, &t);
     if (s->channel >= 0 && (t.err != 0 || tell(s, SAY_LOGS_DONE, STR_NONE, -1) != 0))

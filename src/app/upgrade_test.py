@@ -2,6 +2,7 @@
 import os
 import shutil
 import signal
+import socket
 import threading
 
 import pytest
@@ -112,6 +113,115 @@ def test_broken_new_binary(site):
         f.write(text)
     pair.upgrade()
     pair.finish()
+
+
+def change(server, old, new):
+    with open(server.conf_path) as f:
+        text = f.read()
+    assert old in text
+    with open(server.conf_path, 'w') as f:
+        f.write(text.replace(old, new))
+
+
+def refused(port):
+    with socket.socket() as s:
+        return s.connect_ex(('127.0.0.1', port)) != 0
+
+
+def test_configuration_changes_with_the_binary(site):
+    """Another port and another pid file in the new binary's configuration; the old one serves its own ports until it ends."""
+    pair = start(site)
+    server, first, second = pair.server, pair.server.port, site.port()
+    old_pid_path, new_pid_path = server.pid_path, f'{server.directory}/pid2'
+    change(server, f'listen 127.0.0.1:{first};', f'listen 127.0.0.1:{second};')
+    change(server, f'pid {old_pid_path};', f'pid {new_pid_path};')
+    os.kill(pair.old, signal.SIGUSR2)
+    until(lambda: read_pid(new_pid_path), 'the new pid file')
+    pair.new = read_pid(new_pid_path)
+    assert pid_of(second) in proc.tree(pair.new) and pid_of(first) in proc.tree(pair.old)
+    os.kill(pair.old, signal.SIGQUIT)
+    until(lambda: not proc.living(pair.old), 'the old binary to end')
+    server.process.wait()
+    server.foreground, server.pid = False, pair.new
+    assert not os.path.exists(old_pid_path) and not os.path.exists(pair.oldbin) and read_pid(new_pid_path) == pair.new
+    until(lambda: refused(first), 'the old port to be closed')
+    assert pid_of(second) in proc.tree(pair.new)
+    server.stop()
+    assert not os.path.exists(new_pid_path)
+
+
+@pytest.mark.parametrize('kind', ['no program', 'not there', 'ends at once'])
+def test_new_binary_that_is_none(site, kind):
+    """What cannot be executed, or does not stay, changes nothing; when a good one stands there again, the upgrade works."""
+    binary = f'{site.directory}/{os.path.basename(os.path.realpath(WEIR))}'
+    shutil.copy(WEIR, binary)
+    pair = start(site, binary=binary)
+    pair.server.alerts += ['execve', 'exited with code']
+    if kind == 'not there':
+        os.unlink(binary)
+    else:
+        with open(binary + '.new', 'w') as f:
+            f.write('no program' if kind == 'no program' else '#!/bin/sh\nexit 3\n')
+        os.chmod(binary + '.new', 0o755)
+        os.rename(binary + '.new', binary)
+    os.kill(pair.old, signal.SIGUSR2)
+    code = 3 if kind == 'ends at once' else 1
+    pair.server.wait_error('notice', rf'\Anew binary process \d+ exited with code {code}\Z')
+    if code == 1:
+        pair.server.wait_error('alert', r'\Aexecve\(\) failed while executing new binary process "\S+" \(\d+: ')
+    until(lambda: read_pid(pair.server.pid_path) == pair.old and not os.path.exists(pair.oldbin), 'the pid file to be back')
+    assert pid_of(pair.server.port) in proc.tree(pair.old)
+    shutil.copy(WEIR, binary + '.new')
+    os.rename(binary + '.new', binary)
+    pair.upgrade()
+    pair.finish()
+
+
+def privileged_port():
+    for port in range(1023, 600, -1):
+        with socket.socket() as s:
+            try:
+                s.bind(('127.0.0.1', port))
+                return port
+            except OSError:
+                pass
+    pytest.skip('no free port below 1024')
+
+
+@pytest.mark.root
+def test_privileged_ports_and_unix_sockets_stay(site):
+    """Through a reload that adds some, the death of the worker, an upgrade and another reload: a port below 1024 and a Unix socket
+    serve, under a worker that may not open them."""
+    one = privileged_port()
+    pair = start(site, f'}} server {{ listen 127.0.0.1:{one}; listen unix:@dir@/a.sock; location / {{ return 200 $pid; }}',
+                 main='daemon on; user nobody nogroup;', workers=1)
+    server, ports = pair.server, [one, f'{pair.server.directory}/a.sock']
+    server.alerts.append('exited on signal 9')
+
+    def serves(among):
+        def each():
+            try:
+                return all(pid_of(p) in among() for p in ports)
+            except (OSError, IndexError, ValueError):
+                return False
+        until(each, 'all to serve')
+    old = pair.old
+    serves(lambda: proc.tree(old))
+    another = next(p for p in range(one - 1, 600, -1) if refused(p))
+    change(server, f'listen 127.0.0.1:{one};', f'listen 127.0.0.1:{one}; listen 127.0.0.1:{another}; listen unix:{server.directory}/b.sock;')
+    server.send_signal(signal.SIGHUP)
+    ports += [another, f'{server.directory}/b.sock']
+    serves(lambda: proc.tree(old))
+    worker = pid_of(one)
+    os.kill(worker, signal.SIGKILL)
+    serves(lambda: set(proc.tree(old)) - {worker})
+    pair.upgrade()
+    pair.finish()
+    serves(lambda: proc.tree(pair.new))
+    change(server, 'location / { return 200 $pid; }', 'location / { return 200 $pid; } location /x { return 204; }')
+    server.send_signal(signal.SIGHUP)
+    until(lambda: all(exchange(p, get('/x'))[0].status == 204 for p in ports), 'the new configuration')
+    serves(lambda: proc.tree(pair.new))
 
 
 @pytest.mark.weir_only('a worker of nginx stays without its master')

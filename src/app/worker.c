@@ -94,6 +94,13 @@ static bool start(struct worker *w) {
     return ok;
 }
 
+// As nginx does it: one process says less.
+static void say_exit(const struct worker *w) {
+    if (!w->o->alone)
+        log_msg(LOG_NOTICE, 0, "exiting");
+    log_msg(LOG_NOTICE, 0, "exit");
+}
+
 static void finish(struct worker *w) {
     helpers_stop();
     loops_finish(&w->loops);
@@ -102,8 +109,7 @@ static void finish(struct worker *w) {
     loops_done(&w->loops);
     crash_log_to(NULL);
     sbuf_done(&w->told_sockets);
-    log_msg(LOG_NOTICE, 0, "exiting");
-    log_msg(LOG_NOTICE, 0, "exit");
+    say_exit(w);
     log_files_flush();
     log_set_default(NULL); // it is the snapshot's
     conf_unref(w->conf);
@@ -119,8 +125,7 @@ NORETURN static void stop_fast(struct worker *w) {
     loops_halt(&w->loops);
     if (w->o->alone)
         tidy(w);
-    log_msg(LOG_NOTICE, 0, "exiting");
-    log_msg(LOG_NOTICE, 0, "exit");
+    say_exit(w);
     log_files_flush();
     _exit(0);
 }
@@ -128,7 +133,8 @@ NORETURN static void stop_fast(struct worker *w) {
 static void stop_gracefully(struct worker *w) {
     if (w->stopping)
         return;
-    log_msg(LOG_NOTICE, 0, "gracefully shutting down");
+    if (!w->o->alone)
+        log_msg(LOG_NOTICE, 0, "gracefully shutting down");
     w->stopping = true;
     uint64_t now = worker_now(), limit = main_conf(w->conf)->worker_shutdown_timeout;
     w->stop_listening_ms = now + LISTEN_GRACE_MS;

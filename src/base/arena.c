@@ -21,7 +21,8 @@ struct arena_cleanup {
     void *arg;
 };
 
-enum { FIRST_CHUNK = 4096, POOL_CHUNK = 16384, HEAP_CHUNK = 65536 };
+// The first holds a usual proxied request.
+enum { FIRST_CHUNK = 8192, POOL_CHUNK = 16384, HEAP_CHUNK = 65536 };
 
 void arena_init(struct arena *a, struct blocks *pool) {
     *a = (struct arena){.pool = pool};

@@ -57,17 +57,17 @@ TEST(the_first_chunk_is_small_and_comes_from_the_pool) {
     EXPECT_INT(blocks_in_use(pool), 0);
     memset(arena_alloc(&a, 100), 1, 100);
     if (!WEIR_ASAN) { // there each object has memory of its own
-        EXPECT_INT(blocks_in_use(pool), 4096);
-        EXPECT_INT(a.total, 4096);
-        for (int i = 0; i < 39; i++)
+        EXPECT_INT(blocks_in_use(pool), 8192);
+        EXPECT_INT(a.total, 8192);
+        for (int i = 0; i < 80; i++)
             memset(arena_bytes(&a, 100), 1, 100);
-        EXPECT_INT(a.total, 4096);
+        EXPECT_INT(a.total, 8192);
         memset(arena_alloc(&a, 200), 1, 200);
-        EXPECT_INT(a.total, 4096 + 16384);
+        EXPECT_INT(a.total, 8192 + 16384);
         char *at = a.at;
         memset(arena_alloc(&a, 50000), 1, 50000); // alone; the open chunk stays open
         EXPECT(a.at == at);
-        EXPECT_INT(a.total, 4096 + 16384 + 65536);
+        EXPECT_INT(a.total, 8192 + 16384 + 65536);
     }
     arena_done(&a);
     EXPECT_INT(blocks_in_use(pool), 0);
@@ -78,10 +78,10 @@ TEST(a_large_first_object_leaves_the_first_chunk_small) {
     struct blocks *pool = blocks_new();
     struct arena a;
     arena_init(&a, pool);
-    memset(arena_alloc(&a, 3000), 1, 3000);
+    memset(arena_alloc(&a, 7000), 1, 7000);
     memset(arena_alloc(&a, 30), 1, 30);
     if (!WEIR_ASAN)
-        EXPECT_INT(a.total, 4096 + 4096);
+        EXPECT_INT(a.total, 8192 + 8192);
     arena_done(&a);
     blocks_free(pool);
 }

@@ -5,12 +5,12 @@
 
 #define BLOCKS_MAGIC 0xb10c5001u
 
-const size_t block_sizes[BLOCK_SIZES] = {512, 2048, 4096, 16384, 65536, 262144, (size_t)1 << 30};
-static const uint32_t keep_max[BLOCK_SIZES] = {1024, 1024, 1024, 256, 64, 8, 0};
+const size_t block_sizes[BLOCK_SIZES] = {512, 2048, 4096, 8192, 16384, 65536, 262144, (size_t)1 << 30};
+static const uint32_t keep_max[BLOCK_SIZES] = {1024, 1024, 1024, 1024, 256, 64, 8, 0};
 
 // The class by the number of bits of size - 1: up to 9 bits are up to 512 bytes.
 static const uint8_t class_by_bits[65] = {
-    [0 ... 9] = 0, [10 ... 11] = 1, [12] = 2, [13 ... 14] = 3, [15 ... 16] = 4, [17 ... 18] = 5, [19 ... 64] = 6,
+    [0 ... 9] = 0, [10 ... 11] = 1, [12] = 2, [13] = 3, [14] = 4, [15 ... 16] = 5, [17 ... 18] = 6, [19 ... 64] = 7,
 };
 
 static inline unsigned class_of(size_t size) {

@@ -5,8 +5,8 @@
 
 struct blocks; // the pool
 
-enum { BLOCK_SIZES = 7 };
-// Usable sizes of the classes, in bytes: 512, 2 Ki, 4 Ki, 16 Ki, 64 Ki, 256 Ki, and one for anything larger (never kept).
+enum { BLOCK_SIZES = 8 };
+// Usable sizes of the classes, in bytes: 512, 2 Ki, 4 Ki, 8 Ki, 16 Ki, 64 Ki, 256 Ki, and one for anything larger (never kept).
 // Each is the usable size; the header is on top of it.
 extern const size_t block_sizes[BLOCK_SIZES];
 

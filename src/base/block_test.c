@@ -10,7 +10,7 @@ TEST(sizes_and_classes) {
         size_t want, usable;
     } cases[] = {
         {0, 512},       {1, 512},        {512, 512},       {513, 2048},      {2048, 2048},
-        {2049, 4096},   {4096, 4096},    {4097, 16384},    {16384, 16384},   {16385, 65536},
+        {2049, 4096},   {4096, 4096},    {4097, 8192},     {8192, 8192},    {8193, 16384},    {16384, 16384},   {16385, 65536},
         {65536, 65536}, {65537, 262144}, {262144, 262144}, {262145, 262160}, {1 << 20, 1 << 20}, {3000000, 3000000}, {3000000, 3000000},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -23,7 +23,7 @@ TEST(sizes_and_classes) {
         block_unref(b);
         EXPECT_INT(blocks_in_use(pool), 0);
     }
-    EXPECT_INT(blocks_kept(pool), 512 + 2048 + 4096 + 16384 + 65536 + 262144);
+    EXPECT_INT(blocks_kept(pool), 512 + 2048 + 4096 + 8192 + 16384 + 65536 + 262144);
     block_unref(NULL);
     blocks_free(pool);
     blocks_free(NULL);
@@ -49,7 +49,7 @@ TEST(the_last_freed_goes_out_first) {
 TEST(what_is_kept_is_bounded) {
     static const struct {
         size_t size, max;
-    } cases[] = {{512, 1024}, {2048, 1024}, {4096, 1024}, {16384, 256}, {65536, 64}, {262144, 8}, {262145, 0}};
+    } cases[] = {{512, 1024}, {2048, 1024}, {4096, 1024}, {8192, 1024}, {16384, 256}, {65536, 64}, {262144, 8}, {262145, 0}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct blocks *pool = blocks_new();
         size_t count = cases[i].max + 5;

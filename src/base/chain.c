@@ -281,7 +281,7 @@ size_t chain_held(const struct chain *c) {
 
 // The size of the next block for n bytes that wait: full large blocks, then one that fits the rest.
 static size_t fitting_size(size_t n) {
-    for (unsigned i = 4; i > 2; i--) {
+    for (unsigned i = 5; i > 2; i--) {
         if (n >= block_sizes[i])
             return block_sizes[i];
     }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { ROUNDS = 8 };
+enum { ROUNDS = 8, KEY_MAX = 64 << 10 };
 
 // --- who asks the back end -----------------------------------------------------------------------------------------------
 
@@ -218,7 +218,7 @@ static void forget_file(struct cache_ask *a) {
     pthread_mutex_unlock(&p->lock);
 }
 
-void cache_begin(struct cache_ask *a) {
+static void begin(struct cache_ask *a) {
     cache_close(a);
     a->error = 0;
     a->stale_updating = a->stale_error = a->collides = false;
@@ -228,8 +228,18 @@ void cache_begin(struct cache_ask *a) {
     a->purges = __atomic_load_n(&a->cache->purge_number, __ATOMIC_ACQUIRE);
 }
 
+void cache_name(struct cache_ask *a) {
+    begin(a);
+    struct cache_part *p = index_part(a->cache, &a->main);
+    pthread_mutex_lock(&p->lock);
+    const struct cache_entry *e = index_find(p, &a->main);
+    if (e != NULL && e->object != NULL && str_eq(e->object->key, a->key))
+        is_other_variant(a, e->object);
+    pthread_mutex_unlock(&p->lock);
+}
+
 void cache_take_over(struct cache_ask *to, struct cache_ask *from) {
-    cache_begin(to);
+    begin(to);
     to->id = from->id;
     if (from->vary.p != NULL)
         to->vary = arena_dup(to->arena, from->vary);
@@ -247,7 +257,7 @@ static enum cache_verdict use_alone(struct cache_ask *a, struct cache_object *o)
 }
 
 enum cache_verdict cache_open(struct cache_ask *a) {
-    cache_begin(a);
+    begin(a);
     bool loaded = false;
     for (int round = 0; round < ROUNDS; round++) {
         struct cache_part *p = index_part(a->cache, &a->main);
@@ -257,7 +267,7 @@ enum cache_verdict cache_open(struct cache_ask *a) {
         enum look look = look_at(a, p, index_find(p, &a->id), loaded, &v);
         pthread_mutex_unlock(&p->lock);
         if (look == LOOK_DONE && a->object != NULL && !cache_object_begins_well(a->object)) {
-            cache_begin(a);
+            begin(a);
             loaded = false;
             continue;
         }
@@ -370,7 +380,7 @@ void cache_refuse(struct cache_ask *a) {
 
 struct cache_object *cache_keep(struct cache_ask *a, struct str vary, const struct cache_facts *facts, const struct head *head,
                                 int64_t length) {
-    if (a->collides)
+    if (a->collides || a->key.n > KEY_MAX)
         return NULL;
     // Under the name of the variant only where the main object says the same of Vary: else nobody would look there.
     struct cache_id id = str_eq(vary, a->vary) && vary.n != 0 ? a->id : a->main, variant = a->main;

@@ -69,8 +69,8 @@ struct cache_ask {
     uint64_t purges;            // of the cache, when it was asked
 };
 
-// Only its names: for a request that asks the back end in any case (bypass), and may keep what it gets.
-void cache_begin(struct cache_ask *a);
+// Only its names: for a request that asks the back end in any case (bypass), and may keep what it gets. Never waits.
+void cache_name(struct cache_ask *a);
 // `to` (its input set) goes on where `from` was, which has nothing any more to renew: a request in the background.
 void cache_take_over(struct cache_ask *to, struct cache_ask *from);
 // Looks the key up. May be called again with the same ask, which is then begun anew. Waits for a disk.
@@ -98,6 +98,9 @@ void cache_remember(struct cache_ask *a, unsigned status, int64_t until_s);
 // Removes what the key names, with all its variants; a key that ends with '*': all that begin with what is before it. False:
 // there was nothing of that key. Never waits for a disk.
 bool cache_purge(struct cache *c, struct str key);
+
+// What is kept under the key, and only that, with its variants. For requests that have changed it.
+void cache_forget(struct cache *c, struct str key);
 
 struct cache_numbers {
     uint64_t bytes, memory, objects; // of files; of keys_zone; known

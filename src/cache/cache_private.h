@@ -104,7 +104,8 @@ static inline bool index_is_empty(const struct cache_entry *e) {
 
 void job_store(struct cache *c, struct cache_object *o);  // its file is finished and named
 void job_rewrite(struct cache *c, struct cache_object *o); // its file gets the head of a renewed object
-void job_delete(struct cache *c, const struct cache_id *main, const struct cache_id *id); // unless an entry has a file of that name
+// Unless an entry has a file of that name. The only one that may be called with the part locked.
+void job_delete(struct cache *c, const struct cache_id *main, const struct cache_id *id);
 
 // --- purge.c -------------------------------------------------------------------------------------------------------------
 

@@ -168,7 +168,7 @@ static void lose(struct cache_data *d, int err) {
 // From memory into a file; what is read meanwhile still comes from memory.
 static void begin_file(struct cache_object *o) {
     struct cache_data *d = o->data;
-    d->at = store_body_at(o);
+    d->at = store_body_at(o, true);
     int fd = store_create(d->cache, o, d->mem, (size_t)d->length);
     if (fd < 0) {
         // The bytes in memory are for the readers that are there.
@@ -266,7 +266,7 @@ void cache_object_end(struct cache_object *o, int err) {
     struct cache_data *d = o->data;
     close_sums(d);
     if (d->at == 0)
-        d->at = store_body_at(o);
+        d->at = store_body_at(o, false);
     if (d->nsums != 0)
         d->checked = xcalloc(d->nsums, 1);
     if (d->checked != NULL)

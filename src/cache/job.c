@@ -83,6 +83,18 @@ static void delete(struct job *j, const char *path) {
         log_msg(LOG_CRIT, errno, "unlink() \"%s\" failed", path);
 }
 
+static struct job *job_new(struct cache *c, struct cache_object *o, const struct cache_id *main, const struct cache_id *id) {
+    struct job *j = xmalloc(sizeof *j);
+    *j = (struct job){cache_ref(c), o != NULL ? cache_object_ref(o) : NULL, false, *main, *id};
+    return j;
+}
+
+static void job_free(struct job *j) {
+    cache_object_unref(j->object);
+    cache_unref(j->cache);
+    free(j);
+}
+
 static void run(void *arg) {
     struct job *j = arg;
     char path[PATH_MAX];
@@ -95,17 +107,24 @@ static void run(void *arg) {
     else
         store(j, path);
     pthread_mutex_unlock(&j->cache->names);
-    cache_object_unref(j->object);
-    cache_unref(j->cache);
-    free(j);
+    job_free(j);
 }
 
-static void post(struct cache *c, struct cache_object *o, bool rewrite_it, const struct cache_id *main, const struct cache_id *id) {
-    struct job *j = xmalloc(sizeof *j);
-    *j = (struct job){cache_ref(c), o, rewrite_it, *main, *id};
+void job_store(struct cache *c, struct cache_object *o) { helper_post(run, job_new(c, o, &o->main, &o->id)); }
+
+void job_rewrite(struct cache *c, struct cache_object *o) {
+    struct job *j = job_new(c, o, &o->main, &o->id);
+    j->rewrite = true;
     helper_post(run, j);
 }
 
-void job_store(struct cache *c, struct cache_object *o) { post(c, cache_object_ref(o), false, &o->main, &o->id); }
-void job_rewrite(struct cache *c, struct cache_object *o) { post(c, cache_object_ref(o), true, &o->main, &o->id); }
-void job_delete(struct cache *c, const struct cache_id *main, const struct cache_id *id) { post(c, NULL, false, main, id); }
+void job_delete(struct cache *c, const struct cache_id *main, const struct cache_id *id) {
+    struct job *j = job_new(c, NULL, main, id);
+    if (helper_offer(run, j))
+        return;
+    // The process ends: nobody stores any more, and the entry is just going.
+    char path[PATH_MAX];
+    cache_file_path(path, c->path, c->levels, id);
+    unlink(path);
+    job_free(j);
+}

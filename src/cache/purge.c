@@ -114,6 +114,21 @@ static bool remove_unknown(struct cache *c, const struct cache_id *main) {
     return __atomic_load_n(&c->loading, __ATOMIC_ACQUIRE) && unlink(path) == 0;
 }
 
+void cache_forget(struct cache *c, struct str key) {
+    struct cache_id main;
+    cache_id_of(key, &main);
+    struct cache_part *p = index_part(c, &main);
+    pthread_mutex_lock(&p->lock);
+    const struct cache_entry *e = index_find(p, &main);
+    bool known = e != NULL || __atomic_load_n(&c->loading, __ATOMIC_ACQUIRE);
+    pthread_mutex_unlock(&p->lock);
+    if (!known)
+        return;
+    note(c, &main, NULL);
+    remove_key(c, &main);
+    remove_unknown(c, &main);
+}
+
 bool cache_purge(struct cache *c, struct str key) {
     CHECK(c->magic == CACHE_MAGIC);
     if (str_ends(key, STR("*"))) {

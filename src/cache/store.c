@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum {
-    HEADER = 160, VERSION = 1, ROOM = 192, ALIGN = 64, BY_ORIGIN = 1, IOVECS = 64, TEXT_MAX = 4 * CACHE_HEAD_MAX,
+    HEADER = 160, VERSION = 1, ROOM = 192, ALIGN = 64, PAGE = 4096, BY_ORIGIN = 1, IOVECS = 64, TEXT_MAX = 4 * CACHE_HEAD_MAX,
     FIRST_READ = 4096, NAME_TRIES = 100, LARGE = 1 << 20,
     AT_VERSION = 8, AT_SUM = 12, AT_TEXT = 16, AT_KEY = 20, AT_VARY = 24, AT_FLAGS = 28, AT_MAIN = 32, AT_ID = 48,
     AT_FACTS = 64, AT_BODY = 112, AT_LENGTH = 120, AT_SUMS = 128, AT_BLOCK = 132, AT_VARIANT = 136,
@@ -40,7 +40,10 @@ static int64_t *facts_of(struct cache_facts *f, unsigned i) {
 
 // --- the header ----------------------------------------------------------------------------------------------------------
 
-uint64_t store_body_at(const struct cache_object *o) { return (HEADER + o->text.n + ROOM + ALIGN - 1) / ALIGN * ALIGN; }
+uint64_t store_body_at(const struct cache_object *o, bool large) {
+    uint64_t to = large ? PAGE : ALIGN;
+    return (HEADER + o->text.n + ROOM + to - 1) / to * to;
+}
 
 static uint32_t sums_sum(const struct cache_data *d) {
     uint32_t sum = 0;

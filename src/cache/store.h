@@ -8,7 +8,8 @@
 #include "cache/data.h"
 #include "cache/cache_private.h"
 
-uint64_t store_body_at(const struct cache_object *o); // where the body begins in a file of this object
+// Where the body begins in a file of this object; of a large one at a page, which sendfile likes.
+uint64_t store_body_at(const struct cache_object *o, bool large);
 // A file without a name that holds the beginning of the object's body; its descriptor or -errno. Waits, as does store_write.
 int store_create(struct cache *c, struct cache_object *o, const char *body, size_t n);
 int store_write(int fd, off_t at, const struct chain *bytes); // 0 or -errno

@@ -268,7 +268,8 @@ static enum after serve_one(struct conn *c, struct loop *l) {
         req_ended(r, 'P', 'R');
         r->keepalive = false; // as in nginx: after a refused head nothing more is read
         r->linger = true;
-        if (r->in.version == 0)
+        // What has no version and no target either is no HTTP/0.9: the client can read a head.
+        if (r->in.version == 0 || (r->in.version == 9 && !str_starts(r->in.target, STR("/"))))
             r->in.version = 10;
         answer_status(r, status);
     }

@@ -241,6 +241,8 @@ static int file_trouble(struct tape *t, int err) {
     t->file_failed = true;
     if (!t->lim.file_optional) {
         log_msg(LOG_CRIT, -err, "writing a temporary file in \"%s\" failed", t->lim.dir);
+        if (err == -EFBIG) // of a limit of the process; to readers that would mean a limit of the body
+            err = -ENOSPC;
         tape_end(t, err);
         return err;
     }

@@ -91,12 +91,19 @@ int helper_run(int (*fn)(void *arg), void *arg) {
     return w.result;
 }
 
-void helper_post(void (*fn)(void *arg), void *arg) {
+bool helper_offer(void (*fn)(void *arg), void *arg) {
     struct work *w = xcalloc(1, sizeof(*w));
     w->fn_post = fn;
     w->arg = arg;
-    if (!work_queue(w))
-        work_do(w);
+    bool taken = work_queue(w);
+    if (!taken)
+        free(w);
+    return taken;
+}
+
+void helper_post(void (*fn)(void *arg), void *arg) {
+    if (!helper_offer(fn, arg))
+        fn(arg);
 }
 
 void helpers_start(unsigned threads) {

@@ -12,7 +12,9 @@ void inbox_post(struct loop *to, struct message *m);
 // Runs fn(arg) on a helper thread and waits until it has ended; the result is fn's. For blocking work on files and names.
 // Waits, uncancellably (fn has the stack's pointers). fn must not touch the loop or its pools.
 int helper_run(int (*fn)(void *arg), void *arg);
-// Without waiting for the end. fn owns arg.
+// Without waiting for the end; where there are no helpers fn is called at once. fn owns arg.
 void helper_post(void (*fn)(void *arg), void *arg);
+// The same for callers who hold a lock that fn takes. False: there are no helpers (any more), and fn is not called.
+bool helper_offer(void (*fn)(void *arg), void *arg);
 void helpers_start(unsigned threads); // once, by the worker
 void helpers_stop(void);              // finishes what is queued, joins the threads

@@ -82,7 +82,7 @@ static bool has_these(const struct group *g, const struct addr_full *at, size_t 
 }
 
 static struct group *list_of(struct group_state *s, struct str text, unsigned port, const struct addr_full *at, size_t count) {
-    struct group base = {.implicit = true, .default_port = port, .state = s};
+    struct group base = {.implicit = true, .revives = true, .default_port = port, .state = s};
     group_defaults(&base);
     struct group *list = group_list_new(&base, (unsigned)count);
     list->origin = &origin;

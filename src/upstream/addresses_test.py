@@ -6,6 +6,7 @@ import time
 import pytest
 
 from weirtest import Client, exchange, get, post, response, until
+from weirtest.dns import DnsServer
 
 
 def connections(backend):
@@ -78,3 +79,23 @@ def test_local_addresses_do_not_mix(site):
         for address in ('127.0.0.1', '127.0.0.2', '127.0.0.3'):
             assert exchange(server.port, get(f'/?from={address}'))[0].text == address
     until(lambda: sum(len(c) for c in seen.values()) == 3, 'one connection each')
+
+
+def test_all_addresses_failed_and_came_back(site):
+    """A name with two addresses whose servers are both away for a moment: they are asked again at once, as by nginx, and while
+    one of them is away the other one gets all requests."""
+    dns = DnsServer({'app.test': ['127.0.0.1', '127.0.0.2']}, ttl=60)
+    try:
+        one = site.backend('one')
+        server = site.server(f'resolver {dns.address} ipv6=off; location / {{ set $to app.test:{one.port}; proxy_pass http://$to; proxy_connect_timeout 2s; }}', workers=1)
+        for _ in range(6):
+            assert exchange(server.port, get('/'))[0].status == 200, '127.0.0.2 refuses, 127.0.0.1 answers'
+        one.stop_listening()
+        one.close_idle()
+        for _ in range(3):
+            assert exchange(server.port, get('/'))[0].status == 502
+        one.start()
+        for _ in range(3):
+            assert exchange(server.port, get('/'))[0].status == 200
+    finally:
+        dns.close()

@@ -43,6 +43,19 @@ static int choose(const struct group *g, const uint64_t *tried, int bound, struc
     return i;
 }
 
+// All untried peers are counted out: they get another chance. False: there are none.
+static bool revive(struct group *g, const uint64_t *tried, uint64_t now_ms) {
+    bool any = false;
+    for (unsigned i = 0; g->revives && i < g->npeers; i++) {
+        const struct peer *p = &g->peers[i];
+        if (!peers_has(tried, i) && counted_out(g, p, p->state, now_ms)) {
+            p->state->fails = 0;
+            any = true;
+        }
+    }
+    return any;
+}
+
 struct peer *group_choose(struct group *g, struct req *r, uint64_t *tried, uint64_t now_ms) {
     struct group_state *s = g->state;
     CHECK_OBJ(s, GROUP_STATE_MAGIC);
@@ -53,6 +66,10 @@ struct peer *group_choose(struct group *g, struct req *r, uint64_t *tried, uint6
         g->balancer->begin(g, &c);
     pthread_mutex_lock(&s->lock);
     int i = choose(g, tried, bound, &c);
+    if (UNLIKELY(i < 0) && revive(g, tried, now_ms)) {
+        c.backups = false;
+        i = choose(g, tried, bound, &c);
+    }
     if (i >= 0) {
         struct peer_state *ps = g->peers[i].state;
         // A peer whose time out is over is probed by this request alone: the others see it counted out from now on again.

@@ -113,6 +113,7 @@ struct group {
     struct peer *peers;
     unsigned npeers;
     bool implicit;              // made by proxy_pass to an address
+    bool revives;               // when all peers are counted out by failures, a request asks them nevertheless
     unsigned default_port;      // of an implicit one
     const struct balancer *balancer;
     void *balance;              // the balancer's settings

@@ -13,7 +13,8 @@ $NGINX (/usr/sbin/nginx).
     certs.py     certificates and TLS contexts
     proc.py      process trees, memory, descriptors             guide.py    the guide's files, ports and paths mapped
     h2.py        exact frames out, strictly read frames in
-    rfc9113.py   the driver of what walks RFC 9113
+    rfc9113.py   the driver of what walks RFC 9113              clock.py    a wall clock that a test sets, for one server
+    plain.py     a server started by hand, without root
 """
 from . import proc
 from .backend import (Backend, Close, Drip, Echo, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,

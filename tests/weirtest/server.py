@@ -26,7 +26,7 @@ def environment():
     env = dict(os.environ)
     env.setdefault('ASAN_OPTIONS', 'abort_on_error=0:exitcode=99:detect_stack_use_after_return=1')
     env.setdefault('UBSAN_OPTIONS', 'print_stacktrace=1:halt_on_error=1:exitcode=99')
-    env.setdefault('TSAN_OPTIONS', 'exitcode=99')
+    env.setdefault('TSAN_OPTIONS', 'exitcode=99:atexit_sleep_ms=0')
     return env
 
 

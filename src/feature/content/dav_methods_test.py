@@ -190,3 +190,15 @@ for text in ('dav_methods;', 'dav_methods X;', 'dav_methods put;', 'dav_methods 
              'dav_access user:wr;', 'min_delete_depth x;', 'min_delete_depth -1;', 'create_full_put_path x;', 'dav_access group:r all:rw;'):
     verdicts.case(text)
 test_verdicts = verdicts.tests()
+
+
+@pytest.mark.parametrize('to', ['/other/moved.txt', '/d/moved.txt'])
+def test_a_moved_file_is_the_same_file(site, to):
+    """MOVE renames, into another directory too: nothing is copied."""
+    path = site.file('d/f.txt', 'x' * 1000)
+    site.file('other/x', '')
+    server = site.server('root @root@; dav_methods MOVE;', main=USER)
+    inode = os.stat(path).st_ino
+    r = exchange(server.port, request('MOVE', '/d/f.txt', f'Destination: http://localhost{to}', 'Host: localhost', host=None))[0]
+    assert r.status == 204
+    assert os.stat(site.root + to).st_ino == inode and not os.path.exists(path)

@@ -168,6 +168,7 @@ static const struct conf_row rows[] = {
     {"debug_points", IN_MAIN, 1, 1, 0, 0, set_debug_points, NULL, 0, NULL, 0, 0, debug_points,
      "Accepted for nginx's sake.", "stop | abort"},
     {"thread_pool", IN_MAIN, 2, 3, ROW_IGNORED | ROW_REPEAT, 0, set_thread_pool, NULL, 0, NULL, 0, 0, NULL, "weir has its own helpers for files."},
+    ROW_NOOP_OF("ssl_object_cache_inheritable", IN_MAIN, conf_set_flag, "Certificates and keys are read anew when their files change."),
     ROW_NOOP("ssl_engine", IN_MAIN, 1, 1, "Accepted for nginx's sake."),
 };
 

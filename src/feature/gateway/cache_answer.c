@@ -25,9 +25,11 @@ static void add_age(struct cache_run *run) {
 static void allow_ranges(struct cache_run *run, bool one) {
     struct req *r = run->r;
     const struct head *h = &run->ask.object->head;
-    if (h->status != 200 || run->x->gw->force_ranges || !head_has(h, FIELD_ACCEPT_RANGES))
+    if (run->x->gw->force_ranges || !head_has(h, FIELD_ACCEPT_RANGES))
         return;
-    head_drop(&r->out, FIELD_ACCEPT_RANGES); // the range filter says it
+    head_drop(&r->out, FIELD_ACCEPT_RANGES); // the range filter says it, of a 200
+    if (h->status != 200)
+        return;
     if (one)
         range_allow_one(r);
     else

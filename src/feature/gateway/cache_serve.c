@@ -311,12 +311,32 @@ static enum step serve(struct cache_run *run) {
         return ask_back_end(run);
     }
     if (c->bypass.count != 0 && cache_any_holds(r, c->bypass)) {
-        cache_begin(&run->ask);
+        cache_name(&run->ask);
         run->says = CACHE_SAYS_BYPASS;
         return fetch(run);
     }
     return look_up(run);
 }
+
+// RFC 9111 4.4: what an unsafe method has changed is not answered from what was kept before. The key is that of a GET.
+static enum step serve_unsafe(struct exchange *x, const struct gateway_rewrite *rw, const struct cache_conf *c, struct cache *cache) {
+    struct req *r = x->r;
+    unsigned status = gateway_run(x);
+    if (status != 0)
+        return answer_status(r, status);
+    if (x->head.status >= 200 && x->head.status < 400) {
+        struct cache_run run = {.r = r, .x = x, .c = c};
+        struct str method = r->method_text;
+        r->method_text = STR("GET");
+        struct str key = key_of(&run);
+        r->method_text = method;
+        if (key.n != 0)
+            cache_forget(cache, key);
+    }
+    return gateway_answer(r, rw, x);
+}
+
+static bool is_safe(enum method m) { return m == METHOD_GET || m == METHOD_HEAD || m == METHOD_OPTIONS || m == METHOD_TRACE; }
 
 enum step gateway_serve(struct exchange *x, const struct gateway_rewrite *rw, const struct feature *family) {
     struct req *r = x->r;
@@ -324,13 +344,16 @@ enum step gateway_serve(struct exchange *x, const struct gateway_rewrite *rw, co
     if (LIKELY(!c->on) || x->gw->store_set != NULL) // of an inner *_store and an outer *_cache the inner holds
         goto plain;
     bool purges = c->purge.count != 0 && cache_any_holds(r, c->purge);
-    if ((c->methods >> r->method & 1) == 0 && !purges)
+    bool looks = (c->methods >> r->method & 1) != 0 || purges;
+    if (!looks && is_safe(r->method))
         goto plain;
     struct cache_zone *z;
     if (!find_zone(r, c, family->family, &z))
         return answer_status(r, 500);
     if (z == NULL)
         goto plain;
+    if (!looks)
+        return serve_unsafe(x, rw, c, z->zone->state);
     return serve(begin(x, rw, c, z->zone->state));
 plain:;
     unsigned status = gateway_run(x);

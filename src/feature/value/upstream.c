@@ -11,7 +11,8 @@ typedef void put_fn(struct sbuf *b, const struct attempt *a, uintptr_t data);
 static void put_all(struct sbuf *b, const struct exchange *x, put_fn *put, uintptr_t data) {
     if (x->prev != NULL) {
         put_all(b, x->prev, put, data);
-        sbuf_lit(b, " : ");
+        if (x->nattempts != 0) // else a cache answered
+            sbuf_lit(b, " : ");
     }
     for (unsigned i = 0; i < x->nattempts; i++) {
         if (i != 0)
