@@ -127,6 +127,8 @@ static void close_sums(struct cache_data *d) {
 }
 
 static void to_memory(struct cache_data *d, const struct chain *bytes) {
+    if (bytes->bytes == 0)
+        return;
     size_t need = (size_t)d->length + bytes->bytes;
     if (need > d->mem_cap) {
         d->mem_cap = MIN(MAX(need, 2 * d->mem_cap), (size_t)CACHE_MEMORY_MAX);

@@ -218,6 +218,8 @@ TEST(tls_partial_writes) {
 }
 
 // An idle link holds no buffer.
+static bool seen_idle;
+
 static void server_is_idle(void) {
     char b[8];
     EXPECT_INT(link_read_into(server_link, b, sizeof b, SOON), 5);
@@ -226,14 +228,17 @@ static void server_is_idle(void) {
         task_sleep_ms(2 * TLS_HOLD_MS);
     EXPECT(server_link->tls->in == NULL && chain_empty(&server_link->tls->out));
     EXPECT(link_alive(server_link));
+    seen_idle = true;
     EXPECT_INT(link_read_into(server_link, b, sizeof b, SOON), 0);
 }
 static void client_says_hello(void) {
     struct chain c;
+    seen_idle = false;
     chain_init(&c, client_link->loop->blocks);
     chain_add_const(&c, "hello", 5);
     EXPECT_INT(link_write(client_link, &c, SOON), 5);
-    task_sleep_ms(4 * TLS_HOLD_MS);
+    while (!seen_idle)
+        task_sleep_ms(1);
 }
 TEST(tls_idle) {
     for (int i = 0; i < 2; i++) {
