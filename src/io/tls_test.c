@@ -233,17 +233,20 @@ static void server_is_idle(void) {
 }
 static void client_says_hello(void) {
     struct chain c;
-    seen_idle = false;
     chain_init(&c, client_link->loop->blocks);
     chain_add_const(&c, "hello", 5);
     EXPECT_INT(link_write(client_link, &c, SOON), 5);
+}
+static void client_stays_a_while(void) {
+    seen_idle = false;
+    client_says_hello();
     while (!seen_idle)
         task_sleep_ms(1);
 }
 TEST(tls_idle) {
     for (int i = 0; i < 2; i++) {
         settled = i != 0;
-        converse(TLS_1_3, 100000, server_is_idle, client_says_hello);
+        converse(TLS_1_3, 100000, server_is_idle, client_stays_a_while);
     }
 }
 

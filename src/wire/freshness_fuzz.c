@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     arena_init(&arena, NULL);
     struct head h;
     head_init(&h, &arena);
-    struct str rest = str_n((const char *)data + 1, size - 1), line;
+    struct str rest = str_n((const char *)data + 1, size - 1), line = STR_NONE;
     while (rest.n != 0 && str_split(&rest, '\n', &line)) {
         ssize_t colon = str_chr(line, ':');
         struct str name = colon < 0 ? STR("Cache-Control") : str_head(line, (size_t)colon);
