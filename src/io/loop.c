@@ -6,6 +6,7 @@
 #include "io/loop.h"
 #include "base/date.h"
 #include "io/loop_private.h"
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -167,6 +168,8 @@ void loop_free(struct loop *l) {
     stacks_free(l->stacks, task_forget);
     wheel_done(&l->wheel);
     blocks_free(l->blocks);
+    while (atomic_load_explicit(&l->posting, memory_order_acquire) != 0) // the last message may be here before its sender is done
+        sched_yield();
     close(l->event_fd);
     close(l->epoll_fd);
     loop_this = NULL;

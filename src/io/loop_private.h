@@ -133,6 +133,7 @@ struct loop {
 
     // Written by other threads.
     _Alignas(CACHE_LINE) _Atomic(struct message *) inbox; // newest first
+    _Atomic unsigned posting; // threads that are inside inbox_post: the loop stays until they have left
     _Atomic bool asleep; // or about to: who posts must write to event_fd
     _Atomic bool stop;
     _Alignas(CACHE_LINE) _Atomic unsigned connections; // accepted links that live here or are on the way
