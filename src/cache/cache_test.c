@@ -514,7 +514,9 @@ TEST(cache_with_many_threads) {
     cache_count(c, &n);
     EXPECT(n.memory <= 64 << 10);
     for (size_t i = 0; i < CACHE_PARTS; i++) {
+        pthread_mutex_lock(&c->parts[i].lock); // the manager is still there
         list_each(e, &c->parts[i].used, struct cache_entry, used) EXPECT(e->fetch == NULL && e->updating == 0);
+        pthread_mutex_unlock(&c->parts[i].lock);
     }
     cache_kind.free(c);
 }
