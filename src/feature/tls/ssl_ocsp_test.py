@@ -48,6 +48,7 @@ def test_url_of_the_certificate(site):
     server.wait_error('error', r'no OCSP responder URL in certificate')
 
 
+@pytest.mark.xdist_group('ocsp-chains')    # both write the same authority
 @pytest.mark.parametrize('mode, verdict', [('on', REVOKED), ('leaf', GOOD)])
 def test_chains(site, mode, verdict):
     """An authority in between that was revoked: seen by on, not by leaf."""
