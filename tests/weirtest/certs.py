@@ -92,7 +92,7 @@ def make(name, extensions, ca='ca', known='valid', chain=()):
     _signed(name, f'/CN={name}', ca=ca, extensions=extensions)
     if not os.path.exists(path(f'index.{ca}')):
         _write(f'index.{ca}', '')
-    _write(f'{ca}.cnf', f'[ca]\ndefault_ca=a\n[a]\ndatabase=index.{ca}\ncrlnumber=crlnumber\ndefault_md=sha256\n'
+    _write(f'{ca}.cnf', f'[ca]\ndefault_ca=a\n[a]\ndatabase=index.{ca}\nunique_subject=no\ncrlnumber=crlnumber\ndefault_md=sha256\n'
                         f'default_crl_days=10\ncertificate={ca}.pem\nprivate_key={ca}.key\n')
     _run('ca', '-config', f'{ca}.cnf', f'-{known}', f'{name}.pem')
     for other in chain:
