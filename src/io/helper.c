@@ -126,11 +126,13 @@ void helpers_start(unsigned threads) {
 void helpers_stop(void) {
     pthread_mutex_lock(&pool.lock);
     pool.stopping = true;
+    pthread_t *threads = pool.threads;
+    unsigned count = pool.count;
+    pool.threads = NULL;
+    pool.count = 0; // loops may still ask
     pthread_cond_broadcast(&pool.more);
     pthread_mutex_unlock(&pool.lock);
-    for (unsigned i = 0; i < pool.count; i++)
-        pthread_join(pool.threads[i], NULL);
-    free(pool.threads);
-    pool.threads = NULL;
-    pool.count = 0;
+    for (unsigned i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
+    free(threads);
 }
