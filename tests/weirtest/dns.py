@@ -100,7 +100,7 @@ class DnsServer:
                     answer = self.answer(c.recv(n, socket.MSG_WAITALL), self.tcp_queries, True)
                     if answer is not None:
                         c.sendall(struct.pack('>H', len(answer)) + answer)
-                except (OSError, struct.error):
+                except (OSError, struct.error, IndexError):    # who asks has gone
                     pass
 
     def answer(self, query, log, tcp):

@@ -435,7 +435,7 @@ def test_sizes(site, size):
     for want in ('MISS', 'HIT'):
         r = cache.ask('/x')
         assert r.header('X-Cache') == want and r.body == body
-    cache.wait_files(1)
+        cache.wait_files(1)
     cache.restart()
     assert cache.ask('/x').body == body
     for first, last in ((0, 0), (1, 4097), (262143, 262144), (size - 1, size - 1)):

@@ -223,7 +223,7 @@ def test_while_another_updates():
             go.set()
             r = c.response()
             p.seen.append((r.status, r.header('X-Cache'), r.text))
-        p.backend.settle()
+        p.settle()
         p.ask()
     both(scenario, location('proxy_cache_use_stale updating;'), ['200 MISS a 1', '200 UPDATING a 2', '200 EXPIRED b', '200 HIT b 0'])
 
