@@ -112,8 +112,7 @@ uint64_t learn_retire_after(struct peer_state *ps, uint64_t now) {
     return known - MAX(known / 10, (uint32_t)RETIRE_MARGIN_MS);
 }
 
-bool pool_may_close(struct peer *p) {
-    struct peer_state *ps = p->state;
+bool learn_may_close(struct peer_state *ps) {
     if (get(&ps->calm) >= CALM_ENOUGH)
         return false;
     atomic_fetch_add_explicit(&ps->calm, 1, memory_order_relaxed);

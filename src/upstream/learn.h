@@ -16,4 +16,5 @@ void learn_kept(struct peer_state *ps, uint64_t idle_ms);                 // it 
 // ended.
 bool learn_safe(struct peer_state *ps, uint64_t idle_ms, uint64_t now, bool *survivor, bool *canary);
 void learn_canary_done(struct peer_state *ps, bool well); // well: answered
+bool learn_may_close(struct peer_state *ps); // see pool_may_close
 uint64_t learn_retire_after(struct peer_state *ps, uint64_t now); // UINT64_MAX: nothing is known

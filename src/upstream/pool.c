@@ -398,6 +398,7 @@ struct link *pool_take_tagged(struct group *g, struct peer *p, bool careful, uin
     return l;
 }
 
+bool pool_may_close(struct peer *p) { return learn_may_close(p->state); }
 void pool_peer_closed(struct peer *p, uint64_t idle_ms) { learn_closed(p->state, idle_ms, loop_now(loop_self())); }
 void pool_canary_done(struct peer *p, bool well) { learn_canary_done(p->state, well); }
 
