@@ -47,12 +47,7 @@ ZONES = 'limit_req_zone $binary_remote_addr zone=auth_limit:1m rate=1000r/s; lim
 
 def serve(site, file, app, **how):
     text, host = text_for(file, app)
-    try:
-        return site.server(text, http=ZONES, **how), host
-    except AssertionError as e:
-        if re.search(r'unknown directive "proxy_cache', str(e)):
-            pytest.skip('no proxy_cache yet')
-        raise
+    return site.server(text, http=ZONES, **how), host
 
 
 @pytest.mark.xdist_group('guide-next')

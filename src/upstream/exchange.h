@@ -72,8 +72,6 @@ struct exchange {
     const struct head *fields; // of the client's request, as they are passed on; NULL: as it sent them (x->r->in)
     bool for_others;          // the answer is wanted even if the client goes away (a cache): it is not watched
     struct str text_body;     // sent instead of the client's body when .p is not NULL (proxy_set_body)
-    const struct head *instead; // fields that go in place of the client's of these names; empty: none goes. NULL: as the
-                              // client says. Only of h2_client; what the configuration sets goes before
     // Reads the client's body, which goes to the peer as this gives it, of unknown length. Does not own `inner`. For each try
     // anew; NULL: as it is.
     struct body *(*filter_body)(struct exchange *x, struct body *inner);

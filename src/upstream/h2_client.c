@@ -77,21 +77,11 @@ static bool is_set(const struct h1_request_conf *rc, enum field_id id) {
     return false;
 }
 
-static bool is_instead(const struct exchange *x, enum field_id id) { return x->instead != NULL && head_has(x->instead, id); }
-
-// Fields that take the place of the client's.
-static void put_instead(struct putting *p, const struct h1_request_conf *rc) {
-    head_each(f, p->x->instead) {
-        if (f->value.n != 0 && !is_set(rc, f->id))
-            put(p, f->id, f->name, f->value, false);
-    }
-}
-
 static void put_client_fields(struct putting *p, const struct h1_request_conf *rc) {
     const struct head *in = exchange_fields(p->x);
     struct str named = head_has(in, FIELD_CONNECTION) ? head_join(in, FIELD_CONNECTION, &p->x->r->arena) : STR_NONE;
     head_each(f, in) {
-        if (f->id == FIELD_UNKNOWN ? is_set_by_name(rc, f->name) : in_set(rc->replaced, f->id) || is_instead(p->x, f->id))
+        if (f->id == FIELD_UNKNOWN ? is_set_by_name(rc, f->name) : in_set(rc->replaced, f->id))
             continue;
         if ((named.n != 0 && list_has_token(named, f->name)) || h2_is_connection_field(f->id, f->value) || !is_token(f->name))
             continue;
@@ -102,8 +92,6 @@ static void put_client_fields(struct putting *p, const struct h1_request_conf *r
 static size_t head_bound(const struct exchange *x, const struct h1_request_conf *rc) {
     size_t n = x->method.n + x->uri.n + x->host.n + 512;
     head_each(f, exchange_fields(x)) n += hpack_bound(f->name, f->value);
-    if (x->instead != NULL)
-        head_each(f, x->instead) n += hpack_bound(f->name, f->value);
     conf_list_each(const struct h1_set_header, h, rc->set_headers) n += h->name.n + 64;
     return n;
 }
@@ -131,13 +119,11 @@ static bool put_head(struct exchange *x, struct sbuf *to) {
         put(&p, FIELD_CONTENT_LENGTH, STR("content-length"), sbuf_view(&t), false);
     }
     if (x->gw->pass_request_headers) {
-        struct str te = head_join(&r->in, FIELD_TE, &r->arena);
-        if (list_has_token(te, STR("trailers")) && !is_instead(x, FIELD_TE))
+        struct str te = head_join(exchange_fields(x), FIELD_TE, &r->arena);
+        if (list_has_token(te, STR("trailers")))
             put(&p, FIELD_TE, STR("te"), STR("trailers"), false);
         put_client_fields(&p, rc);
     }
-    if (x->instead != NULL)
-        put_instead(&p, rc);
     return true;
 }
 

@@ -147,6 +147,13 @@ struct str head_join(const struct head *h, enum field_id id, struct arena *arena
 
 // Appends; strings are not copied. Amortised allocation from the arena. Invalidates pointers to fields.
 struct field *head_add(struct head *h, enum field_id id, struct str name, struct str value);
+// A field of another head, as it is there.
+static inline struct field *head_add_same(struct head *h, const struct field *f) {
+    struct field *to = head_add(h, (enum field_id)f->id, f->name, f->value);
+    to->sensitive = f->sensitive;
+    to->clean = f->clean;
+    return to;
+}
 static inline struct field *head_add_known(struct head *h, enum field_id id, struct str value) {
     return head_add(h, id, field_name(id), value);
 }

@@ -60,7 +60,7 @@ static void choose_fields(struct cache_run *run) {
     head_init(h, &run->r->arena);
     head_each(g, in) {
         if (!is_about_client((enum field_id)g->id))
-            head_add(h, (enum field_id)g->id, g->name, g->value)->sensitive = g->sensitive;
+            head_add_same(h, g);
     }
     if (modified.n != 0)
         head_add_known(h, FIELD_IF_MODIFIED_SINCE, modified);

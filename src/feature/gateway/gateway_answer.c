@@ -33,9 +33,7 @@ static void copy_field(struct req *r, const struct gateway_rewrite *rw, const st
     if (f->id == FIELD_LOCATION)
         copy_location(r, made, f);
     else
-        *head_add(&r->out, f->id, f->name, f->value) = (struct field){
-            .name = f->name, .value = made.p != NULL ? made : f->value, .id = f->id, .passed = true,
-            .clean = f->clean && made.p == NULL};
+        (made.p != NULL ? head_add(&r->out, f->id, f->name, made) : head_add_same(&r->out, f))->passed = true;
 }
 
 static void copy_head(struct req *r, const struct gateway_rewrite *rw, const struct exchange *x) {

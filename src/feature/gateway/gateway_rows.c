@@ -257,8 +257,8 @@ static const struct conf_row rows[] = {
              "Fields of responses that weir does not act on."),
     ROW_FNS("*_allow_upstream", IN_HTTP_ALL, 1, 0xffff, ROW_LISTED, set_allow_upstream, NULL, "string ...",
             "A server is asked only if none of these is empty or \"0\"; else it is 502, or the next one (denied)."),
-    ROW_NOOP("*_bind_dynamic", IN_HTTP_ALL, 1, 1, "*_bind is evaluated for each connection."),
-    ROW_NOOP("*_request_dynamic", IN_HTTP_ALL, 1, 1, "The request is made anew for each server that is tried."),
+    ROW_NOOP_OF("*_bind_dynamic", IN_HTTP_ALL, conf_set_flag, "*_bind is evaluated for each connection."),
+    ROW_NOOP_OF("*_request_dynamic", IN_HTTP_ALL, conf_set_flag, "The request is made anew for each server that is tried."),
     ROW_FN("*_bind", IN_HTTP_ALL, 1, 2, 0, set_bind, NULL, "Local address of connections to servers; off: the system chooses."),
 
     ROW_FLAG("*_buffering", IN_HTTP_ALL, G, buffering, "on",

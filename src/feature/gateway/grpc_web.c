@@ -92,10 +92,13 @@ void gateway_grpc_web(struct req *r, struct exchange *x) {
         return;
     struct head *h = arena_new(&r->arena, struct head);
     head_init(h, &r->arena);
+    head_each(f, exchange_fields(x)) {
+        if (f->id != FIELD_CONTENT_TYPE && f->id != FIELD_TE && f->id != FIELD_ACCEPT) // which names what only browsers hear
+            head_add_same(h, f);
+    }
     head_add_known(h, FIELD_CONTENT_TYPE, arena_printf(&r->arena, "application/grpc" STR_FMT, STR_ARG(suffix)));
     head_add_known(h, FIELD_TE, STR("trailers"));
-    head_add_known(h, FIELD_ACCEPT, STR("")); // names what only browsers hear
-    x->instead = h;
+    x->fields = h;
     if (text)
         x->filter_body = decode_body;
 }
