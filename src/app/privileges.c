@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <limits.h>
 #include <linux/landlock.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -72,36 +74,94 @@ bool privileges_drop(struct str user, uid_t uid, gid_t gid, unsigned keep) {
     return true;
 }
 
+// --- Landlock --------------------------------------------------------------------------------------------------------------
+
 // The newest fields that this needs; kernels read as much of it as they know.
 struct ruleset {
     uint64_t files, network, scoped;
 };
-enum { SCOPE_SIGNAL = 1 << 1, ABI_WITH_REFER = 2, ABI_WITH_SCOPES = 6 };
+enum { SCOPE_SIGNAL = 1 << 1, ABI_WITH_REFER = 2, ABI_WITH_TRUNCATE = 3, ABI_WITH_SCOPES = 6, ABI_WITH_LOG_FLAGS = 7, LOG_OFF = 1 };
+#define TRUNCATE      (1ull << 14) // LANDLOCK_ACCESS_FS_TRUNCATE, which older headers do not have
+#define NEVER         (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK)
+#define READING       (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define WRITING_FILES (LANDLOCK_ACCESS_FS_WRITE_FILE | TRUNCATE)
+#define WRITING                                                                                                              \
+    (WRITING_FILES | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |          \
+     LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REFER)
+#define LINKS_AND_SOCKETS (LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO)
 
-// Files may move from one directory to another (MOVE, request bodies with names): any ruleset forbids that unless a rule allows it.
-static bool allow_moving(int ruleset) {
-    struct landlock_path_beneath_attr rule = {.allowed_access = LANDLOCK_ACCESS_FS_REFER, .parent_fd = open("/", O_PATH | O_CLOEXEC)};
-    bool ok = rule.parent_fd >= 0 && syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
-    if (rule.parent_fd >= 0)
-        close(rule.parent_fd);
+// What libraries open when they are first needed: code, time zones. Users and names the supervisor has looked up.
+static const struct reach_place of_system[] = {
+    {STR_INIT("/lib"), false, false},
+    {STR_INIT("/lib64"), false, false},
+    {STR_INIT("/usr/lib"), false, false},
+    {STR_INIT("/usr/lib64"), false, false},
+    {STR_INIT("/usr/local/lib"), false, false},
+    {STR_INIT("/usr/share/zoneinfo"), false, false},
+    {STR_INIT("/etc/localtime"), false, false},
+    {STR_INIT("/etc/ld.so.cache"), false, false},
+    {STR_INIT("/etc/ssl"), false, false},
+    {STR_INIT("/proc/self"), false, false},
+    {STR_INIT("/proc/sys/vm"), false, false},
+    {STR_INIT("/sys/devices/system/cpu"), false, false},
+    {STR_INIT("/dev/urandom"), false, false},
+    {STR_INIT("/dev/null"), true, false},
+};
+
+// A place that is not there (yet) gets no rule.
+static bool allow(int ruleset, const char *path, uint64_t rights) {
+    struct stat st;
+    struct landlock_path_beneath_attr rule = {.allowed_access = rights, .parent_fd = open(path, O_PATH | O_CLOEXEC)};
+    if (rule.parent_fd < 0)
+        return true;
+    if (fstat(rule.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode))
+        rule.allowed_access &= LANDLOCK_ACCESS_FS_READ_FILE | WRITING_FILES;
+    bool ok = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
+    close(rule.parent_fd);
     return ok;
 }
 
-void privileges_confine(void) {
+// A text that ends within a name stands for the directory of that name, else for the one above it unless that is the root:
+// what else it may stand for, the opener judges.
+static bool allow_places(int ruleset, const struct reach_place *places, size_t count, uint64_t handled) {
+    for (size_t i = 0; i < count; i++) {
+        const struct reach_place *p = &places[i];
+        char dir[PATH_MAX];
+        struct stat st;
+        bool above = p->stem && stat(p->path.p, &st) != 0;
+        size_t n = above ? (size_t)str_rchr(p->path, '/') : p->path.n;
+        if (n >= sizeof dir || (above && n == 0))
+            continue;
+        memcpy(dir, p->path.p, n);
+        dir[n] = '\0';
+        if (!allow(ruleset, dir, (p->writes ? READING | WRITING : READING) & handled))
+            return false;
+    }
+    return true;
+}
+
+bool privileges_confine(const struct reach_place *places, size_t count) {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         log_msg(LOG_WARN, errno, "prctl(PR_SET_NO_NEW_PRIVS) failed");
-    // What is handled and allowed by no rule is forbidden everywhere.
-    struct ruleset r = {.files = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
-                                 LANDLOCK_ACCESS_FS_REFER};
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (abi < ABI_WITH_REFER)
-        return; // the kernel does not have it, or could not do without forbidding moves
+        return false; // the kernel does not have it, or could not do without forbidding moves
+    // What is handled and allowed by no rule is forbidden everywhere.
+    struct ruleset r = {.files = NEVER | LANDLOCK_ACCESS_FS_REFER};
+    if (places != NULL)
+        r.files |= READING | (abi >= ABI_WITH_TRUNCATE ? WRITING : WRITING & ~TRUNCATE) | LINKS_AND_SOCKETS;
     size_t size = abi >= ABI_WITH_SCOPES ? sizeof r : sizeof r.files;
     if (abi >= ABI_WITH_SCOPES)
         r.scoped = SCOPE_SIGNAL;
     int fd = (int)syscall(SYS_landlock_create_ruleset, &r, size, 0);
-    if (fd < 0 || !allow_moving(fd) || syscall(SYS_landlock_restrict_self, fd, 0) != 0)
+    bool ok = fd >= 0 && (places != NULL ? allow_places(fd, of_system, ARRAY_LEN(of_system), r.files) &&
+                                               allow_places(fd, places, count, r.files)
+                                         : allow(fd, "/", LANDLOCK_ACCESS_FS_REFER));
+    // Audit would tell of each refusal, and the opener sets most of them right.
+    ok = ok && syscall(SYS_landlock_restrict_self, fd, abi >= ABI_WITH_LOG_FLAGS ? LOG_OFF : 0) == 0;
+    if (!ok)
         log_msg(LOG_NOTICE, errno, "the worker is not confined by Landlock");
     if (fd >= 0)
         close(fd);
+    return ok && places != NULL;
 }

@@ -29,7 +29,7 @@ static int in_child(int (*fn)(void)) {
 }
 
 static int execute(void) {
-    privileges_confine();
+    (void)privileges_confine(NULL, 0);
     execl("/bin/true", "true", (char *)NULL);
     return errno;
 }
@@ -43,7 +43,7 @@ static int make_device(void) {
     char path[] = "/tmp/weir-device-XXXXXX";
     if (mkdtemp(path) == NULL)
         return errno;
-    privileges_confine();
+    (void)privileges_confine(NULL, 0);
     char name[64];
     snprintf(name, sizeof name, "%s/null", path);
     int err = mknod(name, S_IFCHR | 0600, makedev(1, 3)) == 0 ? 0 : errno;
@@ -53,18 +53,18 @@ static int make_device(void) {
 }
 
 static int signal_parent(void) {
-    privileges_confine();
+    (void)privileges_confine(NULL, 0);
     return kill(getppid(), 0) == 0 ? 0 : errno;
 }
 
 static int signal_itself(void) {
-    privileges_confine();
+    (void)privileges_confine(NULL, 0);
     return kill(getpid(), 0) == 0 ? 0 : errno;
 }
 
 // Files, directories, sockets: what serving needs.
 static int serve(void) {
-    privileges_confine();
+    (void)privileges_confine(NULL, 0);
     char path[] = "/tmp/weir-file-XXXXXX";
     int fd = mkstemp(path);
     if (fd < 0 || write(fd, "x", 1) != 1 || unlink(path) != 0)
@@ -87,13 +87,61 @@ static int move_between_directories(void) {
     snprintf(from, sizeof from, "%s/f", a);
     snprintf(to, sizeof to, "%s/f", b);
     close(open(from, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-    privileges_confine();
+    (void)privileges_confine(NULL, 0);
     int err = rename(from, to) == 0 ? 0 : errno;
     unlink(from);
     unlink(to);
     rmdir(a);
     rmdir(b);
     return err;
+}
+
+static char places_dir[32];
+static const char *const places_made[] = {"in", "out", "write", "in/link", "in/f", "out/f", "write/f"};
+
+static const char *below(const char *name) {
+    static char path[8][64];
+    static unsigned next;
+    char *p = path[next++ % 8];
+    snprintf(p, sizeof path[0], "%s/%s", places_dir, name);
+    return p;
+}
+
+static bool opens(const char *name, int flags) {
+    int fd = open(below(name), flags | O_CLOEXEC, 0644);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+// Files below the places, and of these only the writable ones for writing; through links as little as by name.
+static int keep_to_places(void) {
+    const struct reach_place places[] = {{str_c(below("in")), false, false}, {str_c(below("write")), true, false}};
+    if (!opens("in/f", O_RDWR | O_CREAT) || !opens("out/f", O_RDWR | O_CREAT))
+        return 1;
+    if (!privileges_confine(places, 2))
+        return landlock_abi() >= 2 ? 2 : 0;
+    if (!opens("in/f", O_RDONLY) || opens("in/f", O_WRONLY))
+        return 3;
+    if (opens("out/f", O_RDONLY) || opens("in/link/f", O_RDONLY))
+        return 4;
+    if (!opens("write/f", O_RDWR | O_CREAT))
+        return 5;
+    if (unlink(below("in/f")) == 0 || symlink("/", below("write/link")) == 0 || mkdir(below("more"), 0755) == 0)
+        return 6;
+    return open("/etc/passwd", O_RDONLY | O_CLOEXEC) < 0 ? 0 : 7;
+}
+
+TEST(confined_to_places) {
+    memcpy(places_dir, "/tmp/weir-places-XXXXXX", 24);
+    EXPECT(mkdtemp(places_dir) != NULL);
+    for (int i = 0; i < 3; i++)
+        EXPECT(mkdir(below(places_made[i]), 0755) == 0);
+    EXPECT(symlink(below("out"), below("in/link")) == 0);
+    EXPECT_INT(in_child(keep_to_places), 0);
+    for (int i = ARRAY_LEN(places_made); i-- > 0;)
+        remove(below(places_made[i]));
+    EXPECT(rmdir(places_dir) == 0);
 }
 
 TEST(confined_moves_files) { EXPECT_INT(in_child(move_between_directories), 0); }

@@ -4,6 +4,7 @@
 #include "app/log_watch.h"
 #include "app/messages.h"
 #include "app/notify.h"
+#include "app/opener.h"
 #include "app/pid_file.h"
 #include "app/privileges.h"
 #include "app/signaller.h"
@@ -286,11 +287,16 @@ static int on_time(struct supervisor *s) {
     return next == UINT64_MAX ? -1 : next <= now ? 0 : (int)MIN(next - now, (uint64_t)INT_MAX);
 }
 
+static int start_opener(void *arg) {
+    const struct supervisor *s = arg;
+    return opener_start(s->conf, s->next, &s->opts);
+}
+
 static void attend(struct supervisor *s, int signal_fd) {
     while (s->worker > 0 || !s->stopping) {
         struct pollfd p[] = {{signal_fd, POLLIN, 0}, {s->channel, POLLIN, 0}, {s->ask_channel, POLLIN, 0}, {s->log_watch, POLLIN, 0}};
         poll(p, ARRAY_LEN(p), on_time(s));
-        if (p[2].revents != 0 && !broker_serve(s->ask_channel))
+        if (p[2].revents != 0 && !broker_serve(s->ask_channel, start_opener, s))
             close_questions(s);
         if (p[1].revents != 0)
             listen_to_worker(s);

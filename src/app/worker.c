@@ -4,6 +4,7 @@
 #include "app/crash.h"
 #include "app/environment.h"
 #include "app/messages.h"
+#include "app/opener.h"
 #include "app/pid_file.h"
 #include "app/privileges.h"
 #include "app/signals.h"
@@ -52,6 +53,14 @@ void worker_raise_limits(const struct main_conf *m) {
     }
 }
 
+static void confine(const struct worker_opts *o) {
+    size_t count;
+    struct reach_place *places = opener_places(o->conf, NULL, &count);
+    if (privileges_confine(places, count))
+        reach_through(broker_ask_opener);
+    free(places);
+}
+
 static bool become(const struct worker_opts *o) {
     const struct main_conf *m = main_conf(o->conf);
     environment_apply(m);
@@ -63,7 +72,7 @@ static bool become(const struct worker_opts *o) {
     if (m->core_limited)
         prctl(PR_SET_DUMPABLE, 1); // a change of user took it away
     if (!o->alone)
-        privileges_confine();
+        confine(o);
     if (m->working_directory.n != 0 && chdir(m->working_directory.p) != 0) {
         log_msg(LOG_ALERT, errno, "chdir(\"%s\") failed", m->working_directory.p);
         return false;

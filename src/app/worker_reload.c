@@ -11,6 +11,7 @@
 #include "app/worker_private.h"
 #include "feature/log/error_log.h"
 #include "io/broker.h"
+#include "io/reach.h"
 #include "io/channel.h"
 #include "io/log.h"
 #include <malloc.h>
@@ -131,6 +132,7 @@ static void told_conf(struct worker *w, int pack) {
     sbuf_init_heap(&why, CHANNEL_BYTES);
     struct conf *next = NULL;
     zones_renewed(w->conf->zones, NULL, NULL); // of one that was refused
+    reach_renew(); // the next opener knows the places of both
     if (!broker_replay(pack))
         sbuf_printf(&why, "the configuration cannot be received (%d: %s)", errno, strerror(errno));
     else

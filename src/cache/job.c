@@ -5,6 +5,7 @@
 #include "cache/store.h"
 #include "io/inbox.h"
 #include "io/log.h"
+#include "io/reach.h"
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -79,7 +80,7 @@ static void delete(struct job *j, const char *path) {
     const struct cache_entry *e = index_find(p, &j->id);
     bool used = e != NULL && e->disk != 0;
     pthread_mutex_unlock(&p->lock);
-    if (!used && unlink(path) != 0 && errno != ENOENT)
+    if (!used && reach_unlink(path) != 0 && errno != ENOENT)
         log_msg(LOG_CRIT, errno, "unlink() \"%s\" failed", path);
 }
 
@@ -125,6 +126,6 @@ void job_delete(struct cache *c, const struct cache_id *main, const struct cache
     // The process ends: nobody stores any more, and the entry is just going.
     char path[PATH_MAX];
     cache_file_path(path, c->path, c->levels, id);
-    unlink(path);
+    reach_unlink(path);
     job_free(j);
 }

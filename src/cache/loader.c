@@ -4,6 +4,7 @@
 #include "cache/data.h"
 #include "cache/store.h"
 #include "io/log.h"
+#include "io/reach.h"
 #include <dirent.h>
 #include <stdlib.h>
 #include <stdio.h>
@@ -66,7 +67,7 @@ static void load_file(struct loading *l, const struct cache_id *id) {
     if (why != NULL || (o == NULL && err != -ENOENT)) {
         if (why == NULL || *why != '\0')
             say_bad(l, why != NULL ? why : "it cannot be read", err);
-        unlink(l->path);
+        reach_unlink(l->path);
     }
     bool good = o != NULL && why == NULL && !is_known(c, o);
     pthread_mutex_unlock(&c->names);
@@ -91,7 +92,7 @@ static void look_at(struct loading *l, struct str name, unsigned char type) {
     if (type == DT_REG && cache_id_from_hex(name, &id))
         load_file(l, &id);
     else if (type == DT_REG && is_left_over(name))
-        unlink(l->path);
+        reach_unlink(l->path);
     else
         l->foreign++;
 }
@@ -109,7 +110,7 @@ static bool is_level(struct str name, unsigned char digits) {
 // l->path[0..n) is the directory. False: the manager is to stop.
 static bool walk(struct loading *l, size_t n, unsigned level) {
     l->path[n] = '\0';
-    DIR *d = opendir(l->path);
+    DIR *d = reach_opendir(l->path);
     if (d == NULL) {
         if (errno != ENOENT)
             log_msg(LOG_CRIT, errno, "opendir() \"%s\" failed", l->path);

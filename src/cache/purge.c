@@ -4,6 +4,7 @@
 #include "cache/data.h"
 #include "cache/store.h"
 #include "io/log.h"
+#include "io/reach.h"
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -111,7 +112,7 @@ static bool remove_key(struct cache *c, const struct cache_id *main) {
 static bool remove_unknown(struct cache *c, const struct cache_id *main) {
     char path[PATH_MAX];
     cache_file_path(path, c->path, c->levels, main);
-    return __atomic_load_n(&c->loading, __ATOMIC_ACQUIRE) && unlink(path) == 0;
+    return __atomic_load_n(&c->loading, __ATOMIC_ACQUIRE) && reach_unlink(path) == 0;
 }
 
 void cache_forget(struct cache *c, struct str key) {

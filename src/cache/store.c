@@ -4,6 +4,7 @@
 #include "io/file.h"
 #include "io/inbox.h"
 #include "io/log.h"
+#include "io/reach.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,21 +87,10 @@ static int write_at(int fd, const void *p, size_t n, uint64_t at) {
     return n == 0 ? 0 : file_write_all(fd, &iov, 1, (off_t)at);
 }
 
-// Where the file system has no files without names, one with a name that the loader takes away.
 static int create(const struct cache *c) {
-    int fd = open(c->path.p, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL))
-        return fd >= 0 ? fd : -errno;
-    if (errno == ENOENT && mkdir(c->path.p, 0700) == 0) // the directory was removed
-        return create(c);
-    char path[PATH_MAX];
-    int n = snprintf(path, sizeof path, "%s/weir-XXXXXX", c->path.p);
-    if (n < 0 || (size_t)n >= sizeof path)
-        return -ENAMETOOLONG;
-    fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    unlink(path);
+    int fd = file_nameless(c->path.p);
+    if (fd == -ENOENT && reach_mkdir(c->path.p, 0700) == 0) // the directory was removed
+        fd = file_nameless(c->path.p);
     return fd;
 }
 
@@ -212,7 +202,7 @@ bool store_rewrite(struct cache_object *o) {
 static int make_directories(char *path) {
     for (char *at = strchr(path + 1, '/'); at != NULL; at = strchr(at + 1, '/')) {
         *at = '\0';
-        int err = mkdir(path, 0700) != 0 && errno != EEXIST ? -errno : 0;
+        int err = reach_mkdir(path, 0700) != 0 && errno != EEXIST ? -errno : 0;
         *at = '/';
         if (err != 0 && err != -EROFS && err != -EACCES) // of those above ours nobody asks
             return err;
@@ -221,7 +211,7 @@ static int make_directories(char *path) {
 }
 
 static int copy_to(int fd, const char *name) {
-    int to = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int to = reach_open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (to < 0)
         return -errno;
     struct stat st;
@@ -236,14 +226,12 @@ static int copy_to(int fd, const char *name) {
     if (close(to) != 0 && err == 0)
         err = -errno;
     if (err != 0)
-        unlink(name);
+        reach_unlink(name);
     return err;
 }
 
 static int link_to(int fd, const char *name) {
-    char own[64];
-    snprintf(own, sizeof own, "/proc/self/fd/%d", fd);
-    if (linkat(AT_FDCWD, own, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0)
+    if (reach_link(fd, name) == 0)
         return 0;
     // ENOENT: a directory is missing, or the file had a name once and cannot get one again. EXDEV: another file system, or an
     // old Landlock, which forbids links from one directory to another.
@@ -267,9 +255,9 @@ int store_name(int fd, const char *path) {
         snprintf(name, sizeof name, "%s.%010u", path, (n + (unsigned)getpid() * 100000u) % 1000000000u);
         err = link_to(fd, name);
     }
-    if (err == 0 && rename(name, path) != 0) {
+    if (err == 0 && reach_rename(name, path) != 0) {
         err = -errno;
-        unlink(name);
+        reach_unlink(name);
     }
     return err;
 }
@@ -404,7 +392,7 @@ static struct cache_object *load_object(struct cache *c, int fd, uint64_t size, 
 struct cache_object *store_load(struct cache *c, const char *path, bool quick, const char **why, int *err) {
     *why = NULL;
     // For writing too: a renewed head is written in place.
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = reach_open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
     if (fd < 0) {
         *err = -errno;
         return NULL;

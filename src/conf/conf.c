@@ -1,5 +1,6 @@
 // Loading a snapshot, its references, and how setters report what they find.
 #include "conf/conf.h"
+#include "conf/vars.h"
 #include "conf/build.h"
 #include "conf/zone_private.h"
 #include <stdlib.h>
@@ -51,6 +52,27 @@ void conf_needs_directory(struct conf_cx *cx, struct str path) {
     d->path = path;
     d->next = cx->conf->directories;
     cx->conf->directories = d;
+    conf_reach(cx, path, true);
+}
+
+static void add_reach(struct conf_cx *cx, struct str path, bool writes, bool stem) {
+    const struct conf_reach *last = cx->conf->reaches;
+    if (last != NULL && last->writes == writes && last->stem == stem && str_eq(last->path, path))
+        return;
+    struct conf_reach *p = arena_new(cx->arena, struct conf_reach);
+    *p = (struct conf_reach){arena_dup(cx->arena, path), writes, stem, cx->conf->reaches};
+    cx->conf->reaches = p;
+}
+
+void conf_reach(struct conf_cx *cx, struct str path, bool writes) { add_reach(cx, path, writes, false); }
+
+void conf_reach_tmpl(struct conf_cx *cx, const struct tmpl *t, struct str prefix, bool writes, bool stem) {
+    struct str text = t->constant ? t->text : t->count != 0 && t->parts[0].var == NULL ? t->parts[0].text : STR_NONE;
+    if (text.n == 0)
+        text = STR("/"); // anywhere
+    if (text.p[0] != '/')
+        text = arena_printf(cx->arena, STR_FMT "%s" STR_FMT, STR_ARG(prefix), str_ends(prefix, STR("/")) ? "" : "/", STR_ARG(text));
+    add_reach(cx, text, writes, (stem || !t->constant) && !str_ends(text, STR("/")));
 }
 
 void features_register(struct feature *const *features, size_t n) {

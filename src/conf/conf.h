@@ -34,6 +34,7 @@ struct conf {
     struct str path, prefix, conf_prefix;
     struct str error_log; // of struct conf_load
     struct conf_directory *directories; // that must be there when this is in force
+    struct conf_reach *reaches;         // that its worker reaches
     unsigned privileges; // enum conf_privilege: what its worker must be allowed beyond an ordinary user
     struct zones *zones;
     uint64_t seed; // for hash tables
@@ -48,7 +49,16 @@ struct conf_directory {
     struct conf_directory *next;
 };
 
+// A path below which the worker reads, and writes too. One that ends within a name goes on there ("/srv/site-" of
+// "/srv/site-$host"). Newest first; the same may be there more than once.
+struct conf_reach {
+    struct str path; // NUL-terminated, absolute
+    bool writes, stem;
+    struct conf_reach *next;
+};
+
 // While loading. Setters, finish, link and bind get it.
+struct tmpl;
 struct conf_cx {
     struct conf *conf;
     struct arena *arena;  // the snapshot's
@@ -74,8 +84,14 @@ bool conf_was_set(struct conf_cx *cx, const struct conf_row *row); // in the blo
 // A file name made absolute as nginx does: relative to the prefix (to the configuration's directory when conf_prefix).
 struct str conf_full_path(struct conf_cx *cx, struct str path, bool conf_prefix); // NUL-terminated
 
-// Setters of directives that name such a directory say so; twice the same does no harm.
+// Setters of directives that name such a directory say so, and that it is written to; twice the same does no harm.
 void conf_needs_directory(struct conf_cx *cx, struct str path);
+// Who reads or writes files while requests are served says where; else a confined worker cannot. `path` is full
+// (conf_full_path).
+void conf_reach(struct conf_cx *cx, struct str path, bool writes);
+// The same for what has variables: the text before the first of them counts, everything when there is none. A name that does
+// not begin with a slash is below `prefix`. `stem`: what follows the text may go on within a name.
+void conf_reach_tmpl(struct conf_cx *cx, const struct tmpl *t, struct str prefix, bool writes, bool stem);
 
 struct conf_load {
     struct str path;            // of the file

@@ -5,6 +5,7 @@
 #include "http/subrequest.h"
 #include "http/tape.h"
 #include "http/vhost.h"
+#include "io/reach.h"
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -206,7 +207,7 @@ unsigned req_body_error_status(struct req *r, ssize_t err) {
     }
 }
 
-static void remove_body_file(void *name) { unlink(name); }
+static void remove_body_file(void *name) { reach_unlink(name); }
 
 // The path of the n-th file, NUL-terminated. With `make` the directories of its levels are made.
 static struct str body_file_name(struct req *r, const struct http_core *core, unsigned n, bool make) {
@@ -221,7 +222,7 @@ static struct str body_file_name(struct req *r, const struct http_core *core, un
         sbuf_chr(&b, '/');
         sbuf_put(&b, digits + end, core->client_body_temp_levels[i]);
         if (make)
-            mkdir(sbuf_cstr(&b), 0700); // what fails shows when the file is made
+            reach_mkdir(sbuf_cstr(&b), 0700); // what fails shows when the file is made
     }
     sbuf_chr(&b, '/');
     sbuf_put(&b, digits, TEMP_DIGITS);
@@ -234,16 +235,16 @@ static void name_body_file(struct req *r, const struct http_core *core) {
     struct file_ref *f = tape_file(r->body_tape);
     if (f == NULL)
         return;
-    struct str fd = arena_dup(&r->arena, arena_printf(&r->arena, "/proc/self/fd/%d", f->fd)), name;
+    struct str name;
     int err;
     do {
         unsigned n = __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED);
         bool levels = core->client_body_temp_levels[0] != 0;
         name = body_file_name(r, core, n, false);
-        err = linkat(AT_FDCWD, fd.p, AT_FDCWD, name.p, AT_SYMLINK_FOLLOW) != 0 ? errno : 0;
+        err = reach_link(f->fd, name.p) != 0 ? errno : 0;
         if (err == ENOENT && levels) {
             body_file_name(r, core, n, true);
-            err = linkat(AT_FDCWD, fd.p, AT_FDCWD, name.p, AT_SYMLINK_FOLLOW) != 0 ? errno : 0;
+            err = reach_link(f->fd, name.p) != 0 ? errno : 0;
         }
     } while (err == EEXIST);
     if (err != 0) {
@@ -290,7 +291,7 @@ bool req_document_root(struct req *r, struct str *root) {
     struct str path = req_eval(r, core->root);
     if (memchr(path.p, '\0', path.n) != NULL)
         return false;
-    if (path.n == 0 || path.p[0] != '/') {
+    if (!core->root->constant && (path.n == 0 || path.p[0] != '/')) { // what is constant is full, "" that of "/"
         struct str prefix = r->conf->prefix, parts[3] = {prefix, str_ends(prefix, STR("/")) ? STR("") : STR("/"), path};
         path = arena_join(&r->arena, parts, 3);
     }

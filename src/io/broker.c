@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/sbuf.h"
 #include "io/channel.h"
+#include "io/reach.h"
 #include <fcntl.h>
 #include <glob.h>
 #include <pthread.h>
@@ -14,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_STEP = 16 << 10, NOTE_MAX = 16 << 20, KIND_FILE = 'f', KIND_GLOB = 'g' };
+enum { READ_STEP = 16 << 10, NOTE_MAX = 16 << 20, KIND_FILE = 'f', KIND_GLOB = 'g', KIND_FACT = 'k', KIND_OPENER = 'o' };
 
 struct entry {
     uint32_t kind, err;
@@ -58,7 +59,7 @@ static void keep(uint32_t kind, struct str key, int err, struct str value) {
 // --- the world -------------------------------------------------------------------------------------------------------------
 
 static int read_plain(const char *path, struct arena *a, size_t max, struct str *text) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = reach_open(path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
         return errno;
     struct stat st;
@@ -149,6 +150,18 @@ int broker_glob(const char *pattern, struct arena *a, struct str **paths, size_t
     for (size_t i = 0; i < *count && str_split(&found, '\0', &one); i++)
         (*paths)[i] = one;
     return err;
+}
+
+bool broker_recall(struct str what, struct arena *a, struct str *value) {
+    const struct entry *e = mode == REPLAYING ? find(KIND_FACT, what) : NULL;
+    if (e != NULL)
+        *value = arena_dup(a, value_of(e));
+    return e != NULL;
+}
+
+void broker_tell(struct str what, struct str value) {
+    if (mode == RECORDING)
+        keep(KIND_FACT, what, 0, value);
 }
 
 void broker_record(void) {
@@ -271,11 +284,11 @@ static int open_packed(const char *path) {
     return fd;
 }
 
-static int ask(const char *path) {
+static int ask(uint32_t kind, struct str name) {
     struct channel_message *m = xmalloc(sizeof *m);
     pthread_mutex_lock(&ask_lock);
     int fd = -1;
-    if (ask_channel >= 0 && channel_send(ask_channel, KIND_FILE, str_c(path), -1) == 0 && channel_receive(ask_channel, m, true) == 1)
+    if (ask_channel >= 0 && channel_send(ask_channel, kind, name, -1) == 0 && channel_receive(ask_channel, m, true) == 1)
         fd = m->fd;
     pthread_mutex_unlock(&ask_lock);
     free(m);
@@ -288,10 +301,12 @@ int broker_open(const char *path) {
     if (fd >= 0)
         broker_note(path);
     else if (err == EACCES && (fd = open_packed(path)) < 0)
-        fd = ask(path);
+        fd = ask(KIND_FILE, str_c(path));
     errno = err;
     return fd;
 }
+
+int broker_ask_opener(void) { return ask(KIND_OPENER, STR_NONE); }
 
 void broker_accept(void) {
     names_free(named);
@@ -299,7 +314,15 @@ void broker_accept(void) {
     noted = NULL;
 }
 
-bool broker_serve(int channel) {
+static int open_named(struct str path) {
+    for (const struct name *n = named; n != NULL; n = n->next) {
+        if (str_eq(str_c(n->path), path))
+            return open(n->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    }
+    return -1;
+}
+
+bool broker_serve(int channel, int (*opener)(void *arg), void *arg) {
     static struct channel_message m;
     int r = channel_receive(channel, &m, false);
     if (r == -EAGAIN || r == -EBADMSG)
@@ -308,11 +331,7 @@ bool broker_serve(int channel) {
         return false;
     if (m.fd >= 0)
         close(m.fd);
-    int fd = -1;
-    for (const struct name *n = named; fd < 0 && n != NULL; n = n->next) {
-        if (str_eq(str_c(n->path), str_n(m.bytes, m.n)))
-            fd = open(n->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    }
+    int fd = m.kind == KIND_OPENER ? opener(arg) : open_named(str_n(m.bytes, m.n));
     r = channel_send(channel, KIND_FILE, STR_NONE, fd);
     if (fd >= 0)
         close(fd);

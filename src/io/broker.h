@@ -19,6 +19,11 @@ int broker_read(const char *path, struct arena *a, size_t max, struct str *text)
 // Paths that match a pattern, in byte order: 0 or a positive errno.
 int broker_glob(const char *pattern, struct arena *a, struct str **paths, size_t *count) MUST_USE;
 
+// What else was asked of the system (addresses of a name, a user's number), as bytes: recall is true when the supervisor's
+// reading has told it, with a value that lives in the arena; tell keeps it while recording.
+bool broker_recall(struct str what, struct arena *a, struct str *value) MUST_USE;
+void broker_tell(struct str what, struct str value);
+
 // Opens a file that the configuration names for reading: a descriptor, or -1 and errno, as open(2). What this process may not
 // read comes from the pack or from the supervisor, which may take seconds.
 int broker_open(const char *path) MUST_USE;
@@ -32,6 +37,8 @@ void broker_end(void);        // ends either; harmless else
 
 // The supervisor's list: files of what was recorded last become those that may be asked for. After broker_pack or broker_end.
 void broker_accept(void);
-// A worker's question on `channel`: answers it. False: the other end is gone.
-bool broker_serve(int channel) MUST_USE;
+// A worker's question on `channel`: answers it. False: the other end is gone. `opener` makes the end of a channel to a new
+// opener (io/reach.h), which is handed over and closed; -1: it cannot.
+bool broker_serve(int channel, int (*opener)(void *arg), void *arg) MUST_USE;
+int broker_ask_opener(void); // such an end, the caller's, or -1. Any thread of a worker
 void broker_ask_on(int channel); // the worker's end, before it makes threads; -1: nobody is asked

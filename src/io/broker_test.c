@@ -116,6 +116,8 @@ static char first_byte(int fd) {
     return c;
 }
 
+static int no_opener(void *unused) { return -1; }
+
 // The supervisor opens what its last accepted reading named, and nothing else.
 TEST(broker_serves_named_files) {
     begin();
@@ -132,24 +134,24 @@ TEST(broker_serves_named_files) {
     static struct channel_message m;
     static const char *const asked[] = {"a", "b", "c", "../etc/passwd"};
     for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
-        EXPECT_INT(channel_send(ends[1], 0, path_of(asked[i]), -1), 0);
-        EXPECT(broker_serve(ends[0]));
+        EXPECT_INT(channel_send(ends[1], 'f', path_of(asked[i]), -1), 0);
+        EXPECT(broker_serve(ends[0], no_opener, NULL));
         EXPECT_INT(channel_receive(ends[1], &m, true), 1);
         EXPECT((m.fd >= 0) == (i == 0));
         if (i == 0)
             EXPECT_INT(first_byte(m.fd), 'A');
     }
-    EXPECT(broker_serve(ends[0])); // nothing was asked
+    EXPECT(broker_serve(ends[0], no_opener, NULL)); // nothing was asked
     // A recording that is not accepted changes nothing.
     broker_record();
     EXPECT_STR(read_ok("b"), STR("B"));
     broker_end();
     EXPECT_INT(channel_send(ends[1], 0, path_of("b"), -1), 0);
-    EXPECT(broker_serve(ends[0]));
+    EXPECT(broker_serve(ends[0], no_opener, NULL));
     EXPECT_INT(channel_receive(ends[1], &m, true), 1);
     EXPECT_INT(m.fd, -1);
     close(ends[1]);
-    EXPECT(!broker_serve(ends[0]));
+    EXPECT(!broker_serve(ends[0], no_opener, NULL));
     close(ends[0]);
     end();
 }

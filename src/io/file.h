@@ -35,6 +35,8 @@ ssize_t file_try_read(struct file_ref *f, off_t off, size_t n, struct chain *to)
 // All of iov, which is used up, at off: 0 or -errno. Blocks: for helper threads.
 int file_write_all(int fd, struct iovec *iov, int count, off_t off);
 
+// A file without a name below a directory, for reading and writing by its owner: a descriptor or -errno.
+int file_nameless(const char *dir);
 // A temp file: unlinked at once where the system can (O_TMPFILE), gone with the last reference.
 struct file_ref *temp_file_new(const char *dir, int *err);
 // Writes the chain's memory to the file at off: 0 or -errno; the chain is not changed. Waits (helper thread). A write at 0

@@ -1,6 +1,7 @@
 // Descriptors that logs are appended to: files, FIFOs, terminals, stderr. How they are opened and how one write is made
 // without waiting for whoever reads the other end. Not here: what is written when (log_file.c).
 #include "io/log_private.h"
+#include "io/reach.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -27,12 +28,12 @@ static int inherited(const char *path) {
 
 static int file_target_open(const char *path, struct log_target *t) {
     const int common = O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    int fd = open(path, O_WRONLY | common, 0644);
+    int fd = reach_open(path, O_WRONLY | common, 0644);
     // A FIFO without a reader: open for reading as well keeps what is written until somebody comes.
     struct stat st;
     int err = fd < 0 ? errno : 0;
     if (err == ENXIO && stat(path, &st) == 0 && S_ISFIFO(st.st_mode)) {
-        fd = open(path, O_RDWR | common, 0644);
+        fd = reach_open(path, O_RDWR | common, 0644);
         err = fd < 0 ? errno : 0;
     }
     if (fd < 0)

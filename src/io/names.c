@@ -1,5 +1,6 @@
 // Names resolved while loading. See names.h.
 #include "io/names.h"
+#include "io/broker.h"
 #include <netdb.h>
 
 // A name has no brackets and no second colon.
@@ -33,6 +34,45 @@ static bool known(const struct names *out, const struct addr_full *a) {
     return false;
 }
 
+// Its addresses with port 0, each once, IPv4 first, as nginx orders them. None when nobody knows the name.
+static struct names ask_system(struct arena *a, struct str host) {
+    // Without a way to IPv6 (or IPv4) there is no use in such addresses.
+    struct addrinfo hints = {.ai_flags = AI_ADDRCONFIG, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list = NULL;
+    struct names found = {NULL, 0};
+    if (getaddrinfo(arena_dup(a, host).p, NULL, &hints, &list) != 0)
+        return found;
+    size_t count = 0;
+    for (struct addrinfo *i = list; i != NULL; i = i->ai_next)
+        count++;
+    found.at = arena_array(a, struct addr_full, MAX(count, 1));
+    for (int pass = 0; pass < 2; pass++) {
+        for (struct addrinfo *i = list; i != NULL; i = i->ai_next) {
+            struct addr_full addr = {.len = i->ai_addrlen};
+            if (i->ai_family != (pass == 0 ? AF_INET : AF_INET6) || i->ai_addrlen > sizeof(addr.in6))
+                continue;
+            memcpy(&addr.in6, i->ai_addr, i->ai_addrlen);
+            if (!known(&found, &addr))
+                found.at[found.count++] = addr;
+        }
+    }
+    freeaddrinfo(list);
+    return found;
+}
+
+// The worker is told what the supervisor found: it need not wait again, and cannot see /etc as it is now.
+static struct names look_up(struct arena *a, struct str host) {
+    struct str key = arena_printf(a, "address " STR_FMT, STR_ARG(host)), bytes;
+    if (!broker_recall(key, a, &bytes)) {
+        struct names found = ask_system(a, host);
+        broker_tell(key, str_n((const char *)found.at, found.count * sizeof *found.at));
+        return found;
+    }
+    struct names found = {arena_array(a, struct addr_full, MAX(bytes.n / sizeof(struct addr_full), 1)), bytes.n / sizeof(struct addr_full)};
+    if (bytes.n != 0)
+        memcpy(found.at, bytes.p, bytes.n);
+    return found;
+}
+
 bool names_resolve(struct arena *a, struct str host_port, unsigned default_port, struct names *out, const char **why) {
     struct addr_full one;
     *why = NULL;
@@ -49,26 +89,8 @@ bool names_resolve(struct arena *a, struct str host_port, unsigned default_port,
     *why = NULL;
     if (!names_split(host_port, default_port, &host, &port, why))
         return false;
-    // Without a way to IPv6 (or IPv4) there is no use in such addresses.
-    struct addrinfo hints = {.ai_flags = AI_ADDRCONFIG, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list = NULL;
-    if (getaddrinfo(arena_dup(a, host).p, NULL, &hints, &list) != 0)
-        return false;
-    size_t count = 0;
-    for (struct addrinfo *i = list; i != NULL; i = i->ai_next)
-        count++;
-    *out = (struct names){arena_array(a, struct addr_full, MAX(count, 1)), 0};
-    // IPv4 first, as nginx orders them.
-    for (int pass = 0; pass < 2; pass++) {
-        for (struct addrinfo *i = list; i != NULL; i = i->ai_next) {
-            struct addr_full addr = {.len = i->ai_addrlen};
-            if (i->ai_family != (pass == 0 ? AF_INET : AF_INET6) || i->ai_addrlen > sizeof(addr.in6))
-                continue;
-            memcpy(&addr.in6, i->ai_addr, i->ai_addrlen);
-            addr_set_port(&addr.sa, port);
-            if (!known(out, &addr))
-                out->at[out->count++] = addr;
-        }
-    }
-    freeaddrinfo(list);
+    *out = look_up(a, host);
+    for (size_t i = 0; i < out->count; i++)
+        addr_set_port(&out->at[i].sa, port);
     return out->count != 0;
 }

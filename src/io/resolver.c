@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "io/inbox.h"
 #include "io/log.h"
+#include "io/reach.h"
 #include "io/resolver_private.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -171,7 +172,7 @@ struct file_read {
 
 static int read_file(void *arg) {
     struct file_read *f = arg;
-    int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    int fd = reach_open(f->path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
     f->text = xmalloc(FILE_MAX + 1);

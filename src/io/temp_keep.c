@@ -1,6 +1,7 @@
 // A temp file that gets a name: whole, or not at all.
 #include "io/file.h"
 #include "io/inbox.h"
+#include "io/reach.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/sendfile.h>
@@ -20,7 +21,7 @@ static int make_directories(char *path, unsigned mode) {
     mode |= (mode & 0444) >> 2;
     for (char *at = strchr(path + 1, '/'); at != NULL; at = strchr(at + 1, '/')) {
         *at = '\0';
-        int err = mkdir(path, mode) != 0 && errno != EEXIST ? -errno : 0;
+        int err = reach_mkdir(path, mode) != 0 && errno != EEXIST ? -errno : 0;
         *at = '/';
         if (err != 0)
             return err;
@@ -41,24 +42,22 @@ static int copy(int from, int to) {
 }
 
 static int copy_to(int fd, const char *name) {
-    int to = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int to = reach_open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (to < 0)
         return -errno;
     int err = copy(fd, to);
     if (close(to) != 0 && err == 0)
         err = -errno;
     if (err != 0)
-        unlink(name);
+        reach_unlink(name);
     return err;
 }
 
 // The file under a name that nobody has, beside the path.
 static int name_it(const struct keep_work *w, char *name, size_t size) {
-    char own[64];
-    snprintf(own, sizeof(own), "/proc/self/fd/%d", w->fd);
     for (unsigned i = 0; i < NAME_TRIES; i++) {
         snprintf(name, size, "%s.%08x", w->path, (unsigned)getpid() * 2654435761u + (unsigned)w->fd * NAME_TRIES + i);
-        if (linkat(AT_FDCWD, own, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0)
+        if (reach_link(w->fd, name) == 0)
             return 0;
         if (errno == EEXIST)
             continue;
@@ -81,9 +80,9 @@ static int keep_do(void *arg) {
     if (err != 0)
         return err;
     struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = w->mtime_s, .tv_nsec = w->mtime_s < 0 ? UTIME_NOW : 0}};
-    if (chmod(name, w->mode) != 0 || utimensat(AT_FDCWD, name, times, 0) != 0 || rename(name, w->path) != 0) {
+    if (chmod(name, w->mode) != 0 || utimensat(AT_FDCWD, name, times, 0) != 0 || reach_rename(name, w->path) != 0) {
         err = -errno;
-        unlink(name);
+        reach_unlink(name);
     }
     return err;
 }

@@ -25,6 +25,15 @@ def _all():
                 yield int(name), stat
 
 
+def is_opener(pid):
+    """The process that opens for a confined worker of weir (src/io/reach.h)."""
+    try:
+        with open(f'/proc/{pid}/comm') as f:
+            return f.read() == 'weir-opener\n'
+    except OSError:
+        return False
+
+
 def tree(pid):
     """pid and its descendants, parents first."""
     children = {}

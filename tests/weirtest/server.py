@@ -148,7 +148,10 @@ class Server:
         return proc.tree(self.pid)
 
     def workers(self):
-        return self.processes()[1:]
+        return [pid for pid in self.processes()[1:] if not proc.is_opener(pid)]
+
+    def openers(self):
+        return [pid for pid in self.processes() if proc.is_opener(pid)]
 
     def memory(self):
         return proc.memory(self.processes())

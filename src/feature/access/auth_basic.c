@@ -160,6 +160,8 @@ static bool set_file(struct conf_cx *cx, const struct conf_row *row, void *conf,
         path = conf_full_path(cx, path, true);
     struct tmpl *t = tmpl_compile(cx, path, node);
     ((struct auth_basic_conf *)conf)->file = t;
+    if (t != NULL)
+        conf_reach_tmpl(cx, t, cx->conf->conf_prefix, false, false);
     return t != NULL;
 }
 

@@ -7,6 +7,7 @@
 #include "http/vhost.h"
 #include "io/inbox.h"
 #include "io/loop.h"
+#include "io/reach.h"
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -124,7 +125,7 @@ static int close_put(void *arg) {
     struct put *p = arg;
     close(p->fd);
     if (!p->made)
-        unlink(p->temp);
+        reach_unlink(p->temp);
     return 0;
 }
 
@@ -453,6 +454,9 @@ static bool bind_dav(struct conf_cx *cx, struct scope *s, void *conf) {
     const struct dav_conf *c = conf;
     if (c->methods != 0 && (s->place & (IN_SERVER | IN_LOCATION | IN_IF | IN_LIMIT_EXCEPT)))
         plan_add(cx, s, STAGE_CONTENT, ORDER_DAV, run_dav, c, "dav_methods");
+    const struct http_core *core = scope_conf(s, &feature_http_core);
+    if (c->methods != 0 && core->root != NULL)
+        conf_reach_tmpl(cx, core->root, cx->conf->prefix, true, core->is_alias);
     return true;
 }
 

@@ -1,5 +1,6 @@
 // Trees of files for dav_methods: what replaces something is made whole beside it first, and takes its place by a rename.
 #include "feature/content/dav_tree.h"
+#include "io/reach.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -35,11 +36,11 @@ static int remove_content(struct dav_tree *t, int dir, int depth) {
 }
 
 static int remove_at(struct dav_tree *t, int dir, const char *name, int depth) {
-    if (unlinkat(dir, name, 0) == 0)
+    if (reach_unlinkat(dir, name, 0) == 0)
         return 0;
     if (errno != EISDIR && errno != EPERM)
         return failed(t, "unlink()");
-    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = reach_openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
     if (fd < 0)
         return failed(t, "unlink()");
     if (depth >= DEPTH_MAX) {
@@ -50,7 +51,7 @@ static int remove_at(struct dav_tree *t, int dir, const char *name, int depth) {
     int err = remove_content(t, fd, depth);
     if (err != 0)
         return err;
-    return unlinkat(dir, name, AT_REMOVEDIR) == 0 ? 0 : failed(t, "rmdir()");
+    return reach_unlinkat(dir, name, AT_REMOVEDIR) == 0 ? 0 : failed(t, "rmdir()");
 }
 
 int dav_remove(struct dav_tree *t) { return remove_at(t, AT_FDCWD, t->from, 0); }
@@ -66,14 +67,14 @@ static int make_parents(const char *path, mode_t dir_mode) {
     memcpy(at, path, n + 1);
     for (char *p = at + 1; (p = strchr(p, '/')) != NULL; p++) {
         *p = '\0';
-        if (mkdir(at, dir_mode) != 0 && errno != EEXIST)
+        if (reach_mkdir(at, dir_mode) != 0 && errno != EEXIST)
             return -errno;
         *p = '/';
     }
     return 0;
 }
 
-int dav_mkdir(struct dav_tree *t) { return mkdir(t->to, t->dir_mode) == 0 ? 0 : failed(t, "mkdir()"); }
+int dav_mkdir(struct dav_tree *t) { return reach_mkdir(t->to, t->dir_mode) == 0 ? 0 : failed(t, "mkdir()"); }
 
 // "/dir/.weir-SERIAL" beside `path`, for what is not whole yet.
 static int beside(const char *path, char *to, size_t size) {
@@ -92,7 +93,7 @@ int dav_put_open(struct dav_tree *t, char *temp) {
         t->failed = "mkdir()";
         return err;
     }
-    int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, t->file_mode);
+    int fd = reach_open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, t->file_mode);
     return fd >= 0 ? fd : failed(t, "open()");
 }
 
@@ -102,7 +103,7 @@ int dav_put_end(struct dav_tree *t, int fd, const char *temp, int64_t mtime) {
         return failed(t, "fchmod()");
     if (mtime >= 0 && futimens(fd, times) != 0)
         return failed(t, "futimens()");
-    return rename(temp, t->to) == 0 ? 0 : failed(t, "rename()");
+    return reach_rename(temp, t->to) == 0 ? 0 : failed(t, "rename()");
 }
 
 // --- copying -------------------------------------------------------------------------------------------------------------
@@ -120,7 +121,7 @@ static int copy_bytes(struct dav_tree *t, int in, int out) {
 }
 
 static int copy_file_at(struct dav_tree *t, int from_dir, const char *from, int to_dir, const char *to) {
-    int in = openat(from_dir, from, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int in = reach_openat(from_dir, from, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
     struct stat st;
     if (in < 0)
         return failed(t, "open()");
@@ -129,7 +130,7 @@ static int copy_file_at(struct dav_tree *t, int from_dir, const char *from, int 
         errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
         err = failed(t, "open()");
     }
-    int out = err == 0 ? openat(to_dir, to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, st.st_mode & 07777) : -1;
+    int out = err == 0 ? reach_openat(to_dir, to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, st.st_mode & 07777) : -1;
     if (err == 0 && out < 0)
         err = failed(t, "open()");
     if (err == 0)
@@ -140,7 +141,7 @@ static int copy_file_at(struct dav_tree *t, int from_dir, const char *from, int 
         if (close(out) != 0 && err == 0)
             err = failed(t, "close()");
         if (err != 0)
-            unlinkat(to_dir, to, 0);
+            reach_unlinkat(to_dir, to, 0);
     }
     close(in);
     return err;
@@ -162,15 +163,15 @@ static int copy_content(struct dav_tree *t, int from, int to, int depth) {
 }
 
 static int copy_dir_at(struct dav_tree *t, int from_dir, const char *from, int to_dir, const char *to, int depth) {
-    int in = openat(from_dir, from, O_RDONLY | O_DIRECTORY | O_CLOEXEC), out = -1, err = 0;
+    int in = reach_openat(from_dir, from, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), out = -1, err = 0;
     if (in < 0)
         return failed(t, "opendir()");
     if (depth >= DEPTH_MAX) {
         errno = ELOOP;
         err = failed(t, "opendir()");
-    } else if (mkdirat(to_dir, to, t->dir_mode) != 0) {
+    } else if (reach_mkdirat(to_dir, to, t->dir_mode) != 0) {
         err = failed(t, "mkdir()");
-    } else if ((out = openat(to_dir, to, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0) {
+    } else if ((out = reach_openat(to_dir, to, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0)) < 0) {
         err = failed(t, "opendir()");
     } else if (!t->shallow) {
         err = copy_content(t, in, out, depth);
@@ -195,7 +196,7 @@ static int copy_at(struct dav_tree *t, int from_dir, const char *from, int to_di
 
 // Puts `made`, which is whole, in the place of t->to.
 static int take_place(struct dav_tree *t, const char *made) {
-    if (rename(made, t->to) == 0)
+    if (reach_rename(made, t->to) == 0)
         return 0;
     if (errno != ENOTEMPTY && errno != EEXIST && errno != EISDIR && errno != ENOTDIR)
         return failed(t, "rename()");
@@ -203,11 +204,11 @@ static int take_place(struct dav_tree *t, const char *made) {
     int err = beside(t->to, old, sizeof old);
     if (err != 0)
         return err;
-    if (rename(t->to, old) != 0)
+    if (reach_rename(t->to, old) != 0)
         return failed(t, "rename()");
-    if (rename(made, t->to) != 0) {
+    if (reach_rename(made, t->to) != 0) {
         err = failed(t, "rename()");
-        (void)rename(old, t->to);
+        (void)reach_rename(old, t->to);
         return err;
     }
     struct dav_tree rest = {.from = old};

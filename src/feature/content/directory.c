@@ -1,8 +1,9 @@
 #include "feature/content/directory.h"
+#include "io/reach.h"
 
 int directory_read(const char *path, directory_fn *fn, void *arg, const char **failed) {
     *failed = "opendir()";
-    DIR *dir = opendir(path);
+    DIR *dir = reach_opendir(path);
     if (dir == NULL)
         return -errno;
     int err = 0;

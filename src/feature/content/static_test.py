@@ -53,6 +53,12 @@ static.case('directory redirect with a host', get('/dir', host='name.test'), 301
 static.case('directory redirect without a host', request('GET', '/dir', host=None, version='1.0'), 301)
 test_static = static.tests()
 
+everything = Table("""root /; add_header X-Root "$document_root|$realpath_root|$request_filename";
+    location /below/ { alias /; } location /try/ { try_files $uri /etc/hostname; } location = /none { return 200; }""")
+for path, status in (('/etc/hostname', 200), ('/below/etc/hostname', 200), ('/try/x', 200), ('/none', 200), ('/etc', 301), ('/nowhere', 404)):
+    everything.case(path, get(path), status)
+test_everything = everything.tests()
+
 times = Table('root @root@; location / { }', files={'a.txt': 'text a\n'}, http=TYPES)
 SAME, EARLIER, LATER = ('Tue, 14 Nov 2023 22:13:20 GMT', 'Tue, 14 Nov 2023 22:13:19 GMT', 'Tue, 14 Nov 2023 22:13:21 GMT')
 ETAG = '"6553f100-7"'

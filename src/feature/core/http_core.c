@@ -186,4 +186,4 @@ const struct conf_row *core_row(const char *name) {
 }
 
 struct feature feature_http_core = {
-    .name = "http_core", .rows = rows, .nrows = ARRAY_LEN(rows), .conf_size = sizeof(struct http_core)};
+    .name = "http_core", .rows = rows, .nrows = ARRAY_LEN(rows), .conf_size = sizeof(struct http_core), .bind = bind_root};

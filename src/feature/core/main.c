@@ -1,6 +1,7 @@
 // What stands outside of all blocks: user, processes, files of the process.
 #include "feature/core/main.h"
 #include "conf/paths.h"
+#include "io/broker.h"
 #include <grp.h>
 #include <pwd.h>
 #include <unistd.h>
@@ -19,15 +20,24 @@ static bool set_user(struct conf_cx *cx, const struct conf_row *row, void *conf,
     struct str group = node->args[node->nargs - 1];
     m->user = arena_dup(cx->arena, node->args[1]);
     m->group = arena_dup(cx->arena, group);
+    m->user_given = true;
+    struct str key = arena_printf(cx->arena, "ids " STR_FMT ":" STR_FMT, STR_ARG(m->user), STR_ARG(m->group)), told;
+    unsigned ids[2];
+    if (broker_recall(key, cx->arena, &told) && told.n == sizeof ids) { // a worker that is root all the same
+        memcpy(ids, told.p, sizeof ids);
+        m->uid = ids[0];
+        m->gid = ids[1];
+        return true;
+    }
     const struct passwd *pw = getpwnam(m->user.p);
     if (pw == NULL)
         return conf_err(cx, node, "getpwnam(\"" STR_FMT "\") failed", STR_ARG(m->user));
-    m->uid = pw->pw_uid;
+    m->uid = ids[0] = pw->pw_uid;
     const struct group *gr = getgrnam(m->group.p);
     if (gr == NULL)
         return conf_err(cx, node, "getgrnam(\"" STR_FMT "\") failed", STR_ARG(m->group));
-    m->gid = gr->gr_gid;
-    m->user_given = true;
+    m->gid = ids[1] = gr->gr_gid;
+    broker_tell(key, str_n((const char *)ids, sizeof ids));
     return true;
 }
 
@@ -46,6 +56,14 @@ static bool set_processes(struct conf_cx *cx, const struct conf_row *row, void *
 
 static bool set_path(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
     *(struct str *)((char *)conf + row->offset) = conf_full_path(cx, node->args[1], false);
+    return true;
+}
+
+// Core files are written there.
+static bool set_working_directory(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
+    if (!set_path(cx, row, conf, node))
+        return false;
+    conf_reach(cx, ((const struct main_conf *)conf)->working_directory, true);
     return true;
 }
 
@@ -151,7 +169,7 @@ static const struct conf_row rows[] = {
      "The file with the number of the supervisor's process.", "file"},
     {"lock_file", IN_MAIN, 1, 1, 0, 0, set_path, NULL, FIELD_AT(S, lock_file, struct str), NULL, 0, 0, NULL,
      "Accepted for nginx's sake; weir needs no lock file.", "file"},
-    {"working_directory", IN_MAIN, 1, 1, 0, 0, set_path, NULL, FIELD_AT(S, working_directory, struct str), NULL, 0, 0, NULL,
+    {"working_directory", IN_MAIN, 1, 1, 0, 0, set_working_directory, NULL, FIELD_AT(S, working_directory, struct str), NULL, 0, 0, NULL,
      "The directory that the worker is in, for core files.", "directory"},
     ROW_NUM("worker_rlimit_nofile", IN_MAIN, S, worker_rlimit_nofile, NULL, 0, 0, "How many files the worker may have open."),
     ROW_FNS("worker_rlimit_core", IN_MAIN, 1, 1, 0, set_rlimit_core, NULL, "size", "How large a core file may be."),

@@ -16,9 +16,17 @@ static bool set_path(struct conf_cx *cx, const struct conf_row *row, struct http
     }
     if (!core->is_alias && path.n != 0 && path.p[path.n - 1] == '/')
         path.n--;
+    bool whole = path.n == 0 && node->args[1].n != 0; // "/": each URI is a path
     core->root = tmpl_has_var(path) ? tmpl_compile(cx, path, node)
-                                    : tmpl_const(cx->arena, conf_full_path(cx, path, false));
+                                    : tmpl_const(cx->arena, whole ? STR("") : conf_full_path(cx, path, false));
     return core->root != NULL;
+}
+
+bool bind_root(struct conf_cx *cx, struct scope *s, void *conf) {
+    const struct http_core *core = conf;
+    if (core->root != NULL && (s->outer == NULL || scope_conf(s->outer, &feature_http_core) != conf))
+        conf_reach_tmpl(cx, core->root, cx->conf->prefix, false, core->is_alias);
+    return true;
 }
 
 bool set_root(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {

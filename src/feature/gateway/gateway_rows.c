@@ -85,6 +85,8 @@ static bool set_store(struct conf_cx *cx, const struct conf_row *row, void *conf
     if (gw->store_on || gw->store_set == NULL)
         return true;
     gw->store = tmpl_compile(cx, node->args[1], node);
+    if (gw->store != NULL)
+        conf_reach_tmpl(cx, gw->store, cx->conf->prefix, true, false);
     return gw->store != NULL;
 }
 
@@ -301,6 +303,15 @@ static bool finish_streaming(struct conf_cx *cx, struct scope *s, void *conf) {
     return true;
 }
 
+// *_store on puts files where root or alias says.
+static bool bind_store(struct conf_cx *cx, struct scope *s, void *conf) {
+    const struct gateway_conf *gw = conf;
+    const struct http_core *core = scope_conf(s, &feature_http_core);
+    if (gw->store_set != NULL && gw->store_on && core->root != NULL)
+        conf_reach_tmpl(cx, core->root, cx->conf->prefix, true, core->is_alias);
+    return true;
+}
+
 #define FAMILY(word, count, finish_fn)                                                                                                   \
     struct feature feature_gateway_##word = {                                                                          \
         .name = #word " connections",                                                                                  \
@@ -309,6 +320,7 @@ static bool finish_streaming(struct conf_cx *cx, struct scope *s, void *conf) {
         .nrows = count,                                                                                                \
         .conf_size = sizeof(struct gateway_conf),                                                                      \
         .finish = finish_fn,                                                                                           \
+        .bind = bind_store,                                                                                            \
     }
 FAMILY(proxy, ARRAY_LEN(rows), finish);
 FAMILY(fastcgi, ARRAY_LEN(rows), finish);

@@ -160,6 +160,8 @@ static bool take_target(struct conf_cx *cx, struct access_log_conf *c, const str
         if (o->buffer != 0)
             return conf_err(cx, node, "buffered logs cannot have variables in name");
         e->path = tmpl_compile(cx, name, node);
+        if (e->path != NULL)
+            conf_reach_tmpl(cx, e->path, cx->conf->prefix, true, true);
         return e->path != NULL;
     } else if (name.n != 0) {
         path = conf_full_path(cx, name, false);

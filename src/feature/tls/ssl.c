@@ -18,6 +18,8 @@ struct tmpl *ssl_name(struct conf_cx *cx, const struct conf_node *node) {
     struct tmpl *t = tmpl_has_var(text) ? tmpl_compile(cx, text, node) : tmpl_const(cx->arena, ssl_file(cx, text));
     if (t != NULL)
         t->source = text; // for messages
+    if (t != NULL && !t->constant)
+        conf_reach_tmpl(cx, t, cx->conf->conf_prefix, false, false);
     return t;
 }
 

@@ -166,7 +166,7 @@ static bool get_realpath_root(struct eval *e, const struct var *v, struct str *o
     struct str root;
     if (!req_document_root(r, &root))
         return false;
-    char *real = realpath(arena_dup(&r->arena, root).p, NULL);
+    char *real = realpath(root.n != 0 ? arena_dup(&r->arena, root).p : "/", NULL);
     if (real == NULL) {
         log_msg(LOG_CRIT, errno, "realpath() \"" STR_FMT "\" failed", STR_ARG(root));
         return false;
