@@ -2,6 +2,7 @@
 #include "io/connect.h"
 #include "io/link_private.h"
 #include "io/log.h"
+#include "io/tcp.h"
 #include <netinet/tcp.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@ static int open_socket(const struct addr_full *to, const struct addr_full *from,
     int one = 1;
     if (to->sa.sa_family != AF_UNIX)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    tcp_spare_pacing(fd, &to->sa);
     if (from == NULL)
         return fd;
     if (transparent) {

@@ -2,6 +2,7 @@
 #include "io/listen.h"
 #include "io/link_private.h"
 #include "io/log.h"
+#include "io/tcp.h"
 #include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -176,6 +177,7 @@ struct listener *listener_new(int fd, const struct addr_full *bound, accept_fn *
     n->fn = fn;
     n->arg = arg;
     n->bound = *bound;
+    tcp_spare_pacing(fd, &bound->sa); // what it accepts inherits it
     return n;
 }
 
