@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from weirtest import Client, exchange, get, is_nginx, request, response, run, until
+from weirtest import Client, certs, exchange, get, is_nginx, request, response, run, until
 
 LANDLOCK_CREATE_RULESET = 444
 
@@ -186,6 +186,21 @@ def test_passwords_that_are_replaced(site, places):
     places.write('etc/new', 'u:{PLAIN}p\n')
     os.rename(places.path('etc/new'), places.path('etc/users'))
     assert exchange(server.port, password[0])[0].status == 200
+
+
+def test_certificates_by_name_after_a_reload(site, places):
+    """Read when a client asks for the name, by the worker's user, from a directory that came later."""
+    places.make('certs')
+    for kind in ('pem', 'key'):
+        shutil.copy(certs.path(f'other.{kind}'), places.path(f'certs/other.test.{kind}'))
+        os.chmod(places.path(f'certs/other.test.{kind}'), 0o644)
+    pair = 'ssl_certificate {0}.pem; ssl_certificate_key {0}.key;'
+    first = pair.format(certs.path('server.pem').removesuffix('.pem'))
+    server = site.server(f'server {{ listen 127.0.0.1:@port@ ssl; {first} return 200; }}')
+    reload_with(server, first, pair.format(places.path('certs/$ssl_server_name')))
+    for _ in range(2):
+        with Client(server.port, tls=certs.client(), name='other.test') as c:
+            assert c.ask(get('/')).status == 200
 
 
 @pytest.mark.weir_only('has no such process')

@@ -296,7 +296,7 @@ static int ask(uint32_t kind, struct str name) {
 }
 
 int broker_open(const char *path) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = reach_open(path, O_RDONLY | O_CLOEXEC, 0);
     int err = errno;
     if (fd >= 0)
         broker_note(path);

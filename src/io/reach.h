@@ -13,6 +13,7 @@
 #pragma once
 #include "base/str.h"
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/types.h>
 
 // A path below which files are read, and written too. `stem`: it goes on within a name ("/srv/site-" of "/srv/site-$host").
@@ -29,8 +30,8 @@ int reach_unlinkat(int dir, const char *name, int flags);
 int reach_rename(const char *from, const char *to);
 int reach_link(int fd, const char *to); // gives a name to an open file
 DIR *reach_opendir(const char *path);
-static inline int reach_unlink(const char *path) { return reach_unlinkat(-100 /* AT_FDCWD */, path, 0); }
-static inline int reach_mkdir(const char *path, mode_t mode) { return reach_mkdirat(-100 /* AT_FDCWD */, path, mode); }
+static inline int reach_unlink(const char *path) { return reach_unlinkat(AT_FDCWD, path, 0); }
+static inline int reach_mkdir(const char *path, mode_t mode) { return reach_mkdirat(AT_FDCWD, path, mode); }
 
 // In a confined worker, before it makes threads: `opener` gives a channel to a new opener, the caller's; -1: there is none.
 void reach_through(int (*opener)(void));

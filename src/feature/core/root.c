@@ -23,8 +23,8 @@ static bool set_path(struct conf_cx *cx, const struct conf_row *row, struct http
 }
 
 bool bind_root(struct conf_cx *cx, struct scope *s, void *conf) {
-    const struct http_core *core = conf;
-    if (core->root != NULL && (s->outer == NULL || scope_conf(s->outer, &feature_http_core) != conf))
+    const struct http_core *core = conf, *outer = s->outer != NULL ? scope_conf(s->outer, &feature_http_core) : NULL;
+    if (core->root != NULL && (outer == NULL || outer->root != core->root))
         conf_reach_tmpl(cx, core->root, cx->conf->prefix, false, core->is_alias);
     return true;
 }
