@@ -42,11 +42,8 @@ static void end_stream(struct h2_request *q, int err) {
     bool whole = err == 0 && r->outcome != OUTCOME_CLOSE && r->completed;
     if (q->error != 0)
         return;
-    if (q->malformed && q->stream.state != H2_IDLE) {
-        if (q->stream.state == H2_CLOSED)
-            h2_refuse(s, q->stream.id, H2_PROTOCOL_ERROR);
-        else
-            h2_reset(s, &q->stream, H2_PROTOCOL_ERROR);
+    if (q->malformed) { // its answer did not end the stream: this does (RFC 9113 8.1.1)
+        h2_reset(s, &q->stream, H2_PROTOCOL_ERROR);
     } else if (!whole) {
         h2_reset(s, &q->stream, err == -ETIMEDOUT && !r->body_failed ? H2_CANCEL : H2_INTERNAL_ERROR);
     } else {
@@ -324,7 +321,7 @@ bool h2_request_trailers(struct h2_conn *h, struct h2_event *ev) {
     enum h2_head_result res = h2_read_trailers(&h->session, t, &out, &lim);
     if (broken(h, ev, res, &out))
         return false;
-    if (res != H2_HEAD_OK || !ev->end_stream || q->stream.expected > 0) {
+    if (res != H2_HEAD_OK || !ev->end_stream || q->stream.expected > 0 || q->connects) { // of a tunnel: RFC 9113 8.5
         if (!h2_charge(&h->session, H2_COST_RESET, H2_CHARGE_RESET)) {
             h2_fail(&h->session, ev, H2_ENHANCE_YOUR_CALM, "http2 flood detected");
             return false;

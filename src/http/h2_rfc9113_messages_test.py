@@ -3,7 +3,7 @@ what must come of it: an answer, a stream error, a connection error (a code, or 
 import pytest
 
 from weirtest import rfc9113
-from weirtest.h2 import DATA, END_HEADERS, END_STREAM, HEADERS, PUSH_PROMISE, frame
+from weirtest.h2 import DATA, END_HEADERS, END_STREAM, HEADERS, PUSH_PROMISE, RST_STREAM, frame
 from weirtest.rfc9113 import alive, stream_error
 
 pytestmark = pytest.mark.weir_only('nginx 1.22 fails many of these')
@@ -35,6 +35,7 @@ def malformed(fields):
     def fn(c):
         s = c.head(fields(c))
         stream_error(c, s, 'PROTOCOL_ERROR')
+        assert c.answer(s).status in (None, 400) and not c.answer(s).ended    # and nobody has seen it
         alive(c)
     return fn
 
@@ -44,6 +45,8 @@ for name, section, fields in [
         ('space in a name', '8.2.1', lambda c: [*c.fields(), ('x y', 'x')]),
         ('colon in a name', '8.2.1', lambda c: [*c.fields(), ('x:y', 'x')]),
         ('control byte in a name', '8.2.1', lambda c: [*c.fields(), ('x\x01', 'x')]),
+        ('DEL in a name', '8.2.1', lambda c: [*c.fields(), (b'x\x7f', b'x')]),
+        ('byte above 127 in a name', '8.2.1', lambda c: [*c.fields(), (b'x\xe9', b'x')]),
         ('LF in a value', '8.2.1', lambda c: [*c.fields(), ('x', 'a\nb')]),
         ('CR in a value', '8.2.1', lambda c: [*c.fields(), ('x', 'a\rb')]),
         ('NUL in a value', '8.2.1', lambda c: [*c.fields(), ('x', 'a\0b')]),
@@ -62,6 +65,13 @@ for name, section, fields in [
         ('duplicate :path', '8.3.1', lambda c: [(':path', '/'), *c.fields()]),
         ('duplicate :scheme', '8.3.1', lambda c: [(':scheme', 'http'), *c.fields()]),
         ('duplicate :authority', '8.3.1', lambda c: [(':authority', 'localhost'), *c.fields()]),
+        ('LF in :path', '10.3', lambda c: c.fields('/a\nb')),
+        ('space in :method', '10.3', lambda c: c.fields('/', 'GET /x')),
+        ('invalid :scheme', '8.3.1', lambda c: c.fields(scheme='http://x')),
+        ('empty :scheme', '8.3.1', lambda c: c.fields(scheme='')),
+        ('"*" for GET', '8.3.1', lambda c: c.fields('*')),
+        ('host beside an empty :authority', '8.3.1', lambda c: [*c.fields(authority=''), ('host', 'localhost')]),
+        ('host with another port', '8.3.1', lambda c: [*c.fields(), ('host', 'localhost:443')]),
         ('no :method', '8.3.1', lambda c: c.fields()[1:]),
         ('no :scheme', '8.3.1', lambda c: [f for f in c.fields() if f[0] != ':scheme']),
         ('no :path', '8.3.1', lambda c: [f for f in c.fields() if f[0] != ':path']),
@@ -71,6 +81,7 @@ for name, section, fields in [
         ('userinfo in :authority', '8.3.1', lambda c: c.fields(authority='user@localhost')),
         ('content-length without a body', '8.1.1', lambda c: [*c.fields('/body', 'POST'), ('content-length', '1')]),
         ('CONNECT with a path', '8.5', lambda c: [(':method', 'CONNECT'), (':path', '/'), (':authority', 'a:1')]),
+        ('CONNECT with a scheme', '8.5', lambda c: [(':method', 'CONNECT'), (':scheme', 'http'), (':authority', 'a:1')]),
         ('CONNECT without an authority', '8.5', lambda c: [(':method', 'CONNECT')]),
 ]:
     CASES.add(section, name, malformed(fields))
@@ -82,6 +93,39 @@ def a_pseudo_field_in_trailers(c):
     c.body(s, b'x', end=False)
     c.send(frame(HEADERS, END_HEADERS | END_STREAM, s, c.block([(':method', 'GET')])))
     stream_error(c, s, 'PROTOCOL_ERROR')
+
+
+def malformed_trailers(c, *fields):
+    s = c.request('/body', 'POST', end=False)
+    c.body(s, b'x', end=False)
+    c.head(fields, stream=s)
+    stream_error(c, s, 'PROTOCOL_ERROR')
+    assert c.answer(s).status in (None, 400)
+    alive(c)
+
+
+@case('8.2.1')
+def a_bad_name_in_trailers(c):
+    malformed_trailers(c, ('x-Upper', 'y'))
+
+
+@case('8.2.1')
+def a_bad_value_in_trailers(c):
+    malformed_trailers(c, ('x', 'a\r\nb: c'))
+
+
+@case('8.2.2')
+def connection_fields_in_trailers(c):
+    malformed_trailers(c, ('transfer-encoding', 'chunked'))
+
+
+@case('8.1.1')
+def the_answer_to_what_is_malformed_ends_with_its_reset(c):
+    """A RST_STREAM behind END_STREAM would be a frame on a closed stream (5.1)."""
+    s = c.head([*c.fields(), ('connection', 'close')])
+    a = c.wait(s)
+    assert (a.status, a.reset, a.ended) == (400, 'PROTOCOL_ERROR', False) and len(a.body) == int(a.header('content-length'))
+    assert sum(f.kind == RST_STREAM for f in c.frames) == 1
 
 
 @case('8.1.1')
@@ -125,6 +169,25 @@ def names_are_lower_case(c):
 def nothing_of_the_connection_to_the_back_end_is_passed(c):
     names = {n for n, _ in c.ask('/body', 'GET', ('x-hop', '1')).head}
     assert not names & {'connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade', 'te', 'x-named'}
+
+
+@case('8.3.1')
+def the_usual_port_makes_no_other_host(c):
+    assert c.ask('/', 'GET', ('host', 'LOCALHOST:80')).status == 200
+    assert c.ask('/', 'GET', ('host', 'localhost:')).status == 200
+    assert c.ask('/', 'GET', ('host', 'localhost'), authority='localhost:80').status == 200
+    assert c.ask('/', 'GET', ('host', 'localhost'), authority='localhost:443', scheme='https').status == 200
+
+
+@case('8.2.2')
+def te_of_trailers_is_allowed(c):
+    assert c.ask('/', 'GET', ('te', 'trailers')).status == 200
+
+
+@case('8.2.2')
+def no_such_field_of_the_configuration_is_sent(c):
+    a = c.ask('/fields')
+    assert a.header('x-mine') == 'yes' and not {n for n, _ in a.head} & {'connection', 'keep-alive', 'proxy-connection', 'upgrade', 'te'}
 
 
 @case('8.3.1')

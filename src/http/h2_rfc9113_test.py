@@ -54,7 +54,15 @@ def unknown_types_are_ignored(c):
 
 @case('4.1')
 def undefined_flags_are_ignored(c):
-    c.send(frame(PING, 0xfe, 0, bytes(8)))
+    c.send(frame(PING, 0xfe, 0, b'01234567'))
+    assert c.until(lambda f: f.kind == PING).payload == b'01234567'
+    c.send(frame(SETTINGS, 0xfe, 0) + frame(WINDOW_UPDATE, 0xff, 0, U32(1)))
+    assert c.until(lambda f: f.kind == SETTINGS).flags == ACK
+    c.send(frame(HEADERS, END_HEADERS | 0xd2, 1, c.block(c.fields('/body', 'POST'))) + frame(PRIORITY, 0xff, 1, U32(0) + b'\x10'))
+    c.send(frame(DATA, END_STREAM | 0xf6, 1, b'abc'))
+    c.send(frame(HEADERS, END_HEADERS, 3, c.block(c.fields('/body', 'POST'))) + frame(RST_STREAM, 0xff, 3, U32(8)))
+    assert c.wait(1).body == b'3'
+    c.next = 5
     alive(c)
 
 
@@ -65,6 +73,8 @@ def the_reserved_bit_is_ignored(c):
     c.send(bytes(f))
     c.next = 3
     assert c.wait(1).status == 200
+    c.send(frame(WINDOW_UPDATE, 0, 0, U32(0x80000001)))
+    alive(c)
 
 
 @case('4.1')
@@ -119,7 +129,72 @@ def frames_are_as_large_as_the_client_takes(c):
     assert len(a.body) == 200000 and max(a.pieces) <= 50000
 
 
+@case('4.2')
+def padded_headers_without_a_length(c):
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM | PADDED, 1, b''))
+    connection_error(c, 'FRAME_SIZE_ERROR', 'PROTOCOL_ERROR')
+
+
+@case('4.2')
+def headers_too_small_for_their_priority(c):
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM | HAS_PRIORITY, 1, bytes(4)))
+    connection_error(c, 'FRAME_SIZE_ERROR')
+
+
+@case('4.2')
+def padded_data_without_a_length(c):
+    s = c.request('/body', 'POST', end=False)
+    c.send(frame(DATA, END_STREAM | PADDED, s, b''))
+    stream_error(c, s, 'FRAME_SIZE_ERROR', 'PROTOCOL_ERROR')
+
+
+@case('4.2')
+def goaway_of_another_length(c):
+    c.send(frame(GOAWAY, 0, 0, bytes(7)))
+    connection_error(c, 'FRAME_SIZE_ERROR')
+
+
 # --- 4.3 compression
+
+@case('4.3')
+def a_long_head_is_a_row_of_frames(c):
+    """The client of these tests fails at any other frame between them."""
+    streams = [c.request('/big/file'), c.request('/long'), c.request('/big/file')]
+    a = c.wait(streams[1])
+    assert len(a.header('x-long')) == 20000 and any(f.kind == CONTINUATION and f.stream == streams[1] for f in c.frames)
+    for s in streams:
+        assert c.wait(s).ended
+
+
+@case('4.3')
+def a_malformed_block_that_does_not_decode(c):
+    c.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, c.block([*c.fields(), ('connection', 'close')]) + b'\xff\xff\x03'))
+    connection_error(c, 'COMPRESSION_ERROR')
+
+
+@case('4.3')
+def the_table_stays_in_step_over_a_stream_that_we_reset(c):
+    s = c.request('/body', 'POST', ('content-length', '1'), end=False)
+    c.send(frame(DATA, 0, s, b'too long'))
+    stream_error(c, s, 'PROTOCOL_ERROR')
+    c.head([('x-trailer', 'a value of its own')], stream=s)
+    assert c.ask('/', 'GET', ('x-trailer', 'a value of its own')).status == 200
+
+
+@case('4.3')
+def the_table_stays_in_step_over_streams_above_the_limit(c):
+    streams = [c.request('/body', 'POST', end=False) for _ in range(128)]
+    assert c.wait(c.request('/', 'GET', ('x-more', 'a value of its own'))).reset in ('REFUSED_STREAM', 'PROTOCOL_ERROR')
+    c.body(streams[0], b'x')
+    c.wait(streams[0])
+    assert c.ask('/', 'GET', ('x-more', 'a value of its own')).status == 200
+
+
+@case('10.5.1')
+def the_table_stays_in_step_over_a_head_that_is_too_large(c):
+    fields = [('x-long', 'y' * 9000), ('x-last', 'a value of its own')]
+    assert c.ask('/', 'GET', *fields).status in (400, 431)
+    assert c.ask('/', 'GET', fields[-1]).status == 200
 
 @case('4.3')
 def a_block_that_does_not_decode(c):
@@ -159,6 +234,17 @@ def our_table_follows_the_clients_settings(c):
     assert c.ping()
     for _ in range(3):
         assert c.ask('/').status == 200
+
+
+@case('4.3.1')
+def the_smallest_table_between_two_blocks_is_told(c):
+    """RFC 7541 4.2"""
+    assert c.ask('/').status == 200
+    c.send(settings(table=0) + settings(table=4096))
+    assert c.ping()
+    s = c.request('/')
+    assert c.until(lambda f: f.kind == HEADERS and f.stream == s).payload.startswith(b'\x20\x3f\xe1\x1f')
+    assert c.wait(s).status == 200
 
 
 # --- 5.1 states
@@ -269,6 +355,35 @@ def what_comes_on_a_stream_that_we_reset_is_ignored(c):
     alive(c)
 
 
+@case('5.1 closed')
+def what_comes_on_a_stream_that_we_reset_long_ago_is_ignored(c):
+    """Others that ended meanwhile do not make an error of it."""
+    s = c.request('/body', 'POST', ('content-length', '1'), end=False)
+    c.send(frame(DATA, 0, s, b'too long'))
+    stream_error(c, s, 'PROTOCOL_ERROR')
+    for _ in range(50):
+        assert c.ask('/').status == 200
+    before = len(c.frames)
+    c.send(frame(DATA, 0, s, b'x'))
+    c.head([('x-trailer', 'y')], stream=s)
+    alive(c)
+    assert not any(f.kind in (RST_STREAM, GOAWAY) for f in c.frames[before:])
+
+
+@case('5.1 closed')
+def nothing_is_sent_on_a_closed_stream(c):
+    """Neither an end nor a reset behind an end, whatever was wrong."""
+    streams = [c.request('/'), c.head([*c.fields(), ('connection', 'close')]), c.head(c.fields('/nothing')), c.request('/big/file', 'HEAD')]
+    streams.append(c.request('/body', 'POST', end=False))
+    c.body(streams[-1], bytes(100000))
+    for s in streams:
+        c.wait(s)
+    assert c.ping()
+    for s in streams:
+        ends = [f for f in c.frames if f.stream == s and (f.kind == RST_STREAM or f.kind in (DATA, HEADERS) and f.flags & END_STREAM)]
+        assert len(ends) == 1 and not [f for f in c.frames[c.frames.index(ends[0]) + 1:] if f.stream == s], ends
+
+
 @case('5.1.1')
 def even_stream_identifiers(c):
     c.head(c.fields(), stream=2)
@@ -366,6 +481,13 @@ def goaway_comes_before_the_connection_closes(c):
     c.send(frame(PING, 0, 1, bytes(8)))
     connection_error(c, 'PROTOCOL_ERROR')
     assert c.goaway.last == s
+
+
+@case('5.4')
+def a_connection_error_counts_more_than_one_of_the_stream(c):
+    s = c.request('/big/file')
+    c.send(frame(DATA, PADDED, s, b'\x06abcde'))
+    connection_error(c, 'PROTOCOL_ERROR')
 
 
 @case('5.4.2')
@@ -479,6 +601,15 @@ def nothing_is_sent_after_a_reset(c):
     assert len(c.answer(s).body) == seen
 
 
+@case('6.4')
+def no_head_is_sent_after_a_reset(c):
+    s = c.request('/late')
+    c.reset(s)
+    for _ in range(3):
+        assert c.ask('/late').body == b'late'
+    assert not any(f.stream == s for f in c.frames)
+
+
 # --- 6.5 SETTINGS
 
 @case('6.5')
@@ -544,6 +675,22 @@ def the_last_of_equal_settings_counts(c):
 def settings_are_acknowledged(c):
     c.send(settings(window=100000))
     assert c.until(lambda f: f.kind == SETTINGS and f.flags & ACK) is not None
+
+
+@case('6.5.3')
+def each_settings_frame_is_acknowledged(c):
+    c.send((settings() + settings(window=100, streams=0, list=1000, push=0)) * 5)
+    assert c.ping()
+    assert sum(f.kind == SETTINGS and f.flags == ACK and not f.payload for f in c.frames) == 1 + 10    # the first is of the preface
+
+
+@case('6.5.2')
+def the_servers_settings_are_legal(c):
+    seen = {}
+    for f in c.frames:
+        if f.kind == SETTINGS:
+            seen.update(struct.iter_unpack('>HI', f.payload))
+    assert seen.get(2, 0) == 0 and seen.get(4, 0) < 1 << 31 and 16384 <= seen.get(5, 16384) < 1 << 24
 
 
 # --- 6.6 PUSH_PROMISE
@@ -631,16 +778,19 @@ def a_window_of_a_stream_above_the_maximum(c):
     stream_error(c, s, 'FLOW_CONTROL_ERROR')
 
 
-@case('6.9.2', window=0)
+@case('6.9.2', window=10)
 def a_window_may_become_negative(c):
-    c.send(settings(window=3))
+    s = c.request('/big/file')
+    c.until(lambda f: f.kind == DATA)
+    c.send(settings(window=3))    # 10 are out: 7 too many
     assert c.ping()
-    s = c.request('/')
-    c.send(settings(window=1))
-    c.until(lambda f: f.kind == HEADERS)
+    c.window(s, 7)
     assert c.ping()
-    c.send(settings(window=65535))
-    assert c.wait(s).body == b'ok'
+    assert len(c.answer(s).body) == 10
+    c.window(s, 1)
+    c.until(lambda f: f.kind == DATA)
+    assert c.ping()
+    assert len(c.answer(s).body) == 11
 
 
 @case('6.9.2')
@@ -678,6 +828,13 @@ def continuations(c):
         c.send(frame(CONTINUATION, 0, 1, block[at:at + 1]))
     c.send(frame(CONTINUATION, END_HEADERS, 1, block[40:]))
     assert c.wait(1).status == 200
+
+
+@case('6.10')
+def continuation_without_end_is_not_followed_by_others(c):
+    block = c.block(c.fields())
+    c.send(frame(HEADERS, END_STREAM, 1, block[:1]) + frame(CONTINUATION, 0, 1, block[1:]) + frame(PING, 0, 0, bytes(8)))
+    connection_error(c, 'PROTOCOL_ERROR')
 
 
 @case('6.10')

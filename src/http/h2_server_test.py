@@ -10,7 +10,7 @@ import time
 import pytest
 
 from weirtest import Client, Close, Pause, ReadRequest, Wait, get, response, until
-from weirtest.h2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, H2, HEADERS, PADDED, PING, PRIORITY, RST_STREAM, SETTINGS,
+from weirtest.h2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, H2, HEADERS, PADDED, PING, PREFACE, PRIORITY, RST_STREAM, SETTINGS,
                          WINDOW_UPDATE, frame, settings)
 from weirtest.server import NGINX, WEIR
 from weirtest.site import Site
@@ -544,6 +544,34 @@ def test_the_last_stream_of_goaway_never_grows(site):
         assert c.wait(second).reset == 'REFUSED_STREAM'
         c.send(frame(PING, 0, 1, bytes(8)))
         assert c.wait_closed() == 'PROTOCOL_ERROR' and [f.last for f in c.frames if f.kind == GOAWAY] == [first, first]
+
+
+@weir_only('nginx ends the connection with the last answer')
+def test_blocks_behind_goaway_are_decoded(site):
+    """RFC 9113 6.8: else the table would not have what the last of them refers to, and an unknown index is COMPRESSION_ERROR."""
+    site.backend(answer=[Pause(1), response(b'x')])
+    server = site.server('server { listen 127.0.0.1:@port@ http2; keepalive_requests 1; location / { proxy_pass http://@backend@; } }')
+    with H2(server.port) as c:
+        first = c.request('/')
+        assert c.until(lambda f: f.kind == GOAWAY).last == first
+        second = c.request('/', 'POST', ('x-own', 'a value of its own'), end=False)
+        c.send(frame(DATA, END_STREAM, second, b'x'))
+        third = c.request('/', 'GET', ('x-own', 'a value of its own'))
+        assert [c.wait(s).reset for s in (second, third)] == ['REFUSED_STREAM'] * 2
+        assert c.wait(first).body == b'x' and c.wait_closed() == 'NO_ERROR'
+
+
+@weir_only('nginx refuses such a stream')
+def test_a_small_window_is_not_known_before_it_is_acknowledged(site):
+    """RFC 9113 6.9.3: what a client sends before it has seen our SETTINGS fills the window of 65535; what comes behind its ACK does not."""
+    site.backend(answer=lambda r: response(str(len(r.body)).encode()))
+    server = site.server('server { listen 127.0.0.1:@port@ http2; http2_body_preread_size 0; location / { proxy_pass http://@backend@; }'
+                         ' location /none { return 200 ok; } }')
+    with H2(server.port, hello=None) as c:
+        block = c.block(c.fields('/', 'POST'))
+        c.send(PREFACE + settings() + frame(HEADERS, END_HEADERS, 1, block) + b''.join(
+            frame(DATA, END_STREAM if i == 3 else 0, 1, bytes(16383)) for i in range(4)))
+        assert c.wait(1).body == b'65532'
 
 
 def test_idle_connections_end_with_goaway(site):

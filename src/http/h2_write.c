@@ -415,8 +415,8 @@ static ssize_t pull(struct pump *p, size_t room, enum body_wait wait) {
     r->body_failed |= n < 0 && n != -EAGAIN;
     if (p->ended) {
         const struct head *t = r->out_trailers != NULL ? r->out_trailers : r->out_body->trailers;
-        p->trailers = t != NULL && t->count != 0 ? t : NULL;
-        q->out_last = p->trailers == NULL;
+        p->trailers = t != NULL && t->count != 0 && !q->malformed ? t : NULL;
+        q->out_last = p->trailers == NULL && !q->malformed;
     }
     return n;
 }
@@ -488,8 +488,8 @@ int h2_send(struct req *r) {
         return q->error;
     q->out_last = false;
     if (r->out_body == NULL) {
-        const struct head *t = r->out_trailers != NULL && r->out_trailers->count != 0 ? r->out_trailers : NULL;
-        int err = send_head(q, t == NULL);
+        const struct head *t = r->out_trailers != NULL && r->out_trailers->count != 0 && !q->malformed ? r->out_trailers : NULL;
+        int err = send_head(q, t == NULL && !q->malformed);
         if (err == 0 && t != NULL)
             send_trailers(q, t);
         r->completed = err == 0;
@@ -504,7 +504,7 @@ int h2_send(struct req *r) {
         got = pull(&p, room - (size_t)got, BODY_NOWAIT);
     if (got < 0 && got != -EAGAIN && chain_empty(&q->pending))
         return (int)got;
-    bool empty = p.ended && p.body == 0 && p.trailers == NULL;
+    bool empty = p.ended && p.body == 0 && p.trailers == NULL && !q->malformed;
     int err = send_head(q, empty);
     q->out_last &= !empty;
     if (err == 0 && !empty)

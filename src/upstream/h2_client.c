@@ -58,11 +58,16 @@ static bool is_set_by_name(const struct h1_request_conf *rc, struct str name) {
     return false;
 }
 
+// RFC 9113 8.3.1: :authority without userinfo.
+static struct str bare_authority(struct str host) { return str_from(host, (size_t)(str_rchr(host, '@') + 1)); }
+
 static void put_set_fields(struct putting *p, const struct h1_request_conf *rc, bool authority) {
     conf_list_each(const struct h1_set_header, h, rc->set_headers) {
         if ((h->id == FIELD_HOST) != authority)
             continue;
         struct str value = req_eval(p->x->r, h->value);
+        if (authority)
+            value = bare_authority(value);
         if (value.n == 0 || h->id == FIELD_CONTENT_LENGTH || h2_is_connection_field(h->id, value))
             continue;
         put(p, authority ? PSEUDO_AUTHORITY : h->id, authority ? STR(":authority") : h->name, value, false);
@@ -170,7 +175,10 @@ static bool frame(struct exchange *x) {
         sbuf_init_arena(&b, &x->r->arena, room, room);
         struct putting p = {x, &h2_up_session(q->up)->encoder, &b};
         hpack_put_begin(p.e, &b);
-        head_each(f, t) put(&p, f->id, f->name, f->value, f->sensitive);
+        head_each(f, t) {
+            if (!h2_is_connection_field(f->id, f->value) && f->id != FIELD_TE && is_token(f->name))
+                put(&p, f->id, f->name, f->value, f->sensitive);
+        }
         h2_put_headers(h2_up_session(q->up), &q->stream, sbuf_view(&b), true);
         h2_up_kick(q->up);
     }

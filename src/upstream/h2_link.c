@@ -153,7 +153,7 @@ static bool on_headers(struct h2_up *up, struct h2_event *ev) {
         h2_fail(&up->session, ev, H2_COMPRESSION_ERROR, "upstream sent an invalid header block");
         return false;
     }
-    q->in_ended = ev->end_stream;
+    q->in_ended = ev->end_stream && err == 0; // what ends malformed has not come to its end
     if (err != 0) {
         q->head_error = err;
         h2_reset(&up->session, &q->stream, H2_PROTOCOL_ERROR);
@@ -401,12 +401,25 @@ static struct h2_up *up_new(struct exchange *x) {
     return up;
 }
 
+// Over TLS, HTTP/2 is negotiated (RFC 9113 3.3), and has TLS 1.2 below it at least (9.2).
+static bool speaks_http2(struct exchange *x) {
+    static const char shaking[] = "SSL handshaking to upstream";
+    struct str alpn = link_tls_alpn(x->link), version = STR("");
+    if (!str_eq(alpn, STR("h2"))) {
+        exchange_log(x, LOG_ERR, 0, shaking, NULL, "upstream chose \"" STR_FMT "\" instead of HTTP/2", STR_ARG(alpn));
+        return false;
+    }
+    if (tls_fact_protocol(x->link, &x->r->arena, &version) && (str_eq(version, STR("TLSv1")) || str_eq(version, STR("TLSv1.1")))) {
+        exchange_log(x, LOG_ERR, 0, shaking, NULL, "upstream speaks HTTP/2 over " STR_FMT, STR_ARG(version));
+        return false;
+    }
+    return true;
+}
+
 // Connects as a part of this request's try; others that want the same wait for it.
 static int connect_up(struct h2_up *up, struct exchange *x) {
     int err = exchange_connect(x);
-    struct str alpn = err == 0 && x->tls != NULL ? link_tls_alpn(x->link) : STR("");
-    if (alpn.n != 0 && !str_eq(alpn, STR("h2"))) {
-        exchange_log(x, LOG_ERR, 0, "SSL handshaking to upstream", NULL, "upstream chose \"" STR_FMT "\" instead of HTTP/2", STR_ARG(alpn));
+    if (err == 0 && x->tls != NULL && !speaks_http2(x)) {
         link_free(x->link);
         x->link = NULL;
         err = TRY_TLS_FAILED;

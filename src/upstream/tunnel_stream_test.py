@@ -109,6 +109,18 @@ def test_a_client_that_resets(site, echo):
         assert c.ask('/here').status == 200
 
 
+def test_trailers_on_a_tunnel_are_an_error(site, echo):
+    """RFC 9113 8.5: nothing but DATA goes through it."""
+    server = site.server(CONF % {'port': echo.port})
+    with H2(server.port) as c:
+        s = connect(c, '/plain')
+        c.until(lambda f: f.kind == DATA)
+        c.head([('x-trailer', 'y')], stream=s)
+        assert c.wait(s).reset == 'PROTOCOL_ERROR'
+        until(lambda: echo.ended == 1, 'the end of the tunnel')
+        assert c.ask('/here').status == 200
+
+
 def test_a_silent_tunnel_times_out(site, echo):
     server = site.server((CONF % {'port': echo.port}).replace('2s', '300ms'))
     with H2(server.port) as c:

@@ -110,11 +110,16 @@ static bool is_idle(const struct h2_session *s, uint32_t id) {
 }
 
 static enum closed how_closed(const struct h2_session *s, uint32_t id) {
+    for (unsigned i = 0; i < H2_RESETS; i++) {
+        if (s->resets[i] == id)
+            return CLOSED_BY_US;
+    }
     for (unsigned i = 0; i < H2_RECENT; i++) {
         if (s->recent[i] >> 2 == (id & 0x3fffffff) && s->recent[i] != 0)
             return (enum closed)(s->recent[i] & 3);
     }
-    return CLOSED_NOT;
+    // A server opens nothing by itself: whatever else it sends on one of our streams was on its way when we reset that.
+    return s->server || is_idle(s, id) ? CLOSED_NOT : CLOSED_BY_US;
 }
 
 // --- frames that are handled whole: true when an event is there -------------------------------------------------------------------
@@ -130,6 +135,15 @@ static bool apply_initial_window(struct h2_session *s, uint32_t value) {
     }
     s->peer_initial_window = value;
     return true;
+}
+
+// RFC 9113 6.9.3: until the peer has our SETTINGS it may fill windows of the default size.
+static void lower_windows(struct h2_session *s) {
+    int32_t less = H2_WINDOW_DEFAULT - (int32_t)MIN(s->limits.initial_window, (uint32_t)H2_WINDOW_DEFAULT);
+    for (unsigned i = 0; i < H2_BUCKETS; i++) {
+        for (struct h2_stream *st = s->buckets[i]; st != NULL; st = st->next)
+            st->recv_window -= less;
+    }
 }
 
 // 0, or what is wrong with it.
@@ -175,6 +189,7 @@ static bool on_settings(struct h2_session *s, const unsigned char *p, struct h2_
         if (s->settings_acked)
             return pay(s, ev, H2_COST_SETTINGS, COST_SETTINGS);
         s->settings_acked = true;
+        lower_windows(s);
         *ev = (struct h2_event){.kind = H2_EV_ACKED};
         return true;
     }

@@ -94,7 +94,7 @@ struct h2_event {
 
 // --- the session -------------------------------------------------------------------------------------------------------------
 
-enum { H2_BUCKETS = 32, H2_RECENT = 32, H2_EARLY = 4, H2_URGENCY_USUAL = 3 };
+enum { H2_BUCKETS = 32, H2_RECENT = 32, H2_RESETS = 128, H2_EARLY = 4, H2_URGENCY_USUAL = 3 };
 
 // What is charged to the budget, by kind: for the log.
 enum h2_cost { H2_COST_RESET, H2_COST_PING, H2_COST_SETTINGS, H2_COST_WINDOW, H2_COST_PRIORITY, H2_COST_EMPTY, H2_COST_CONTINUATION, H2_COST_OTHER, H2_COSTS };
@@ -126,8 +126,9 @@ struct h2_session {
     uint32_t goaway_last;     // of the peer's GOAWAY
     uint32_t goaway_told;     // of ours: another must not say more (RFC 9113 6.8)
     struct h2_stream *buckets[H2_BUCKETS];
-    uint32_t recent[H2_RECENT]; // closed lately: id, and below it how (enum closed)
-    uint8_t recent_at;
+    uint32_t recent[H2_RECENT]; // ended lately, or reset by the peer: id, and below it how (enum closed)
+    uint32_t resets[H2_RESETS]; // ids that we reset lately while the peer could still send: others that end do not push them out
+    uint8_t recent_at, resets_at;
     uint8_t early_at;
     struct h2_priority {
         uint32_t id; // 0: none

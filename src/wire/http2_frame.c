@@ -156,8 +156,9 @@ void h2_put_data(struct h2_session *s, struct h2_stream *st, struct chain *from,
 void h2_reset(struct h2_session *s, struct h2_stream *st, uint32_t code) {
     if (st->state == H2_CLOSED || st->state == H2_IDLE)
         return;
+    bool ended = st->state == H2_HALF_REMOTE; // nothing of the peer is on its way (RFC 9113 5.1)
     h2_put_reset(s, st->id, code);
-    h2_close(s, st, CLOSED_BY_US);
+    h2_close(s, st, ended ? CLOSED_BY_END : CLOSED_BY_US);
 }
 
 void h2_refuse(struct h2_session *s, uint32_t id, uint32_t code) {

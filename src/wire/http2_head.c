@@ -105,6 +105,30 @@ static bool is_usual(const struct reading *r, struct str name) {
     return true;
 }
 
+// Scheme-based normalization (RFC 3986 6.2.3): the port of the scheme, and an empty one, may be left out.
+static struct str without_usual_port(struct str host, struct str scheme) {
+    struct str port = str_ieq(scheme, STR("https")) ? STR(":443") : str_ieq(scheme, STR("http")) ? STR(":80") : STR(":");
+    if (host.n > port.n && str_eq(str_from(host, host.n - port.n), port))
+        return str_head(host, host.n - port.n);
+    return host.n > 1 && host.p[host.n - 1] == ':' ? str_head(host, host.n - 1) : host;
+}
+
+// RFC 9113 8.3.1
+static bool is_same_host(const struct h2_head *o, struct str host) {
+    return str_ieq(without_usual_port(host, o->scheme), without_usual_port(o->authority, o->scheme));
+}
+
+// RFC 3986 3.1
+static bool is_scheme(struct str s) {
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!letter && (i == 0 || !((c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.')))
+            return false;
+    }
+    return s.n != 0;
+}
+
 static void add_host(struct reading *r) {
     r->fields_begun = true;
     if (r->kind == REQUEST && r->out->authority.n != 0)
@@ -122,8 +146,8 @@ static void take_field(struct reading *r, const struct hpack_field *f) {
         refuse(r, H2_HEAD_MALFORMED, "connection-specific header", f);
         return;
     }
-    if (f->id == FIELD_HOST && r->kind == REQUEST && r->out->authority.n != 0) {
-        if (!str_ieq(f->value, r->out->authority))
+    if (f->id == FIELD_HOST && r->kind == REQUEST && has(r, PSEUDO_AUTHORITY)) {
+        if (!is_same_host(r->out, f->value))
             refuse(r, H2_HEAD_MALFORMED, "\"host\" header that differs from :authority", f);
         return;
     }
@@ -203,8 +227,8 @@ static void check_request(struct reading *r) {
             refuse(r, H2_HEAD_MALFORMED, "invalid CONNECT request", NULL);
     } else if (has(r, PSEUDO_PROTOCOL) && !connect) { // RFC 8441 4
         refuse(r, H2_HEAD_MALFORMED, "invalid :protocol header", NULL);
-    } else if (!has(r, PSEUDO_SCHEME) || o->scheme.n == 0) {
-        refuse(r, H2_HEAD_MALFORMED, "no :scheme header", NULL);
+    } else if (!has(r, PSEUDO_SCHEME) || !is_scheme(o->scheme)) {
+        refuse(r, H2_HEAD_MALFORMED, has(r, PSEUDO_SCHEME) ? "invalid :scheme header" : "no :scheme header", NULL);
     } else if (!has(r, PSEUDO_PATH) || o->path.n == 0) {
         refuse(r, H2_HEAD_MALFORMED, "no :path header", NULL);
     } else if (o->path.p[0] != '/' && !(str_eq(o->path, STR("*")) && str_eq(o->method, STR("OPTIONS")))) {

@@ -12,7 +12,7 @@ void h2_stream_open(struct h2_session *s, struct h2_stream *st, uint32_t id, boo
         .id = id,
         .state = end_stream ? H2_HALF_REMOTE : H2_OPEN,
         .send_window = (int32_t)s->peer_initial_window,
-        .recv_window = (int32_t)s->limits.initial_window,
+        .recv_window = (int32_t)(s->settings_acked ? s->limits.initial_window : MAX(s->limits.initial_window, (uint32_t)H2_WINDOW_DEFAULT)),
         .window = s->limits.initial_window,
         .expected = -1,
         .head_seen = s->server, // its head is what opened it
@@ -42,7 +42,10 @@ static bool unlink_stream(struct h2_session *s, struct h2_stream *st) {
 }
 
 void h2_note_closed(struct h2_session *s, uint32_t id, enum closed how) {
-    s->recent[s->recent_at++ % H2_RECENT] = id << 2 | how; // an id has 31 bits: its highest is lost, and so many streams no connection has
+    if (how == CLOSED_BY_US)
+        s->resets[s->resets_at++ % H2_RESETS] = id;
+    else
+        s->recent[s->recent_at++ % H2_RECENT] = id << 2 | how; // an id has 31 bits: its highest is lost, and so many streams no connection has
 }
 
 void h2_close(struct h2_session *s, struct h2_stream *st, enum closed how) {

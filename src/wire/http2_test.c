@@ -454,6 +454,38 @@ TEST(http2_windows) {
     close_side(&x);
 }
 
+// RFC 9113 6.9 and 6.8: the peer counted it, whatever became of it here.
+TEST(http2_data_counts_wherever_it_goes) {
+    static const struct {
+        const char *what, *in;
+        int bytes;
+    } cases[] = {
+        {"open", "1:4:1:" POST " 0:0:1:0102", 2},
+        {"padded", "1:4:1:" POST " 0:8:1:0201020000", 5},
+        {"half-closed", "1:5:1:" GET " 0:0:1:010203", 3},
+        {"reset by the peer", "1:4:1:" POST " 3:0:1:00000008 0:0:1:0102", 2},
+        {"reset by us", "1:4:1:" POST " 8:0:1:00000000 0:0:1:0102 0:8:1:0100", 4},
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        struct side x;
+        struct sbuf in;
+        open_side(&x, true);
+        sbuf_init_heap(&in, 1 << 16);
+        put_frames(&in, STR(S));
+        put_frames(&in, str_c(cases[i].in));
+        feed(&x, sbuf_view(&in), SIZE_MAX);
+        EXPECT(!x.s.failed);
+        EXPECT_INT(H2_WINDOW_MAX - x.s.recv_window, cases[i].bytes);
+        x.s.goaway_sent = true; // behind GOAWAY
+        in.n = 0;
+        put_frames(&in, STR("0:0:1:01"));
+        feed(&x, sbuf_view(&in), SIZE_MAX);
+        EXPECT_INT(H2_WINDOW_MAX - x.s.recv_window, cases[i].bytes + 1);
+        sbuf_done(&in);
+        close_side(&x);
+    }
+}
+
 // A client and a server of ours talk to each other, in pieces of every size.
 TEST(http2_both_sides) {
     for (size_t step = 1; step < 40; step += 6) {

@@ -34,6 +34,10 @@ class Frame:
         return ERRORS[struct.unpack_from('>I', self.payload, at)[0]]
 
     @property
+    def number_of_error(self):
+        return struct.unpack_from('>I', self.payload, 0 if self.kind == RST_STREAM else 4)[0]
+
+    @property
     def last(self):
         return struct.unpack_from('>I', self.payload)[0] & 0x7fffffff
 

@@ -10,6 +10,7 @@ import h2.exceptions
 import h2.settings
 
 from . import ports
+from .h2 import PREFACE, Frame
 from .wait import PATIENCE
 
 
@@ -76,6 +77,7 @@ class _Connection:
     def __init__(self, backend, sock):
         self.backend, self.socket = backend, sock
         self.lock, self.opened = threading.RLock(), threading.Event()
+        self.received = b''
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding='latin-1',
                                                                        validate_outbound_headers=False))
         self.calls = {}
@@ -102,6 +104,7 @@ class _Connection:
                 data = self.socket.recv(262144)
                 if not data:
                     break
+                self.note(data)
                 with self.lock:
                     events = self.h2.receive_data(data)
                     for e in events:
@@ -112,6 +115,19 @@ class _Connection:
             self.backend.problems.append(e)
         finally:
             self.socket.close()
+
+    def note(self, data):
+        """Frames as they came, for tests that want more than python3-h2 tells."""
+        whole = not self.received.startswith(b'P')
+        self.received += data
+        if self.received.startswith(PREFACE):
+            self.received, whole = self.received[len(PREFACE):], True
+        while whole and len(self.received) >= 9 + int.from_bytes(self.received[:3], 'big'):
+            end = 9 + int.from_bytes(self.received[:3], 'big')
+            f = Frame(self.received[3], self.received[4], int.from_bytes(self.received[5:9], 'big') & 0x7fffffff, self.received[9:end])
+            f.reserved = self.received[5] >> 7
+            self.backend.frames.append(f)
+            self.received = self.received[end:]
 
     def event(self, e):
         if isinstance(e, h2.events.RequestReceived):
@@ -143,7 +159,7 @@ class H2Backend:
         self.answer, self.hold_windows = answer, hold_windows
         codes = h2.settings.SettingCodes
         self.settings = {getattr(codes, k.upper()): v for k, v in settings.items()}
-        self.calls, self.problems, self.connections = [], [], 0
+        self.calls, self.problems, self.frames, self.connections = [], [], [], 0
         self.port = ports.take()
         self.listener = socket.create_server(('127.0.0.1', self.port), backlog=1000)
         threading.Thread(target=self.accept, daemon=True).start()

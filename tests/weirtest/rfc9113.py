@@ -3,7 +3,7 @@ import struct
 
 import pytest
 
-from .backend import response
+from .backend import Pause, response
 from .h2 import ACK, H2, SETTINGS
 from .site import Site
 
@@ -13,9 +13,16 @@ listen 127.0.0.1:@port@ http2;
 location / { return 200 "ok"; }
 location /body { client_max_body_size 10m; proxy_pass http://@backend@; }
 location /big { root @root@; }
+location /fields {
+  add_header Connection close; add_header Keep-Alive x; add_header Proxy-Connection x; add_header Upgrade h2c; add_header TE trailers;
+  add_header X-Mine yes; return 200 "ok";
+}
+location /long { set $k "%s"; set $k "$k$k$k$k"; add_header X-Long "$k$k$k$k$k"; return 200 "ok"; }
+location /late { proxy_pass http://@late@; }
 }
 '''
 U32 = struct.Struct('>I').pack
+CONF = CONF % ('x' * 1000)
 
 
 def backend(r):
@@ -30,6 +37,7 @@ def place():
     site = Site()
     site.file('big/file', b'x' * 200000)
     site.backend(answer=backend)
+    site.backend('late', answer=[Pause(0.3), response(b'late')])
     yield site.server(CONF)
     site.close()
 
