@@ -401,11 +401,12 @@ static struct h2_up *up_new(struct exchange *x) {
     return up;
 }
 
-// Over TLS, HTTP/2 is negotiated (RFC 9113 3.3), and has TLS 1.2 below it at least (9.2).
+// Over TLS, HTTP/2 is negotiated (RFC 9113 3.3), and has TLS 1.2 below it at least (9.2). A peer that chooses nothing is believed to
+// speak what the configuration says, as nginx believes it: there are such servers of gRPC.
 static bool speaks_http2(struct exchange *x) {
     static const char shaking[] = "SSL handshaking to upstream";
     struct str alpn = link_tls_alpn(x->link), version = STR("");
-    if (!str_eq(alpn, STR("h2"))) {
+    if (alpn.n != 0 && !str_eq(alpn, STR("h2"))) {
         exchange_log(x, LOG_ERR, 0, shaking, NULL, "upstream chose \"" STR_FMT "\" instead of HTTP/2", STR_ARG(alpn));
         return false;
     }
