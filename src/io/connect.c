@@ -16,7 +16,7 @@ static int open_socket(const struct addr_full *to, const struct addr_full *from,
     int one = 1;
     if (to->sa.sa_family != AF_UNIX)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    tcp_spare_pacing(fd, &to->sa);
+    (void)tcp_spare_pacing(fd, &to->sa);
     if (from == NULL)
         return fd;
     if (transparent) {

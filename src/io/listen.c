@@ -159,6 +159,7 @@ struct listener {
     accept_fn *fn;
     void *arg;
     struct addr_full bound;
+    bool on_loopback; // and so is who connects
 };
 
 // A connection on its way to another loop.
@@ -177,7 +178,7 @@ struct listener *listener_new(int fd, const struct addr_full *bound, accept_fn *
     n->fn = fn;
     n->arg = arg;
     n->bound = *bound;
-    tcp_spare_pacing(fd, &bound->sa); // what it accepts inherits it
+    n->on_loopback = tcp_spare_pacing(fd, &bound->sa);
     return n;
 }
 
@@ -341,6 +342,8 @@ void listener_event(struct listen_source *s) {
                 continue;
             return;
         }
+        if (!s->listener->on_loopback)
+            (void)tcp_spare_pacing(fd, &remote.sa);
         give(s, to, fd, &remote.ip);
         if (!s->watched)
             return; // stopped by what it led to

@@ -19,7 +19,10 @@ bool tcp_unacknowledged(const struct link *l, uint64_t *bytes) {
 static bool is_loopback(const struct sockaddr *a) {
     if (a->sa_family == AF_INET)
         return (ntohl(((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr) >> 24) == IN_LOOPBACKNET;
-    return a->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr);
+    if (a->sa_family != AF_INET6)
+        return false;
+    const struct in6_addr *six = &((const struct sockaddr_in6 *)(const void *)a)->sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == IN_LOOPBACKNET);
 }
 
 // The default is that of a socket whom nobody has told otherwise.
@@ -40,9 +43,12 @@ static bool system_paces(void) {
     return k == YES;
 }
 
-void tcp_spare_pacing(int fd, const struct sockaddr *address) {
-    if (is_loopback(address) && system_paces())
+bool tcp_spare_pacing(int fd, const struct sockaddr *address) {
+    if (!is_loopback(address))
+        return false;
+    if (system_paces())
         (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4); // the one that everybody may have
+    return true;
 }
 
 void tcp_keepalive(const struct link *l) {
