@@ -23,7 +23,7 @@ tuned = Table('server { listen 127.0.0.1:@port@; root @root@; location / { } loc
 plain = Table('root @root@; sendfile off; tcp_nopush off; location / { } location /one { alias @root@/big.bin; sendfile on; sendfile_max_chunk 1k; }', files=FILES)
 for t in (tuned, plain):
     for path, status in (('/a.txt', 200), ('/big.bin', 200), ('/empty', 200), ('/none', 404)):
-        t.case(path, get(path), status)
+        t.case(path, get(path), status, log=t is plain)    # nginx with aio threads may log the file's bytes as 0
         t.case(f'HEAD {path}', request('HEAD', path), status)
         t.case(f'HTTP/1.0 {path}', request('GET', path, version='1.0'), status)
         t.case(f'twice {path}', get(path) * 2, [status] * 2)
