@@ -10,20 +10,20 @@
 #include <unistd.h>
 
 // What the configuration does not name and the worker may read all the same, by name: whoever changes it replaces it.
-static const struct reach_place of_system[] = {
+static const struct reach_place of_resolver[] = {
     {STR_INIT("/etc/resolv.conf"), false, false},
     {STR_INIT("/etc/hosts"), false, false},
 };
 
 struct reach_place *opener_places(const struct conf *c, const struct conf *other, size_t *count) {
     const struct conf *both[2] = {c, other};
-    size_t n = ARRAY_LEN(of_system);
+    size_t n = ARRAY_LEN(of_resolver);
     for (unsigned i = 0; i < 2; i++)
         for (const struct conf_reach *r = both[i] != NULL ? both[i]->reaches : NULL; r != NULL; r = r->next)
             n++;
     struct reach_place *all = xcalloc(n, sizeof *all);
-    memcpy(all, of_system, sizeof of_system);
-    *count = ARRAY_LEN(of_system);
+    memcpy(all, of_resolver, sizeof of_resolver);
+    *count = ARRAY_LEN(of_resolver);
     for (unsigned i = 0; i < 2; i++)
         for (const struct conf_reach *r = both[i] != NULL ? both[i]->reaches : NULL; r != NULL; r = r->next)
             all[(*count)++] = (struct reach_place){r->path, r->writes, r->stem};

@@ -3,8 +3,8 @@
 #include "io/log.h"
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <pwd.h>
 #include <sys/prctl.h>

@@ -11,9 +11,9 @@
 #include "app/worker_private.h"
 #include "feature/log/error_log.h"
 #include "io/broker.h"
-#include "io/reach.h"
 #include "io/channel.h"
 #include "io/log.h"
+#include "io/reach.h"
 #include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>

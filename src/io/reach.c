@@ -115,7 +115,7 @@ static int ask_at(struct question q, int dir, const char *name, int before) {
     return ask(q, path, NULL, -1, before);
 }
 
-// Whether the kernel's refusal may be the confinement's, not the file's own. Links of places lead to EXDEV.
+// Whether the kernel's refusal may be the confinement's, not the file's own. A file that is to move between places gives EXDEV.
 static bool is_confined(int err) { return reach.opener != NULL && (err == EACCES || err == EXDEV); }
 
 // What the user may not open anyway, the opener need not be asked for.
@@ -266,6 +266,13 @@ static int change(const struct question *q, const char *path) {
     return r;
 }
 
+// Only what has no name gets one: a name for any other file would bring it into a place.
+static bool is_nameless(int fd) {
+    struct stat st;
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && (flags & O_PATH) == 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 0;
+}
+
 // 0 or an errno; a descriptor to hand over in *fd, which held the question's.
 static uint32_t obey(const struct question *q, const char *path, const char *other, int *fd) {
     int r = -1;
@@ -281,7 +288,10 @@ static uint32_t obey(const struct question *q, const char *path, const char *oth
         r = rename(path, other);
         break;
     case DO_LINK:
-        r = link_fd(*fd, path);
+        if (is_nameless(*fd))
+            r = link_fd(*fd, path);
+        else
+            errno = EACCES;
         break;
     default:
         errno = EINVAL;

@@ -28,7 +28,7 @@ int reach_openat(int dir, const char *name, int flags, mode_t mode) MUST_USE;
 int reach_mkdirat(int dir, const char *name, mode_t mode);
 int reach_unlinkat(int dir, const char *name, int flags);
 int reach_rename(const char *from, const char *to);
-int reach_link(int fd, const char *to); // gives a name to an open file
+int reach_link(int fd, const char *to); // gives a name to an open file that has none
 DIR *reach_opendir(const char *path);
 static inline int reach_unlink(const char *path) { return reach_unlinkat(AT_FDCWD, path, 0); }
 static inline int reach_mkdir(const char *path, mode_t mode) { return reach_mkdirat(AT_FDCWD, path, mode); }

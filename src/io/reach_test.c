@@ -98,6 +98,10 @@ static int deeds(void) {
     fd = reach_open(in("."), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0 || write(fd, "t", 1) != 1 || reach_link(fd, in("named")) != 0 || close(fd) != 0)
         return 8;
+    // What has a name elsewhere gets none in a place.
+    int named = open("/etc/passwd", O_RDONLY | O_CLOEXEC), path = open("/etc/shadow", O_PATH | O_CLOEXEC);
+    if (reach_link(named, in("linked")) == 0 || errno != EACCES || reach_link(path, in("linked")) == 0 || errno != EACCES)
+        return 11;
     if (reach_open("/etc/shadow", O_RDWR | O_CREAT | O_CLOEXEC, 0600) >= 0 || errno != EACCES)
         return 9;
     if (reach_rename(in("named"), "/tmp/weir-elsewhere") == 0 || errno != EACCES)
