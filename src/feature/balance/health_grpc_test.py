@@ -64,10 +64,10 @@ def test_a_status_that_is_as_good(site, two):
 
 def test_what_is_no_grpc(site, two):
     """HTTP/1 where gRPC is expected, and nobody at all."""
+    two[0].health = {'': 1}
     site.backend('plain')
     server = site.server(f'''upstream g {{ zone g 64k; server 127.0.0.1:{two[0].port}; server @plain@; server @dead@; }}
         server {{ listen 127.0.0.1:@port@ http2; location / {{ grpc_pass grpc://g; health_check interval=100ms type=grpc; }} }}''')
-    two[0].health = {'': 1}
     until(lambda: len([e for e in server.errors('warn') if 'peer is unhealthy' in e.message]) == 2, 'two bad ones')
     two[1].calls.clear()
     assert asked(server, two)[0] == 10
