@@ -160,7 +160,7 @@ def test_worker_that_hangs_is_killed(site):
     server = site.server('location / { return 200 $pid; }', workers=1)
     server.alerts.append('exited on signal 9')
     worker = pid_of(server.port)
-    os.kill(worker, signal.SIGSTOP)
+    proc.stop(worker)
     server.send_signal(signal.SIGTERM)
     assert server.wait_exit() == 0
     server.stopped = True

@@ -334,7 +334,7 @@ def test_listening_queue_is_never_lost(site, served):
     server.alerts.append('exited on signal 9')
     exchange(server.port, get('/n'))
     worker = proc.tree(server.pid)[1]
-    os.kill(worker, signal.SIGSTOP)
+    proc.stop(worker)
     waiting = []
     for _ in range(50):
         s = socket.create_connection(('127.0.0.1', server.port))

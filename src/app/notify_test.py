@@ -76,7 +76,7 @@ def test_watchdog(site, manager, monkeypatch):
     for _ in range(3):
         assert manager.hear() == {'WATCHDOG': '1'}
     worker = until(server.workers, 'workers')[0]
-    os.kill(worker, signal.SIGSTOP)
+    proc.stop(worker)
     time.sleep(0.2)
     manager.socket.settimeout(0.6)
     fed = 0

@@ -25,8 +25,8 @@ struct body_ops {
     // end its own tasks. Called exactly once.
     void (*free)(struct body *b);
     // NULL, or gives the socket that the next `*n` bytes can be taken from as they are, by splice(), and how many: NULL when
-    // that is not so now. What was taken is said with took(n): 0 ends as read does; or a negative errno of that socket. The
-    // answer is what read would say.
+    // that is not so now, or when so few are left that reading them costs less. What was taken is said with took(n): 0 ends
+    // as read does; or a negative errno of that socket. The answer is what read would say; -EAGAIN: wait on.
     struct link *(*raw)(struct body *b, uint64_t *n, uint64_t *timeout_ms);
     ssize_t (*took)(struct body *b, ssize_t n);
     // NULL, or: what is read next begins at this byte of the whole, forwards or backwards, and `length` follows. Must not wait.

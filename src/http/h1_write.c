@@ -141,6 +141,7 @@ struct pump {
     uint64_t body;     // bytes of the body framed so far
     size_t room;
     bool ended;
+    bool copies;       // the kernel cannot splice these sockets, or has no pipe for it
 };
 
 // How much the body is asked for. Of a file as much as one sendfile sends, however slow the client is.
@@ -249,26 +250,18 @@ static int client_failed(struct req *r, ssize_t err) {
     return (int)err;
 }
 
-// One fill of the conduit and its way to the client. 1: the body goes on; 0: the client was slow, or the sockets cannot: on by
-// reading; or the error, logged.
-static int splice_once(struct pump *p, struct conduit *c, struct link *from, uint64_t left, uint64_t read_timeout) {
-    struct req *r = p->r;
-    uint64_t timeout = req_core(r)->send_timeout;
-    ssize_t n;
-    while ((n = conduit_fill(c, from, (size_t)MIN(left, (uint64_t)SPLICE_MAX))) == -EAGAIN) {
-        int ready = link_wait(from, LINK_WAIT_READ, read_timeout);
-        if (ready < 0) {
-            n = ready;
-            break;
-        }
-    }
-    if (n == -EOPNOTSUPP)
-        return 0;
-    n = r->out_body->ops->took(r->out_body, n);
-    if (n < 0)
-        return body_failed(p, n);
-    p->ended = n == 0;
-    p->body += (uint64_t)n;
+// The socket that the rest of the body can be taken from inside the kernel, or NULL. Where nobody knows how much will come,
+// only after it came fast: small pieces cost less when they are read.
+static struct link *raw_source(struct pump *p, uint64_t *left, uint64_t *read_timeout) {
+    struct body *b = p->r->out_body;
+    if (p->framing == FRAME_CHUNKED || p->copies || (b->length < 0 && p->room < ROOM_MAX))
+        return NULL;
+    return body_raw(b, left, read_timeout);
+}
+
+// What is in the conduit goes to the client. 1: all of it, at once; 0: all of it, slowly; or the error, logged.
+static int drain(struct pump *p, struct conduit *c) {
+    uint64_t timeout = req_core(p->r)->send_timeout;
     bool slow = false;
     while (conduit_held(c) != 0) {
         ssize_t out = conduit_drain(c, p->link);
@@ -276,9 +269,9 @@ static int splice_once(struct pump *p, struct conduit *c, struct link *from, uin
             out = link_wait(p->link, LINK_WAIT_WRITE, slow ? timeout : MIN(timeout, (uint64_t)SLOW_MS));
         if (out == -ETIMEDOUT && !slow) {
             slow = true;
-            body_ahead(r->out_body);
+            body_ahead(p->r->out_body);
         } else if (out < 0) {
-            return client_failed(r, out);
+            return client_failed(p->r, out);
         }
     }
     if (slow)
@@ -286,18 +279,47 @@ static int splice_once(struct pump *p, struct conduit *c, struct link *from, uin
     return !slow;
 }
 
-// As much of a large body as nothing looks into goes from socket to socket inside the kernel. 0, or the error.
+// One fill of a conduit and its way to the client. 1: the body goes on; 0: on by reading, because the client was slow or the
+// kernel cannot; or the error, logged. Whoever waits for the back end holds no conduit.
+static int splice_once(struct pump *p, struct link *from, uint64_t left, uint64_t read_timeout) {
+    struct req *r = p->r;
+    struct conduit *c = conduit_get(from, p->link);
+    ssize_t n = c != NULL ? conduit_fill(c, from, (size_t)MIN(left, (uint64_t)SPLICE_MAX)) : -EOPNOTSUPP;
+    if (n <= 0)
+        conduit_put(c);
+    if (n == -EOPNOTSUPP) {
+        p->copies = true;
+        return 0;
+    }
+    if (n == -EAGAIN) {
+        int ready = link_wait(from, LINK_WAIT_READ, read_timeout);
+        if (ready >= 0)
+            return 1;
+        n = ready;
+    }
+    n = r->out_body->ops->took(r->out_body, n);
+    if (n == -EAGAIN)
+        return 1;
+    if (n < 0)
+        return body_failed(p, n);
+    p->body += (uint64_t)n;
+    bool whole = p->framing == FRAME_LENGTH && p->body >= (uint64_t)r->out_length;
+    p->ended = n == 0 || whole;
+    if (n == 0)
+        return p->framing == FRAME_LENGTH && !whole ? body_failed(p, -EPIPE) : 1;
+    int go = drain(p, c);
+    conduit_put(c);
+    return go;
+}
+
+// What nothing looks into goes from socket to socket inside the kernel. 0, or the error.
 static int splice_body(struct pump *p) {
     uint64_t left, timeout;
-    struct link *from = body_raw(p->r->out_body, &left, &timeout);
-    struct conduit *c = from != NULL ? conduit_get(from, p->link) : NULL;
-    if (c == NULL)
-        return 0;
-    int go;
-    do
-        go = splice_once(p, c, from, left, timeout);
-    while (go > 0 && !p->ended && (from = body_raw(p->r->out_body, &left, &timeout)) != NULL);
-    conduit_put(c);
+    struct link *from;
+    int go = 1;
+    while (go > 0 && !p->ended && (from = raw_source(p, &left, &timeout)) != NULL)
+        go = splice_once(p, from, left, timeout);
+    p->room = MIN(p->room, (size_t)ROOM_MAX / 2); // not again before the next piece, where its length is not known
     return MIN(go, 0);
 }
 
@@ -305,12 +327,12 @@ static int splice_body(struct pump *p) {
 static int pump_body(struct pump *p) {
     uint64_t timeout = req_core(p->r)->send_timeout;
     bool framed = p->framing == FRAME_CHUNKED;
+    uint64_t left, read_timeout;
     while (!p->ended) {
-        if (!framed && p->room == ROOM_MAX) { // it kept up so far
+        if (raw_source(p, &left, &read_timeout) != NULL) {
             int err = splice_body(p);
             if (err != 0)
                 return err;
-            p->room = MIN(p->room, (size_t)ROOM_MAX / 2); // not again before the next piece
             if (p->ended)
                 break;
         }
@@ -343,7 +365,8 @@ static ssize_t pull_first(struct pump *p) {
     ssize_t got = pull(p, BODY_NOWAIT);
     if (UNLIKELY(p->r->out_body->soon) && (got > 0 || got == -EAGAIN) && task_yield() == 0)
         got = pull(p, BODY_NOWAIT);
-    return got > 0 && !p->ended ? pull(p, BODY_NOWAIT) : got;
+    uint64_t left, read_timeout;
+    return got > 0 && !p->ended && raw_source(p, &left, &read_timeout) == NULL ? pull(p, BODY_NOWAIT) : got;
 }
 
 static int send_head(struct pump *p) {

@@ -5,7 +5,7 @@
 #include "wire/chunked.h"
 #include "wire/http1.h"
 
-enum { ROOM_MIN = 16 << 10, ROOM_MAX = 256 << 10, OVERHEAD_MAX = 64 << 10, TRAILER_MAX = 16 << 10 };
+enum { ROOM_MIN = 16 << 10, ROOM_MAX = 256 << 10, RAW_MIN = 16 << 10, OVERHEAD_MAX = 64 << 10, TRAILER_MAX = 16 << 10 };
 
 struct h1_body {
     struct body body;
@@ -13,6 +13,7 @@ struct h1_body {
     size_t room;        // of the next receive; doubles while they are filled
     int error;
     bool ended;
+    uint64_t grace_ms;  // raw: how long a time-out is put off, 0 when it is not
     struct chunked chunks;
     struct chain raw;   // chunked: bytes that were received and not parsed yet
     struct sbuf trailer;
@@ -98,27 +99,28 @@ static ssize_t read_close(struct body *body, struct chain *to, size_t room, enum
     return n;
 }
 
-// What the link has is the body, as long as more of it is to come than one read takes: the end is read, so that it is known
-// whether something follows.
+// What the link has is the body. Below RAW_MIN two copies cost less than a pipe.
 static struct link *raw_link(struct body *body, uint64_t *n, uint64_t *timeout_ms) {
     struct h1_body *b = container_of(body, struct h1_body, body);
-    uint64_t left = body->length < 0 ? UINT64_MAX : (uint64_t)body->length;
-    if (b->error != 0 || b->ended || !chain_empty(&b->x->early) || left <= ROOM_MAX)
+    *n = body->length < 0 ? UINT64_MAX : (uint64_t)body->length;
+    if (b->error != 0 || b->ended || !chain_empty(&b->x->early) || *n < RAW_MIN)
         return NULL;
-    *n = left == UINT64_MAX ? left : left - ROOM_MIN;
-    *timeout_ms = b->x->gw->read_timeout;
+    *timeout_ms = b->grace_ms != 0 ? b->grace_ms : b->x->gw->read_timeout;
     return b->x->link;
 }
 
 static ssize_t took_raw(struct body *body, ssize_t n) {
     struct h1_body *b = container_of(body, struct h1_body, body);
+    b->grace_ms = n == -ETIMEDOUT ? exchange_read_grace(b->x) : 0;
+    if (b->grace_ms != 0)
+        return -EAGAIN;
     if (n < 0 || (n == 0 && body->length >= 0))
         return fail(b, n == 0 ? -EPIPE : (int)n);
-    if (n == 0)
-        end(b);
+    count(b, (size_t)n);
     if (body->length >= 0)
         body->length -= n;
-    count(b, (size_t)n);
+    if (n == 0 || body->length == 0)
+        end(b); // whether something follows is asked when the link is parked
     return n;
 }
 

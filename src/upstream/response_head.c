@@ -1,9 +1,11 @@
 // Bytes of a response's head, and what is said of those that are none.
 #include "upstream/response_head.h"
+#include "http/conn.h"
 #include "io/loop.h"
 
 enum {
     FIRST = 256 << 10,     // the first receive: head and, mostly, the whole body
+    FIRST_PLAIN = 8 << 10, // the same for a client whose socket takes the rest of a larger body from the peer's
     FIRST_COPIED = 16 << 10, // the same where bytes are copied into the block
     STEP = 16 << 10,       // beyond the limit of the head, so that one above it is seen
     SHOWN = 64,            // bytes of what was sent instead of a head, in the log
@@ -36,7 +38,9 @@ static ssize_t receive_first(struct incoming *in, uint64_t wait) {
     struct exchange *x = in->x;
     struct chain c;
     chain_init(&c, loop_blocks(x->r->loop));
-    ssize_t n = link_read(x->link, &c, FIRST, wait);
+    const struct conn *conn = x->r->conn;
+    bool plain = conn != NULL && conn->codec_state == NULL && !link_is_tls(conn->link);
+    ssize_t n = link_read(x->link, &c, plain ? FIRST_PLAIN : FIRST, wait);
     if (n > 0 && c.head->next == NULL && c.head->p == c.head->block->data) {
         in->block = x->head_block = block_ref(c.head->block);
     } else if (n > 0) { // bytes that were given back to the link

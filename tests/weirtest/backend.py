@@ -7,6 +7,7 @@ An answer is bytes, or a list of steps, or a function of the request that return
     ReadRequest()   read (the rest of) the request      UntilClosed()     wait until the peer closes
     Close()         close the connection                Reset()           close it with RST
     ShutdownWrite() send FIN, keep reading              Echo()            send back what comes until the peer's FIN
+    a function      call it with the request
 
 A list that begins with ReadRequest(head=True) or with bytes is run as soon as the head of the request is there;
 otherwise, and before a function is called, the whole request is read. After an answer the connection is read again, until somebody closes.
@@ -252,6 +253,8 @@ class _Connection:
         elif isinstance(step, Close):
             self.drain()
             raise _Gone
+        elif callable(step):
+            step(r)
         elif isinstance(step, Reset):
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
             raise _Gone

@@ -1,5 +1,8 @@
 """Processes of a server: the tree, its memory, its descriptors."""
 import os
+import signal
+
+from .wait import until
 
 
 def _stat(pid):
@@ -15,6 +18,12 @@ def _stat(pid):
 def living(pid):
     stat = _stat(pid)
     return stat is not None and stat[2] != 'Z'
+
+
+def stop(pid):
+    """SIGSTOP, and waits until no thread of it runs any more."""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: all((_stat(f'{pid}/task/{t}') or (0, 0, 'T'))[2] == 'T' for t in os.listdir(f'/proc/{pid}/task')), f'process {pid} to stop')
 
 
 def _all():
