@@ -125,10 +125,9 @@ class Slow:
 
     def __init__(self, port, count=5, steps=100):
         self.steps, self.size = steps, steps * PIECE
-        self.downs, self.ups = [Client(port) for _ in range(count)], [Client(port) for _ in range(count)]
+        self.downs, self.ups = [Client(port, room=PIECE) for _ in range(count)], [Client(port) for _ in range(count)]
         self.got = [b''] * count
         for c in self.downs:
-            c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)
             c.send(get(f'/bytes/{self.size}'))
         for c in self.ups:
             c.send(f'POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: {self.size}\r\n\r\n'.encode())

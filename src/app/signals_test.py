@@ -11,7 +11,7 @@ from weirtest import NGINX, WEIR, is_nginx, proc, run, until
 # nginx's master does nothing for a moment after HUP and WINCH; ThreadSanitizer keeps a process a second longer.
 PAUSE = 1.5 if 'build-tsan' in WEIR else 0.4
 
-OWN = re.compile(r'(nginx/|weir )[\d.]+\Z|signal 29 \(SIGIO\)|aborting\Z')
+OWN = re.compile(r'(nginx/|weir )[\d.]+\Z|signal 29 \(SIGIO\)|signal 14 \(SIGALRM\)|aborting\Z')
 
 
 class Server:
@@ -75,8 +75,8 @@ class Server:
 
 
 def of_process(lines, name):
-    """What each says of itself left out: the version, SIGIO from nginx's workers, that its debugging stop aborts; and the event
-    method, which nginx names again at each reload."""
+    """What each says of itself left out: the version, SIGIO from nginx's workers, the timer of a stop that takes its time, that its
+    debugging stop aborts; and the event method, which nginx names again at each reload."""
     said = [f'{level}: {text}' for who, level, text in lines if who == name and not OWN.match(text)]
     return [text for i, text in enumerate(said) if 'event method' not in text or text not in said[:i]]
 

@@ -253,6 +253,8 @@ static void run_conn(void *arg) {
         c->serve(c);
 }
 
+void conn_rest(struct conn *c) { link_park(c->link, run_conn, c, "connection", UINT64_MAX); }
+
 void conn_idle(struct conn *c, uint64_t timeout_ms) {
     (void)conn_refresh(c);
     c->idle_ms = loop_now(link_loop(c->link));
@@ -351,9 +353,14 @@ static void refresh_some(struct http_loop *h) {
         struct conn *c = list_first(&h->conns, struct conn, all);
         list_remove(&c->all);
         list_push_back(&h->conns, &c->all);
-        if (!c->idle || !link_parked(c->link))
+        if (!link_parked(c->link) || (!c->idle && c->codec_state == NULL))
             continue; // busy: it refreshes itself before its next request
         (void)conn_refresh(c);
+        if (!c->idle) { // its tunnels have their own snapshot
+            if (c->last_request)
+                h2_stop(c);
+            continue;
+        }
         if (c->last_request && c->requests > 0) { // who has not asked yet may ask once
             link_unpark(c->link);
             conn_free(c);
@@ -387,8 +394,10 @@ void http_loop_refresh(struct loop *l) {
 unsigned http_loop_close_older(struct loop *l, uint64_t generation) {
     unsigned n = 0;
     list_each(c, &http_loop(l)->conns, struct conn, all) {
-        if (c->conf->generation > generation)
+        if (c->conf->generation > generation) {
+            n += c->codec_state != NULL ? h2_close_older(c, generation) : 0;
             continue;
+        }
         // Its task finds the connection ended, and unwinds as if the client had gone.
         shutdown(link_fd(c->link), SHUT_RDWR);
         n++;

@@ -105,6 +105,7 @@ bool conn_secure(struct conn *c);
 bool conn_offers_http2(const struct conn *c, const struct server *s);
 // For codecs: the connection has nothing to do and is parked (or closed, when the loop stops). c may be gone afterwards.
 void conn_idle(struct conn *c, uint64_t timeout_ms);
+void conn_rest(struct conn *c); // parked without being idle: something lives on it that needs no task. No time-out
 // Takes the current snapshot: between requests. False: there is no snapshot with its address (only of a connection that was
 // just accepted): it can only be closed.
 bool conn_refresh(struct conn *c);

@@ -105,8 +105,7 @@ def test_slow_reader_gets_all(site):
     body = bytes(range(256)) * 8000
     site.backend(answer=response(body))
     server = site.server('location / { proxy_pass http://@backend@; }')
-    with Client(server.port) as c:
-        c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    with Client(server.port, room=65536) as c:
         c.send(get('/'))
         c.wait_for(b'HTTP/1.1 200')
         time.sleep(0.3)    # the server's and the kernel's buffers fill meanwhile

@@ -269,7 +269,8 @@ static int drain(struct pump *p, struct conduit *c) {
             out = link_wait(p->link, LINK_WAIT_WRITE, slow ? timeout : MIN(timeout, (uint64_t)SLOW_MS));
         if (out == -ETIMEDOUT && !slow) {
             slow = true;
-            body_ahead(p->r->out_body);
+            if (!p->ended)
+                body_ahead(p->r->out_body);
         } else if (out < 0) {
             return client_failed(p->r, out);
         }

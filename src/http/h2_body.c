@@ -1,6 +1,7 @@
 // The body of an HTTP/2 request: what has come waits in the stream's chain, and the client may send more only as far as it was
 // taken out (RFC 9113 5.2).
 #include "http/h2_private.h"
+#include "io/link_over.h"
 #include "io/loop.h"
 
 enum {
@@ -106,4 +107,6 @@ void h2_body_input(struct h2_request *q, struct block *b, const char *p, size_t 
     q->in_ended |= last;
     if (q->in_waiter != NULL)
         task_wake(q->in_waiter);
+    if (q->tunnel != NULL)
+        link_over_news(q->tunnel, true, false, false);
 }

@@ -1,5 +1,5 @@
 // What the files of the HTTP/2 server share: h2_server.c reads and writes the connection, h2_request.c makes and ends requests,
-// h2_body.c is the body of a request, h2_write.c sends answers.
+// h2_body.c is the body of a request, h2_write.c sends answers, h2_tunnel.c is what becomes of a stream with a tunnel.
 #pragma once
 #include "http/h2_server.h"
 #include "wire/http2_head.h"
@@ -16,6 +16,7 @@ enum {
 struct h2_conn {
     uint32_t magic;
     uint32_t running;        // requests whose tasks have not ended
+    uint32_t tunnels;        // streams that are links now: they hold no task
     struct conn *conn;
     struct task *task;       // serves the connection; NULL while it is parked
     struct h2_session session;
@@ -35,11 +36,14 @@ struct h2_conn {
     uint64_t sent_ms;        // when the link took something last
 };
 
-// One stream and its request. Lives in the request's arena.
+// One stream and its request. Lives in the request's arena; of a tunnel without a request, in memory of its own.
 struct h2_request {
     struct h2_stream stream;
     struct h2_conn *h;
-    struct req *r;
+    struct req *r;           // NULL: a tunnel
+    struct link *tunnel;     // the stream as a link
+    void (*drop)(void *arg); // of whoever has that link
+    void *drop_arg;
     struct conf *conf;       // counted: a reload may come while it runs
     struct list all, start;  // in h->requests; in h->pending
     unsigned refused;        // status of a request that its head condemns; 0: none
@@ -56,6 +60,7 @@ struct h2_request {
     struct chain pending;    // pulled from the body, not framed yet
     struct list ready;       // in h->ready, when it waits for its turn
     struct task *out_waiter; // parked until `pending` is framed, or there is room
+    bool out_blocked;        // a tunnel waits for room
     bool out_last;           // pending is the end of the body, without trailers
     bool out_cold;           // what is next in pending lies in a file that is not in memory: the request's own task reads it
     int out_error;           // of reading it: negative errno
@@ -75,10 +80,16 @@ bool h2_request_trailers(struct h2_conn *h, struct h2_event *ev);
 struct body *h2_request_body(struct h2_request *q, bool expects);
 void h2_body_input(struct h2_request *q, struct block *b, const char *p, size_t n, bool last); // a piece has come; b may be NULL
 
+// h2_tunnel.c
+struct link *h2_stream_link(struct req *r, void (*drop)(void *arg), void *arg);
+void h2_tunnels_drop(struct h2_conn *h); // the loop ends
+
 // h2_write.c
 int h2_send(struct req *r);
 int h2_interim(struct req *r, unsigned status, const struct head *fields);
 void h2_schedule(struct h2_conn *h); // frames what waits, by urgency, while there is room
 void h2_window_opened(struct h2_conn *h, struct h2_stream *st); // NULL: of the connection
 void h2_reorder(struct h2_request *q); // its priority was set, or has changed
+bool h2_may_frame(const struct h2_request *q); // nobody that is as urgent waits, and there is room
+void h2_wait_for_room(struct h2_request *q); // a tunnel: its link has news when it may frame
 void h2_leave(struct h2_request *q); // waits for no turn any more

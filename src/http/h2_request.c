@@ -62,9 +62,14 @@ static void run_stream(struct h2_request *q) {
         answer_status(r, q->refused);
     }
     int err = run_and_send(r);
-    end_stream(q, err);
-    log_set_context(NULL);
-    free_request(q);
+    if (run_taken_over(r, err)) {
+        log_set_context(NULL);
+        r->take_over(r); // q goes with it
+    } else {
+        end_stream(q, err);
+        log_set_context(NULL);
+        free_request(q);
+    }
     h2_kick(h);
 }
 
@@ -212,8 +217,8 @@ static bool broken(struct h2_conn *h, struct h2_event *ev, enum h2_head_result r
     return true;
 }
 
-// The block is read for the sake of the table, the stream refused: it may be repeated elsewhere.
-static bool refuse(struct h2_conn *h, struct h2_event *ev, uint32_t code, int cost) {
+// A block that nobody wants is read for the sake of the table. False: the connection must end.
+static bool skip_block(struct h2_conn *h, struct h2_event *ev) {
     struct arena arena;
     struct head head;
     struct h2_head out;
@@ -222,7 +227,12 @@ static bool refuse(struct h2_conn *h, struct h2_event *ev, uint32_t code, int co
     head_init(&head, &arena);
     enum h2_head_result res = h2_read_request(&h->session, &head, &out, &lim);
     arena_done(&arena);
-    if (broken(h, ev, res, &out))
+    return !broken(h, ev, res, &out);
+}
+
+// The stream is refused: it may be repeated elsewhere.
+static bool refuse(struct h2_conn *h, struct h2_event *ev, uint32_t code, int cost) {
+    if (!skip_block(h, ev))
         return false;
     h2_refuse(&h->session, ev->id, code);
     if (h2_charge(&h->session, H2_COST_RESET, cost))
@@ -269,7 +279,7 @@ bool h2_request_begin(struct h2_conn *h, struct h2_event *ev) {
     const struct http2_conf *conf = scope_conf(c->vhosts->fallback->scope, &feature_http2);
     if (h->closing)
         return refuse(h, ev, H2_REFUSED_STREAM, 1);
-    if (h->running >= (uint64_t)conf->max_concurrent_streams) {
+    if (h->running + h->tunnels >= (uint64_t)conf->max_concurrent_streams) {
         // Streams that were opened before our settings came to the client are no offence.
         return refuse(h, ev, H2_REFUSED_STREAM, h->session.settings_acked ? H2_CHARGE_RESET : 1);
     }
@@ -310,8 +320,26 @@ bool h2_request_begin(struct h2_conn *h, struct h2_event *ev) {
     return ok;
 }
 
+static bool refuse_trailers(struct h2_request *q, struct h2_event *ev) {
+    struct h2_session *s = &q->h->session;
+    if (!h2_charge(s, H2_COST_RESET, H2_CHARGE_RESET)) {
+        h2_fail(s, ev, H2_ENHANCE_YOUR_CALM, "http2 flood detected");
+        return false;
+    }
+    h2_reset(s, &q->stream, H2_PROTOCOL_ERROR);
+    h2_fail_request(q, -EPROTO);
+    return true;
+}
+
+// RFC 9113 8.5: nothing but DATA goes through a tunnel. The block is read for the sake of the table.
+static bool tunnel_trailers(struct h2_request *q, struct h2_event *ev) {
+    return skip_block(q->h, ev) && refuse_trailers(q, ev);
+}
+
 bool h2_request_trailers(struct h2_conn *h, struct h2_event *ev) {
     struct h2_request *q = container_of(ev->stream, struct h2_request, stream);
+    if (q->tunnel != NULL)
+        return tunnel_trailers(q, ev);
     struct req *r = q->r;
     struct h2_head out;
     struct h2_head_limits lim;
@@ -321,15 +349,8 @@ bool h2_request_trailers(struct h2_conn *h, struct h2_event *ev) {
     enum h2_head_result res = h2_read_trailers(&h->session, t, &out, &lim);
     if (broken(h, ev, res, &out))
         return false;
-    if (res != H2_HEAD_OK || !ev->end_stream || q->stream.expected > 0 || q->connects) { // of a tunnel: RFC 9113 8.5
-        if (!h2_charge(&h->session, H2_COST_RESET, H2_CHARGE_RESET)) {
-            h2_fail(&h->session, ev, H2_ENHANCE_YOUR_CALM, "http2 flood detected");
-            return false;
-        }
-        h2_reset(&h->session, &q->stream, H2_PROTOCOL_ERROR);
-        h2_fail_request(q, -EPROTO);
-        return true;
-    }
+    if (res != H2_HEAD_OK || !ev->end_stream || q->stream.expected > 0 || q->connects)
+        return refuse_trailers(q, ev);
     q->in_trailers = t->count != 0 ? t : NULL;
     h2_body_input(q, NULL, NULL, 0, true);
     return true;
@@ -347,4 +368,4 @@ static bool watch(struct req *r, struct task *t) {
 
 static bool gone(const struct req *r) { return ((const struct h2_request *)r->codec_state)->error != 0; }
 
-const struct codec h2_codec = {"HTTP/2.0", h2_interim, h2_send, false, watch, gone};
+const struct codec h2_codec = {"HTTP/2.0", h2_interim, h2_send, false, watch, gone, h2_stream_link};

@@ -2,6 +2,7 @@
 // ready in one turn of the loop have all run before this task runs again, so their frames leave in one send.
 #include "http/h2_private.h"
 #include "http/vhost.h"
+#include "io/link_over.h"
 #include "io/loop.h"
 #include <stdlib.h>
 
@@ -14,7 +15,9 @@ enum {
 static struct h2_conn *state_of(const struct conn *c) { return c->codec_state; }
 
 void h2_kick(struct h2_conn *h) {
-    if (h->task != NULL && !h->kicked && h->task != task_self()) {
+    if (h->task == NULL) { // parked, beside tunnels
+        link_wake(h->conn->link);
+    } else if (!h->kicked && h->task != task_self()) {
         h->kicked = true;
         task_wake(h->task);
     }
@@ -51,7 +54,9 @@ static struct h2_conn *state_new(struct conn *c) {
 void h2_state_free(struct conn *c) {
     struct h2_conn *h = state_of(c);
     CHECK_OBJ(h, H2_CONN_MAGIC);
-    CHECK(h->running == 0 && !h->runner_queued);
+    link_unpark(c->link); // nobody wakes it any more
+    h2_tunnels_drop(h);
+    CHECK(h->running == 0 && h->tunnels == 0 && !h->runner_queued);
     h2_done(&h->session);
     chain_done(&h->out);
     h->magic = 0;
@@ -72,6 +77,8 @@ void h2_fail_request(struct h2_request *q, int err) {
         task_wake(q->out_waiter);
     if (q->watcher != NULL)
         task_cancel(q->watcher);
+    if (q->tunnel != NULL)
+        link_over_news(q->tunnel, true, true, true);
 }
 
 struct conn_log {
@@ -123,6 +130,20 @@ static void lose_requests(struct h2_conn *h, int err) {
     }
 }
 
+static void log_stream_error(struct h2_conn *h, struct h2_request *q, const struct h2_event *ev) {
+    char why[128];
+    struct sbuf b;
+    sbuf_init_fixed(&b, why, sizeof why);
+    sbuf_printf(&b, "%s (stream %u, %s)", ev->why, ev->id, h2_error_name(ev->code));
+    if (q->r == NULL) {
+        log_conn(h, LOG_INFO, 0, sbuf_cstr(&b), "");
+        return;
+    }
+    log_set_context(&q->r->log);
+    log_msg(LOG_INFO, 0, "%s", sbuf_cstr(&b));
+    log_set_context(NULL);
+}
+
 static bool on_event(struct h2_conn *h, struct h2_event *ev, struct block *in) {
     struct h2_request *q = ev->stream != NULL ? container_of(ev->stream, struct h2_request, stream) : NULL;
     switch (ev->kind) {
@@ -135,9 +156,7 @@ static bool on_event(struct h2_conn *h, struct h2_event *ev, struct block *in) {
         h2_fail_request(q, -ECONNRESET);
         return true;
     case H2_EV_STREAM_ERROR:
-        log_set_context(&q->r->log);
-        log_msg(LOG_INFO, 0, "%s (stream %u, %s)", ev->why, ev->id, h2_error_name(ev->code));
-        log_set_context(NULL);
+        log_stream_error(h, q, ev);
         h2_fail_request(q, -EPROTO);
         return true;
     case H2_EV_WINDOW:
@@ -192,7 +211,7 @@ static void receive(struct h2_conn *h, struct block **in) {
         if (n == -EAGAIN)
             return;
         if (n <= 0) {
-            if (n < 0 || h->running != 0)
+            if (n < 0 || h->running + h->tunnels != 0)
                 log_conn(h, LOG_INFO, (int)-n, n == 0 ? "client prematurely closed connection" : "recv() failed", "");
             h->over = h->lost = true;
             return;
@@ -248,7 +267,7 @@ static void on_timeout(struct h2_conn *h) {
         link_reset_on_free(h->conn->link);
 }
 
-// Nothing runs, nothing is half read: parked, a connection is small.
+// Nothing runs, nothing is half read: parked, a connection is small. Tunnels may be there.
 static bool is_idle(const struct h2_conn *h) {
     const struct h2_session *s = &h->session;
     bool between = !s->in_frame && s->head_n == 0 && s->block_stream == 0 && s->preface_seen && s->settings_seen;
@@ -278,7 +297,7 @@ static void wind_up(struct h2_conn *h) {
     if (h->lost || failed)
         lose_requests(h, -ECONNRESET);
     task_shield(true);
-    while (h->running != 0 || h->runner_queued) {
+    while (h->running != 0 || h->tunnels != 0 || h->runner_queued) {
         h->kicked = false;
         task_park(UINT64_MAX);
     }
@@ -298,13 +317,16 @@ static bool is_finished(struct h2_conn *h) {
     }
     if (h->closing && !h->session.goaway_sent)
         h2_put_goaway(&h->session, H2_NO_ERROR);
-    return h->closing && h->running == 0 && !h->session.failed;
+    return h->closing && h->running + h->tunnels == 0 && !h->session.failed;
 }
 
 static void park(struct h2_conn *h) {
     h->task = NULL;
     h2_trim(&h->session);
-    conn_idle(h->conn, core_of(h)->keepalive_timeout);
+    if (h->tunnels != 0)
+        conn_rest(h->conn);
+    else
+        conn_idle(h->conn, core_of(h)->keepalive_timeout);
 }
 
 void h2_serve(struct conn *c) {
@@ -349,6 +371,21 @@ void h2_serve(struct conn *c) {
 
 void h2_stop(struct conn *c) {
     struct h2_conn *h = state_of(c);
-    if (h != NULL && h->task != NULL)
+    if (h != NULL && (h->task != NULL || h->tunnels != 0))
         h2_kick(h);
+}
+
+unsigned h2_close_older(struct conn *c, uint64_t generation) {
+    struct h2_conn *h = state_of(c);
+    unsigned n = 0;
+    list_each_safe(q, &h->requests, struct h2_request, all) {
+        if (q->conf->generation > generation || q->error != 0)
+            continue;
+        h2_reset(&h->session, &q->stream, H2_CANCEL);
+        h2_fail_request(q, -ECONNRESET);
+        n++;
+    }
+    if (n != 0)
+        h2_kick(h);
+    return n;
 }

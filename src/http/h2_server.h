@@ -21,4 +21,6 @@ extern const struct codec h2_codec;
 void h2_state_free(struct conn *c);
 // The loop stops: the client is told (GOAWAY), requests in flight are answered. Does nothing to other connections.
 void h2_stop(struct conn *c);
+// Streams whose configuration is of this generation or older are reset: their number.
+unsigned h2_close_older(struct conn *c, uint64_t generation);
 size_t h2_conn_memory(const struct conn *c); // heap bytes held, for tests and status

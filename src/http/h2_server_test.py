@@ -423,6 +423,13 @@ def closed(kind, payload, reset_by_us=False):
     return pieces
 
 
+def goaways(c):
+    """Beside a request that goes on: without one, the first is obeyed."""
+    yield frame(HEADERS, END_HEADERS, 1, c.block(c.fields('/p', 'POST')))
+    for i in range(200):
+        yield frame(GOAWAY, 0, 0, bytes(8)) * 100
+
+
 def repeat(data, n=20000):
     return lambda c: (data * 100 for _ in range(n // 100))
 
@@ -444,7 +451,7 @@ def repeat(data, n=20000):
     (closed(DATA, b'x', reset_by_us=True), 'flood detected'),
     (repeat(frame(PING, 1, 0, bytes(8))), 'flood detected.*PING'),
     (repeat(frame(SETTINGS, 1, 0)), 'flood detected.*SETTINGS'),
-    (repeat(frame(GOAWAY, 0, 0, bytes(8))), 'flood detected'),
+    (goaways, 'flood detected'),
     (repeat(frame(16, 0, 0, U32(1) + b'u=1')), 'flood detected.*PRIORITY'),
     (drip, r'flood detected.*WINDOW_UPDATE.*, \d+ of a budget of 4000'),
     (repeat(frame(0x30, 0, 0, b'')), r'flood detected.*others.*, \d+ of a budget of 4000'),

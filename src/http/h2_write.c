@@ -7,6 +7,7 @@
 #include "http/answer.h"
 #include "http/h2_private.h"
 #include "io/file.h"
+#include "io/link_over.h"
 #include "io/loop.h"
 
 enum { SLOW_MS = 20, HEAD_FIELDS_ROOM = 512, SENDFILE_MIN = 16 << 10, HEAD_MAX = 16 << 20, TRAILERS_MAX = 64 << 10 };
@@ -38,11 +39,17 @@ void h2_reorder(struct h2_request *q) {
 static void wake_writer(struct h2_request *q) {
     if (q->out_waiter != NULL)
         task_wake(q->out_waiter);
+    if (q->out_blocked) {
+        q->out_blocked = false;
+        link_over_news(q->tunnel, false, true, false);
+    }
 }
+
+static bool waits(const struct h2_request *q) { return q->out_waiter != NULL || q->out_blocked; }
 
 // What a stream may frame before it is another's turn: incremental ones take turns (nginx http2_chunk_size).
 static size_t turn_of(const struct h2_request *q) {
-    return q->stream.incremental ? ((const struct http2_conf *)req_conf(q->r, &feature_http2))->chunk_size : SIZE_MAX;
+    return q->stream.incremental && q->r != NULL ? ((const struct http2_conf *)req_conf(q->r, &feature_http2))->chunk_size : SIZE_MAX;
 }
 
 static size_t framable(const struct h2_request *q, size_t n) { return MIN(MIN(n, q->pending.bytes), h2_room(&q->h->session, &q->stream)); }
@@ -117,7 +124,7 @@ static bool serve_list(struct h2_conn *h, unsigned urgency, bool *more) {
         if (q->stream.send_window <= 0 && !last)
             continue; // it comes again when its window opens
         if (!warm(q, turn_of(q)) || frame(q, turn_of(q))) {
-            *more |= q->out_waiter != NULL && !q->out_last;
+            *more |= waits(q) && !q->out_last;
             wake_writer(q);
         } else if (q->stream.send_window > 0)
             enlist(q, q->stream.incremental);
@@ -138,20 +145,26 @@ void h2_schedule(struct h2_conn *h) {
 void h2_window_opened(struct h2_conn *h, struct h2_stream *st) {
     if (st != NULL) {
         struct h2_request *q = container_of(st, struct h2_request, stream);
-        if (q->out_waiter != NULL && list_empty(&q->ready))
+        if (waits(q) && list_empty(&q->ready))
             enlist(q, false);
     } else { // of the connection, or all windows after SETTINGS
         list_each(q, &h->requests, struct h2_request, all) {
-            if (q->out_waiter != NULL && list_empty(&q->ready))
+            if (waits(q) && list_empty(&q->ready))
                 enlist(q, false);
         }
     }
 }
 
-// Nobody that is as urgent waits, and there is room.
-static bool may_frame_now(const struct h2_request *q) {
+bool h2_may_frame(const struct h2_request *q) {
     const struct h2_conn *h = q->h;
     return (h->ready_set & ((2u << q->stream.urgency) - 1)) == 0 && h->out.bytes < H2_OUT_HIGH;
+}
+
+void h2_wait_for_room(struct h2_request *q) {
+    q->out_blocked = true;
+    if (list_empty(&q->ready))
+        enlist(q, false);
+    h2_kick(q->h);
 }
 
 // --- waiting -------------------------------------------------------------------------------------------------------------------
@@ -430,9 +443,9 @@ static int push(struct h2_request *q) {
     for (;;) {
         int err = 0;
         size_t n = framable(q, turn_of(q));
-        if (may_frame_now(q) && is_cold(q, n))
+        if (h2_may_frame(q) && is_cold(q, n))
             err = load_front(q, n, BODY_WAIT); // somebody else may have framed meanwhile
-        if (err == 0 && q->error == 0 && may_frame_now(q)) {
+        if (err == 0 && q->error == 0 && h2_may_frame(q)) {
             bool all = frame(q, turn_of(q));
             if (q->h->out.bytes >= H2_OUT_NOW && !q->h->prioritized)
                 h2_transmit(q->h);
@@ -481,12 +494,18 @@ static void refuse_connect(struct req *r) {
 int h2_send(struct req *r) {
     struct h2_request *q = r->codec_state;
     struct pump p = {.q = q};
-    if (q->connects && !r->tunnelled && r->out.status / 100 == 2)
+    if (q->connects && r->take_over == NULL && r->out.status / 100 == 2)
         refuse_connect(r);
     ssize_t got = 0;
     if (q->error != 0)
         return q->error;
     q->out_last = false;
+    if (q->connects && r->take_over != NULL) {
+        r->out_length = -1;
+        int err = send_head(q, false);
+        r->completed = err == 0;
+        return err;
+    }
     if (r->out_body == NULL) {
         const struct head *t = r->out_trailers != NULL && r->out_trailers->count != 0 && !q->malformed ? r->out_trailers : NULL;
         int err = send_head(q, t == NULL && !q->malformed);

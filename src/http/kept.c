@@ -142,9 +142,9 @@ static void restore_field(struct req *r, enum field_id id, struct str value) {
         head_add_known(&r->in, id, value);
 }
 
-struct req *kept_revive(struct kept *k, struct conn *c) {
+struct req *kept_revive(struct kept *k, struct conn *c, struct conf *conf) {
     CHECK_OBJ(k, KEPT_MAGIC);
-    struct req *r = req_new(link_loop(c->link), c, c->conf, k->server, k->codec);
+    struct req *r = req_new(link_loop(c->link), c, conf, k->server, k->codec);
     r->server_scope = k->server_scope;
     r->scope = k->scope;
     req_set_log(r);
@@ -171,7 +171,7 @@ struct req *kept_revive(struct kept *k, struct conn *c) {
     r->method_text = take(&from, k->texts[TEXT_METHOD], &r->arena);
     r->eval.revived = true;
     for (unsigned i = 0; i < k->nvalues; i++) {
-        const struct var *v = c->conf->vars.at[k->values[i].slot];
+        const struct var *v = conf->vars.at[k->values[i].slot];
         if (k->values[i].n == ABSENT)
             var_put_absent(&r->eval, v);
         else

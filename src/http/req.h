@@ -92,14 +92,13 @@ struct req {
     bool head_sent, keepalive, chunked_out;
     bool body_failed;           // out_body gave an error while it was sent
     bool pipelined;             // its head was there before the last answer was sent
-    bool tunnelled;             // out_body is the other side of tunnel_in: the upgrade was accepted
     bool completed;             // answered to the end
     bool client_gone;           // it ended its side before the request was whole: an answer has no reader
     bool linger;               // the client may still be sending when the answer is out
     uint64_t head_bytes_out, body_bytes_out; // on the wire
 
-    // Set by who answers 101: called instead of the log stage when the head is out and the connection no longer HTTP's. Takes
-    // over the request and its connection, both. Waits.
+    // Set by who answers 101 (to a stream with tunnel_in: 200): called instead of the log stage when the head is out and the
+    // connection, or the stream, no longer HTTP's. Takes over the request and that. Waits.
     void (*take_over)(struct req *r);
     struct req_end *ends;
     struct req_move *moves;     // of req_on_keep
@@ -130,6 +129,10 @@ struct codec {
     // ends it. Not for requests without a connection.
     bool (*watch)(struct req *r, struct task *t);
     bool (*gone)(const struct req *r); // the client has gone away, as far as is known
+    // For req.take_over: the request's stream as a link, which ends it when it is freed. The request is no longer the stream's,
+    // and may be freed; the connection lives at least as long as the link. drop(arg) is called when the loop ends before that,
+    // and must free the link. No member: it is the connection (req.conn) that is taken over.
+    struct link *(*stream_link)(struct req *r, void (*drop)(void *arg), void *arg);
 };
 
 // Allocated in its own arena. `conf` must outlive it. Scope and server are those of `fallback` until vhost_find chose.

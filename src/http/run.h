@@ -10,7 +10,7 @@ void run_request(struct req *r);
 // run_taken_over(r, err) holds afterwards, the log stage is not run yet: the codec calls r->take_over, its last word.
 int run_and_send(struct req *r);
 static inline bool run_taken_over(const struct req *r, int err) {
-    return UNLIKELY(r->take_over != NULL) && err == 0 && r->out.status == 101 && r->outcome == OUTCOME_ANSWER;
+    return UNLIKELY(r->take_over != NULL) && err == 0 && r->out.status == (r->tunnel_in != NULL ? 200 : 101) && r->outcome == OUTCOME_ANSWER;
 }
 // Writes the log stage only (requests that were refused before they had a plan run through).
 void run_log(struct req *r);

@@ -478,6 +478,11 @@ void link_unpark(struct link *l) {
     timer_clear(&l->timer);
 }
 
+void link_wake(struct link *l) {
+    if (l->is_parked)
+        unpark_with(l, news_now(l));
+}
+
 int link_news(const struct link *l) { return l->news; }
 
 void link_watch(struct link *l, struct task *t) {

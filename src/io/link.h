@@ -79,6 +79,7 @@ bool link_alive(struct link *l);
 void link_park(struct link *l, task_fn *fn, void *arg, const char *name, uint64_t deadline_ms);
 void link_unpark(struct link *l); // harmless when not parked
 bool link_parked(const struct link *l); // still parked: no task has been started for it
+void link_wake(struct link *l); // the task of a parked link starts now, whatever the link knows; harmless when it is not parked
 int link_news(const struct link *l); // LINK_* bits that ended the last park
 // A client that goes away (FIN, RST) cancels that task while it is watched. NULL ends it. Nothing else changes: data that
 // comes meanwhile stays in the kernel. Ended before the task or the park.

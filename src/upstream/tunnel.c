@@ -24,8 +24,10 @@ struct tunnel {
     uint8_t coming;  // tasks that were started, or will be by a parked link
     bool running, over;
     bool ended[2];   // that side has sent its end, and the other was told
-    struct conn *conn;
+    struct conn *conn;   // whose link is the client's side; or that of a stream
+    struct link *stream; // the client's side then; NULL: conn's
     struct link *peer_link;
+    struct conf *conf;   // of the request; counted
     struct group *group;
     struct group *list;  // counted; NULL: the whole request has it
     struct peer *peer;
@@ -55,7 +57,8 @@ struct tunnel_end {
 
 static const char proxying[] = "proxying upgraded connection";
 
-static struct link *link_of(const struct tunnel *t, enum side s) { return s == CLIENT ? t->conn->link : t->peer_link; }
+static struct link *client_link(const struct tunnel *t) { return t->stream != NULL ? t->stream : t->conn->link; }
+static struct link *link_of(const struct tunnel *t, enum side s) { return s == CLIENT ? client_link(t) : t->peer_link; }
 static enum side other(enum side s) { return s == CLIENT ? PEER : CLIENT; }
 
 // --- the end -------------------------------------------------------------------------------------------------------------
@@ -65,14 +68,14 @@ static void count(struct tunnel *t, struct req *r, struct exchange *x) {
     a->response_ms = loop_now(r->loop) - a->start_ms;
     a->bytes_sent += link_plain_out(t->peer_link) - t->peer_out;
     a->bytes_received += link_plain_in(t->peer_link) - t->peer_in;
-    r->body_bytes_out += link_plain_out(t->conn->link) - t->client_out;
+    r->body_bytes_out += link_plain_out(client_link(t)) - t->client_out;
 }
 
 // The request as it is at the end.
 static struct req *request_of(struct tunnel *t) {
     struct req *r = t->whole;
     if (r == NULL) {
-        r = kept_revive(t->kept, t->conn);
+        r = kept_revive(t->kept, t->conn, t->conf);
         struct exchange *x = arena_new(&r->arena, struct exchange);
         x->r = r;
         x->attempts = t->attempts;
@@ -119,8 +122,15 @@ static void finish(struct tunnel *t, struct tunnel_end end) {
     release_peer(t);
     req_free(r);
     link_free(t->peer_link);
-    t->conn->owner_free = NULL;
-    conn_free(t->conn);
+    if (t->stream != NULL) {
+        if (end.err != 0 && end.err != -ETIMEDOUT)
+            link_reset_on_free(t->stream);
+        link_free(t->stream);
+    } else {
+        t->conn->owner_free = NULL;
+        conn_free(t->conn);
+    }
+    conf_unref(t->conf);
     t->over = true;
     if (t->coming == 0)
         free_tunnel(t);
@@ -135,6 +145,8 @@ static void drop(void *arg) {
     kept_free(t->kept);
     req_free(t->whole);
     link_free(t->peer_link);
+    link_free(t->stream);
+    conf_unref(t->conf);
     free_tunnel(t);
 }
 
@@ -175,7 +187,7 @@ static void want(struct link_want *w, const struct tunnel *t, const struct flow 
 
 // Some receiver is slow: waits for it, and for whatever else can go on. 0 or the end.
 static int wait_for_room(struct tunnel *t, struct flow *flows, struct tunnel_end *end) {
-    struct link_want wants[2] = {{t->conn->link, 0}, {t->peer_link, 0}};
+    struct link_want wants[2] = {{client_link(t), 0}, {t->peer_link, 0}};
     want(wants, t, &flows[CLIENT]);
     want(wants, t, &flows[PEER]);
     enum side slow = chain_empty(&flows[CLIENT].bytes) ? CLIENT : PEER;
@@ -245,7 +257,7 @@ static void woken(void *arg) {
     chain_init(&flows[CLIENT].bytes, loop_blocks(l));
     chain_init(&flows[PEER].bytes, loop_blocks(l));
     struct tunnel_end end = {0, CLIENT};
-    bool late = !link_readable(t->conn->link) && !link_readable(t->peer_link) && loop_now(l) >= t->moved_ms + t->read_timeout;
+    bool late = !link_readable(client_link(t)) && !link_readable(t->peer_link) && loop_now(l) >= t->moved_ms + t->read_timeout;
     if (late)
         end = (struct tunnel_end){-ETIMEDOUT, PEER};
     bool parked = !late && run(t, flows, &end);
@@ -262,7 +274,7 @@ static void park(struct tunnel *t) {
     bool both = !t->ended[CLIENT] && !t->ended[PEER];
     t->coming = (uint8_t)(t->coming + (both ? 2 : 1));
     if (!t->ended[CLIENT])
-        link_park(t->conn->link, woken, t, "tunnel", both ? UINT64_MAX : deadline);
+        link_park(client_link(t), woken, t, "tunnel", both ? UINT64_MAX : deadline);
     if (!t->ended[PEER])
         link_park(t->peer_link, woken, t, "tunnel", deadline);
 }
@@ -296,17 +308,20 @@ static void begin(struct req *r) {
     exchange_name_asked(x);
     struct tunnel *t = make(x, keep);
     t->conn = c;
+    t->conf = conf_ref(r->conf);
     t->read_timeout = x->gw->read_timeout;
     t->send_timeout[PEER] = x->gw->send_timeout;
     t->send_timeout[CLIENT] = req_core(r)->send_timeout;
     t->moved_ms = loop_now(r->loop);
-    t->client_out = link_plain_out(c->link);
     t->peer_in = x->plain_in;
     t->peer_out = x->plain_out;
     t->peer = x->peer;
     const struct attempt *a = &x->attempts[x->nattempts - 1];
     t->peer_end = (struct peer_end){PEER_OK, a->start_ms, a->status, a->header_ms};
     t->peer_link = exchange_take_link(x);
+    if (r->codec->stream_link != NULL)
+        t->stream = r->codec->stream_link(r, drop, t);
+    t->client_out = link_plain_out(client_link(t));
     struct group *list = t->group = x->group;
     x->group = NULL; // ours now, to be given back by us
     t->kept = keep ? req_keep(r) : NULL;
@@ -316,14 +331,16 @@ static void begin(struct req *r) {
         x->group = list;
         t->whole = r;
     }
-    c->owner = t;
-    c->owner_free = drop;
+    if (t->stream == NULL) {
+        c->owner = t;
+        c->owner_free = drop;
+    }
     park(t);
 }
 
 enum step tunnel_answer(struct req *r, struct exchange *x) {
     CHECK(x->upgraded && r->body == NULL && r->body_tape == NULL);
-    answer_ready(r, 101, NULL, -1);
+    answer_ready(r, r->tunnel_in != NULL ? 200 : 101, NULL, -1);
     r->keepalive = false;
     r->take_over = begin;
     return STEP_DONE;

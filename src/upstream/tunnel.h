@@ -1,5 +1,6 @@
 // What a connection becomes after 101 Switching Protocols: bytes both ways between the client's link and the back end's, until
-// both have ended. A quiet tunnel is this object, its two links and what is kept of its request: no task, no stack, no buffer.
+// both have ended. The client's side may be a stream of HTTP/2 (RFC 8441). A quiet tunnel is this object, its two links and what
+// is kept of its request: no task, no stack, no buffer.
 #pragma once
 #include "upstream/exchange.h"
 
@@ -9,5 +10,3 @@
 // One side's end is passed on as an end (half-close); the other direction goes on. *_read_timeout bounds how long nothing may
 // come from either side, *_send_timeout and send_timeout how long a side may take nothing.
 enum step tunnel_answer(struct req *r, struct exchange *x);
-// The same where the client side is a stream (req.tunnel_in): 200 with what the peer sends as its body.
-enum step tunnel_stream_answer(struct req *r, struct exchange *x);

@@ -317,7 +317,7 @@ def test_a_quiet_tunnel_costs_less_than_2_kib(site, most, conf):
     peers = Peers(backend)
     peers.thread.start()
     server = site.server('server { listen 127.0.0.1:@port@; location / { ' + conf + MAGIC + ' proxy_read_timeout 1h; } }',
-                         workers=1, http='access_log @dir@/access.log; limit_conn_zone $server_name zone=everybody:1m;', main='events { worker_connections 65535; }')
+                         workers=1, http='access_log @dir@/access.log; limit_conn_zone $host zone=everybody:1m;', main='events { worker_connections 65535; }')
     ask = get('/chat', *ASK, 'User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0',
               'Origin: http://chat.example.com', 'Accept: */*', 'Accept-Language: en-US,en;q=0.5', 'Cookie: session=0123456789abcdef',
               'Sec-WebSocket-Extensions: permessage-deflate', 'Pragma: no-cache', 'Cache-Control: no-cache')

@@ -169,6 +169,8 @@ enum hpack_result h2_next_field(struct h2_session *s, struct arena *a, struct hp
 // A stream that the peer asked for (its id from the event) or one of our own (id 0: the next). Zero what precedes.
 void h2_stream_open(struct h2_session *s, struct h2_stream *st, uint32_t id, bool end_stream);
 struct h2_stream *h2_stream_find(const struct h2_session *s, uint32_t id);
+// The stream goes on as another object: `to` takes the place of `from`, which may go.
+void h2_stream_move(struct h2_session *s, struct h2_stream *from, struct h2_stream *to);
 // Unlinked without a word to the peer: it was closed, or the connection is gone. Harmless when it is not linked.
 void h2_stream_forget(struct h2_session *s, struct h2_stream *st);
 bool h2_may_open(const struct h2_session *s); // as a client: the peer takes one more stream

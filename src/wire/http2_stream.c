@@ -56,6 +56,16 @@ void h2_close(struct h2_session *s, struct h2_stream *st, enum closed how) {
     h2_note_closed(s, st->id, how);
 }
 
+void h2_stream_move(struct h2_session *s, struct h2_stream *from, struct h2_stream *to) {
+    *to = *from;
+    for (struct h2_stream **at = &s->buckets[bucket_of(from->id)]; *at != NULL; at = &(*at)->next) {
+        if (*at == from) {
+            *at = to;
+            break;
+        }
+    }
+}
+
 void h2_stream_forget(struct h2_session *s, struct h2_stream *st) {
     if (st->state == H2_IDLE || st->state == H2_CLOSED)
         return;

@@ -169,13 +169,16 @@ def parse_responses(data, methods=(), ended=True, at=0, count=None):
 class Client:
     """One connection. send() pieces, read() answers; everything received is kept in .received."""
 
-    def __init__(self, address, timeout=PATIENCE, source=None, tls=None, name='example.com', session=None):
-        """tls: a context (certs.client) to speak TLS with; name: that is asked for, None for none."""
+    def __init__(self, address, timeout=PATIENCE, source=None, tls=None, name='example.com', session=None, room=None):
+        """tls: a context (certs.client) to speak TLS with; name: that is asked for, None for none. room: of the receive buffer
+        (it must not become smaller afterwards: what the server may send then is dropped)."""
         if isinstance(address, int):
             address = ('127.0.0.1', address)
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ':' in address[0] else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
+        if room:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
         if family != socket.AF_UNIX:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if source:

@@ -174,7 +174,7 @@ enum step gateway_answer_from(struct req *r, const struct gateway_rewrite *rw, s
 enum step gateway_answer(struct req *r, const struct gateway_rewrite *rw, struct exchange *x) {
     if (x->upgraded) {
         copy_head(r, rw, x);
-        return r->tunnel_in != NULL ? tunnel_stream_answer(r, x) : tunnel_answer(r, x);
+        return tunnel_answer(r, x);
     }
     struct str to = ignores(x, IGNORE_ACCEL_REDIRECT) ? STR_NONE : head_value(&x->head, FIELD_X_ACCEL_REDIRECT);
     if (to.n != 0)

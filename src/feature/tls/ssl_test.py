@@ -724,8 +724,7 @@ def test_a_slow_reader(site):
     body = os.urandom(1 << 20) * 2
     site.file('body', body)
     server = site.server('server { listen 127.0.0.1:@port@ ssl; ' + CERT + ' root @root@; }')
-    with Client(server.port, tls=certs.client(), name='example.com') as c:
-        c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    with Client(server.port, tls=certs.client(), name='example.com', room=16384) as c:
         c.send(b'GET /body HTTP/1.0\r\n\r\n')
         for _ in range(10):
             c.receive()
