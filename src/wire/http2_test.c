@@ -551,3 +551,20 @@ TEST(http2_priorities) {
         EXPECT_INT(incremental, cases[i].incremental);
     }
 }
+
+TEST(http2_streams_move) {
+    struct side x;
+    struct h2_stream moved;
+    open_side(&x, true);
+    for (uint32_t i = 0; i < 5; i++) // 1 and 65 share a bucket
+        h2_stream_open(&x.s, &x.streams[i], i == 4 ? 1 + 2 * H2_BUCKETS : 1 + 2 * i, false);
+    h2_stream_move(&x.s, &x.streams[0], &moved);
+    memset(&x.streams[0], 0xff, sizeof x.streams[0]);
+    EXPECT(h2_stream_find(&x.s, 1) == &moved && moved.state == H2_OPEN && moved.id == 1);
+    EXPECT(h2_stream_find(&x.s, 1 + 2 * H2_BUCKETS) == &x.streams[4]);
+    h2_stream_forget(&x.s, &moved);
+    EXPECT(h2_stream_find(&x.s, 1) == NULL && x.s.open == 4);
+    for (unsigned i = 1; i < 5; i++)
+        h2_stream_forget(&x.s, &x.streams[i]);
+    close_side(&x);
+}
