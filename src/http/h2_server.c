@@ -251,7 +251,7 @@ static uint64_t patience(const struct h2_conn *h) {
     const struct http_core *core = core_of(h);
     if (!chain_empty(&h->out))
         return core->send_timeout;
-    return h->running != 0 ? UINT64_MAX : core->client_header_timeout;
+    return h->running + h->tunnels != 0 ? UINT64_MAX : core->client_header_timeout;
 }
 
 static void on_timeout(struct h2_conn *h) {

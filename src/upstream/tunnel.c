@@ -123,7 +123,8 @@ static void finish(struct tunnel *t, struct tunnel_end end) {
     req_free(r);
     link_free(t->peer_link);
     if (t->stream != NULL) {
-        if (end.err != 0 && end.err != -ETIMEDOUT)
+        bool silent = end.err == -ETIMEDOUT && end.who == PEER; // ended in order
+        if (end.err != 0 && !silent)
             link_reset_on_free(t->stream);
         link_free(t->stream);
     } else {
