@@ -140,7 +140,8 @@ struct pump {
     struct chain out;  // framed, to be written
     uint64_t body;     // bytes of the body framed so far
     size_t room;
-    bool ended;
+    uint64_t waited_ms; // for the client, up to SLOW_MS
+    bool ended, slow;
     bool copies;       // the kernel cannot splice these sockets, or has no pipe for it
 };
 
@@ -195,33 +196,39 @@ static ssize_t pull(struct pump *p, enum body_wait wait) {
     return n;
 }
 
-// A client that keeps its socket full for this long is slow. One that is only a little slower than the back end is waited for:
-// going through a tape would cost it a copy and a file.
-enum { SLOW_MS = 20 };
+// A client that was waited for so long, in all, is slow: the back end must not wait for it. One that keeps up with small delays
+// is spared the detour through a tape, which costs a copy and perhaps a file.
+enum { SLOW_MS = 200 };
 
-// Writes p->out; a slow client makes the back end's side read ahead, and gets smaller pieces.
+// Until the client takes more: 0, or the error. When it has turned out to be slow the back end's side begins to read ahead.
+static int wait_for_client(struct pump *p, uint64_t timeout_ms) {
+    struct loop *l = p->r->loop;
+    uint64_t before = loop_now(l), time = p->slow ? timeout_ms : MIN(timeout_ms, SLOW_MS - p->waited_ms);
+    int ready = link_wait(p->link, LINK_WAIT_WRITE, time);
+    if (ready < 0 && (ready != -ETIMEDOUT || time == timeout_ms))
+        return ready;
+    p->waited_ms += loop_now(l) - before;
+    if (!p->slow && (ready == -ETIMEDOUT || p->waited_ms >= SLOW_MS)) {
+        p->slow = true;
+        if (!p->ended)
+            body_ahead(p->r->out_body);
+        chain_compact(&p->out);
+    }
+    return 0;
+}
+
+// Writes p->out; a slow client gets smaller pieces.
 static int push(struct pump *p, uint64_t timeout_ms) {
     if (p->ended && !p->r->keepalive && p->r->out.status != 101)
         link_tls_last(p->link);
     while (!chain_empty(&p->out)) {
         ssize_t n = link_try_write(p->link, &p->out, false);
-        if (n == -EAGAIN) {
-            int ready = link_wait(p->link, LINK_WAIT_WRITE, MIN(timeout_ms, (uint64_t)SLOW_MS));
-            if (ready > 0)
-                continue;
-            if (ready != -ETIMEDOUT)
-                return ready;
-            p->room = ROOM_SLOW;
-            if (!p->ended)
-                body_ahead(p->r->out_body);
-            chain_compact(&p->out);
-            n = link_write(p->link, &p->out, timeout_ms);
-            return n < 0 ? (int)n : 0;
-        }
+        if (n == -EAGAIN)
+            n = wait_for_client(p, timeout_ms);
         if (n < 0)
             return (int)n;
     }
-    p->room = MIN(p->room * 2, (size_t)ROOM_MAX);
+    p->room = p->slow ? ROOM_SLOW : MIN(p->room * 2, (size_t)ROOM_MAX);
     return 0;
 }
 
@@ -254,30 +261,22 @@ static int client_failed(struct req *r, ssize_t err) {
 // only after it came fast: small pieces cost less when they are read.
 static struct link *raw_source(struct pump *p, uint64_t *left, uint64_t *read_timeout) {
     struct body *b = p->r->out_body;
-    if (p->framing == FRAME_CHUNKED || p->copies || (b->length < 0 && p->room < ROOM_MAX))
+    if (p->framing == FRAME_CHUNKED || p->copies || p->slow || (b->length < 0 && p->room < ROOM_MAX))
         return NULL;
     return body_raw(b, left, read_timeout);
 }
 
-// What is in the conduit goes to the client. 1: all of it, at once; 0: all of it, slowly; or the error, logged.
+// What is in the conduit goes to the client: 0, or the error, logged.
 static int drain(struct pump *p, struct conduit *c) {
     uint64_t timeout = req_core(p->r)->send_timeout;
-    bool slow = false;
     while (conduit_held(c) != 0) {
         ssize_t out = conduit_drain(c, p->link);
         if (out == -EAGAIN)
-            out = link_wait(p->link, LINK_WAIT_WRITE, slow ? timeout : MIN(timeout, (uint64_t)SLOW_MS));
-        if (out == -ETIMEDOUT && !slow) {
-            slow = true;
-            if (!p->ended)
-                body_ahead(p->r->out_body);
-        } else if (out < 0) {
+            out = wait_for_client(p, timeout);
+        if (out < 0)
             return client_failed(p->r, out);
-        }
     }
-    if (slow)
-        p->room = ROOM_SLOW;
-    return !slow;
+    return 0;
 }
 
 // One fill of a conduit and its way to the client. 1: the body goes on; 0: on by reading, because the client was slow or the
@@ -308,9 +307,9 @@ static int splice_once(struct pump *p, struct link *from, uint64_t left, uint64_
     p->ended = n == 0 || whole;
     if (n == 0)
         return p->framing == FRAME_LENGTH && !whole ? body_failed(p, -EPIPE) : 1;
-    int go = drain(p, c);
+    int err = drain(p, c);
     conduit_put(c);
-    return go;
+    return err != 0 ? err : !p->slow;
 }
 
 // What nothing looks into goes from socket to socket inside the kernel. 0, or the error.
@@ -320,7 +319,7 @@ static int splice_body(struct pump *p) {
     int go = 1;
     while (go > 0 && !p->ended && (from = raw_source(p, &left, &timeout)) != NULL)
         go = splice_once(p, from, left, timeout);
-    p->room = MIN(p->room, (size_t)ROOM_MAX / 2); // not again before the next piece, where its length is not known
+    p->room = p->slow ? ROOM_SLOW : MIN(p->room, (size_t)ROOM_MAX / 2); // not again before the next piece, where its length is not known
     return MIN(go, 0);
 }
 

@@ -62,6 +62,8 @@ struct h2_request {
     struct task *out_waiter; // parked until `pending` is framed, or there is room
     bool out_blocked;        // a tunnel waits for room
     bool out_last;           // pending is the end of the body, without trailers
+    bool out_slow;           // the client has turned out to be slow
+    uint64_t out_waited_ms;  // for it, so far
     bool out_cold;           // what is next in pending lies in a file that is not in memory: the request's own task reads it
     int out_error;           // of reading it: negative errno
 };

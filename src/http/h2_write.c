@@ -10,7 +10,8 @@
 #include "io/link_over.h"
 #include "io/loop.h"
 
-enum { SLOW_MS = 20, HEAD_FIELDS_ROOM = 512, SENDFILE_MIN = 16 << 10, HEAD_MAX = 16 << 20, TRAILERS_MAX = 64 << 10 };
+enum { SLOW_MS = 200, // that a client is waited for in all before the back end's side reads ahead
+        HEAD_FIELDS_ROOM = 512, SENDFILE_MIN = 16 << 10, HEAD_MAX = 16 << 20, TRAILERS_MAX = 64 << 10 };
 
 // --- turns -------------------------------------------------------------------------------------------------------------------
 
@@ -186,14 +187,21 @@ static int timed_out(struct h2_request *q) {
     return -ETIMEDOUT;
 }
 
+static void read_ahead(struct h2_request *q) {
+    q->out_slow = true;
+    if (!q->out_last)
+        body_ahead(q->r->out_body);
+    chain_compact(&q->pending);
+}
+
 // Until pending was framed (or, for_room, a window opened). A client that is slow makes the back end's side read ahead. 0 or
 // an error. Time counts only while the stream itself is held up, not while others have their turn.
 static int wait_turn(struct h2_request *q, bool for_room) {
     struct req *r = q->r;
     struct h2_conn *h = q->h;
     uint64_t timeout = req_core(r)->send_timeout, since = loop_now(r->loop);
+    uint64_t begun = since - q->out_waited_ms;
     size_t left = q->pending.bytes;
-    bool ahead = false;
     int err = 0;
     if (list_empty(&q->ready))
         enlist(q, false);
@@ -213,15 +221,12 @@ static int wait_turn(struct h2_request *q, bool for_room) {
                 break;
             since = h->sent_ms;
         }
-        if (!ahead && err == -ETIMEDOUT) {
-            ahead = true;
-            if (!q->out_last)
-                body_ahead(r->out_body);
-            chain_compact(&q->pending);
-        }
-        err = task_park(ahead ? since + timeout : now + MIN(timeout, (uint64_t)SLOW_MS));
+        if (!q->out_slow && now >= begun + SLOW_MS)
+            read_ahead(q);
+        err = task_park(q->out_slow ? since + timeout : MIN(now + timeout, begun + SLOW_MS));
     }
     q->out_waiter = NULL;
+    q->out_waited_ms = loop_now(r->loop) - begun;
     h2_leave(q);
     if (q->error != 0 || q->out_error != 0)
         return q->error != 0 ? q->error : q->out_error;

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from weirtest import Client, Close, Pause, Reset, UntilClosed, Wait, exchange, get, is_nginx, request, response, until
+from weirtest import Client, Close, Pause, Reset, UntilClosed, Wait, chunked, exchange, get, is_nginx, request, response, until
 
 SIZES = [24 << 10, 64 << 10, 300_000, 3 << 20]
 
@@ -114,6 +114,25 @@ def test_slow_client(served):
         while piece := s.recv(1 << 16):
             seen += piece
     assert seen.partition(b'\r\n\r\n')[2] == body
+
+
+@pytest.mark.parametrize('kind', ['length', 'chunked'])
+def test_a_client_that_is_a_little_slower(site, kind):
+    """It takes something all the time, and yet the back end does not wait for it."""
+    body = noise(20 << 20)
+    done = threading.Event()
+    site.backend(answer=lambda r: [response(body) if kind == 'length' else chunked(*[body[i:i + 65536] for i in range(0, len(body), 65536)]),
+                                   lambda r: done.set()])
+    server = site.server('server { listen 127.0.0.1:@port@ sndbuf=128k; location / { proxy_pass http://@backend@; proxy_http_version 1.1; } }')
+    with Client(server.port, room=65536) as c:
+        c.send(get('/'))
+        while len(c.received) < 10 << 20:
+            before = len(c.received)
+            while len(c.received) < before + 65536:
+                assert c.receive()
+            time.sleep(0.005)
+        assert done.is_set()
+        assert c.response().body == body
 
 
 def test_more_slow_clients_than_pipes(served):
