@@ -309,7 +309,11 @@ static int splice_once(struct pump *p, struct link *from, uint64_t left, uint64_
         return p->framing == FRAME_LENGTH && !whole ? body_failed(p, -EPIPE) : 1;
     int err = drain(p, c);
     conduit_put(c);
-    return err != 0 ? err : !p->slow;
+    if (err != 0)
+        return err;
+    if (!p->ended && task_yield() != 0) // others have their turn, however fast both sides are
+        return body_failed(p, r->out_body->ops->took(r->out_body, -ECANCELED));
+    return !p->slow;
 }
 
 // What nothing looks into goes from socket to socket inside the kernel. 0, or the error.
