@@ -205,6 +205,42 @@ def test_certificates_by_name_after_a_reload(site, places):
 
 @pytest.mark.weir_only('has no such process')
 @landlock
+def test_files_that_the_supervisor_names_need_no_opener(site, places):
+    """Certificates and their like come with a reload as the supervisor read them, and from it when they have changed."""
+    places.make('tls')
+    for name in ('server.pem', 'server.key', 'ca.pem'):
+        shutil.copy(certs.path(name), places.path(f'tls/{name}'))
+        os.chmod(places.path(f'tls/{name}'), 0o644)
+    places.write('tls/passwords', 'one\ntwo\n')
+    with open(places.path('tls/ticket'), 'wb') as f:
+        f.write(os.urandom(80))
+    at = places.path('tls')
+    server = site.server(f"""
+        ssl_password_file {at}/passwords; ssl_session_ticket_key {at}/ticket;
+        server {{ listen 127.0.0.1:@port@ ssl; ssl_certificate {at}/server.pem; ssl_certificate_key {at}/server.key;
+                  ssl_client_certificate {at}/ca.pem; ssl_verify_client optional; root @root@; auth_basic_user_file users;
+                  location / {{ return 200; }} location /proxy {{ proxy_pass https://127.0.0.1:@port@; proxy_ssl_verify on;
+                  proxy_ssl_trusted_certificate {at}/ca.pem; }} }} # more""")
+
+    def served():
+        with Client(server.port, tls=certs.client(verify=False), name='localhost') as c:
+            assert c.ask(get('/')).status == 200
+            return c.socket.getpeercert(True)
+    first = served()
+    for _ in range(2):
+        reload_with(server, '# more', '# more and more')
+        assert served() == first
+    assert not server.openers()
+    for kind in ('pem', 'key'):
+        shutil.copy(certs.path(f'other.{kind}'), places.path(f'tls/new.{kind}'))
+        os.replace(places.path(f'tls/new.{kind}'), places.path(f'tls/server.{kind}'))
+    until(lambda: served() != first, 'the new certificate')
+    assert not server.openers()
+    server.stop()
+
+
+@pytest.mark.weir_only('has no such process')
+@landlock
 def test_an_opener_that_dies(site, places):
     """It is there only when it is asked for, is replaced when it dies, and ends with the worker."""
     places.make('n', f='file', g='more')

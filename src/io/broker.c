@@ -1,7 +1,7 @@
 // Reading for a configuration: plainly, recording what was read, or from such a record.
 //
 // A pack is a row of entries: { kind, errno, length of key, length of value }, key, value. A value of a glob is paths, each
-// with its NUL.
+// with its NUL; of what was read there is a struct stat too.
 #include "io/broker.h"
 #include "base/map.h"
 #include "base/sbuf.h"
@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_STEP = 16 << 10, NOTE_MAX = 16 << 20, KIND_FILE = 'f', KIND_GLOB = 'g', KIND_FACT = 'k', KIND_OPENER = 'o' };
+enum { READ_STEP = 16 << 10, NOTE_MAX = 16 << 20, KIND_FILE = 'f', KIND_STAT = 's', KIND_GLOB = 'g', KIND_FACT = 'k', KIND_OPENER = 'o' };
 
 struct entry {
     uint32_t kind, err;
@@ -58,12 +58,11 @@ static void keep(uint32_t kind, struct str key, int err, struct str value) {
 
 // --- the world -------------------------------------------------------------------------------------------------------------
 
-static int read_plain(const char *path, struct arena *a, size_t max, struct str *text) {
+static int read_plain(const char *path, struct arena *a, size_t max, struct str *text, struct stat *st) {
     int fd = reach_open(path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
         return errno;
-    struct stat st;
-    size_t hint = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size : 0;
+    size_t hint = fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_size > 0 ? (size_t)st->st_size : 0;
     struct sbuf b;
     sbuf_init_arena(&b, a, MIN(hint, max) + 2, max + 1);
     int err = 0;
@@ -126,9 +125,13 @@ int broker_read(const char *path, struct arena *a, size_t max, struct str *text)
         *text = e->err == 0 ? arena_dup(a, value_of(e)) : STR_NONE;
         return (int)e->err;
     }
-    int err = read_plain(path, a, max, text);
-    if (mode == RECORDING)
+    struct stat st;
+    memset(&st, 0, sizeof st);
+    int err = read_plain(path, a, max, text, &st);
+    if (mode == RECORDING) {
         keep(KIND_FILE, key, err, err == 0 ? *text : STR_NONE);
+        keep(KIND_STAT, key, err, err == 0 ? str_n((const char *)&st, sizeof st) : STR_NONE);
+    }
     return err;
 }
 
@@ -271,17 +274,21 @@ void broker_note(const char *path) {
     arena_done(&a);
 }
 
-static int open_packed(const char *path) {
-    const struct entry *e = mode == REPLAYING ? find(KIND_FILE, str_c(path)) : NULL;
-    if (e == NULL || e->err != 0)
-        return -1;
+// A file of the pack, as a descriptor: 0, or a positive errno.
+static int open_packed(const struct entry *e, const char *path, int *fd, struct stat *st) {
+    if (e->err != 0)
+        return (int)e->err;
     struct str text = value_of(e);
-    int fd = memfd_create("weir file", MFD_CLOEXEC);
-    if (fd >= 0 && (write(fd, text.p, text.n) != (ssize_t)text.n || lseek(fd, 0, SEEK_SET) != 0)) {
-        close(fd);
-        fd = -1;
+    *fd = memfd_create("weir file", MFD_CLOEXEC);
+    if (*fd < 0)
+        return errno;
+    if (write(*fd, text.p, text.n) != (ssize_t)text.n || lseek(*fd, 0, SEEK_SET) != 0) {
+        close(*fd);
+        return ENOSPC;
     }
-    return fd;
+    const struct entry *s = find(KIND_STAT, str_c(path));
+    memcpy(st, value_of(s).p, sizeof *st);
+    return 0;
 }
 
 static int ask(uint32_t kind, struct str name) {
@@ -295,15 +302,34 @@ static int ask(uint32_t kind, struct str name) {
     return fd;
 }
 
-int broker_open(const char *path) {
-    int fd = reach_open(path, O_RDONLY | O_CLOEXEC, 0);
+// The supervisor knows at once what it named, the opener may have to be started.
+static int open_plain(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     int err = errno;
     if (fd >= 0)
         broker_note(path);
-    else if (err == EACCES && (fd = open_packed(path)) < 0)
-        fd = ask(KIND_FILE, str_c(path));
+    else if (err == EACCES && (fd = ask(KIND_FILE, str_c(path))) < 0)
+        fd = reach_open(path, O_RDONLY | O_CLOEXEC, 0);
     errno = err;
     return fd;
+}
+
+int broker_open(const char *path, struct stat *st) {
+    struct stat seen;
+    const struct entry *e = mode == REPLAYING ? find(KIND_FILE, str_c(path)) : NULL;
+    int fd = -1, err = 0;
+    if (e != NULL)
+        err = open_packed(e, path, &fd, &seen);
+    else if ((fd = open_plain(path)) < 0)
+        err = errno;
+    else if (fstat(fd, &seen) != 0) {
+        err = errno;
+        close(fd);
+    }
+    if (err == 0 && st != NULL)
+        *st = seen;
+    errno = err;
+    return err == 0 ? fd : -1;
 }
 
 int broker_ask_opener(void) { return ask(KIND_OPENER, STR_NONE); }

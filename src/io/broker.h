@@ -13,6 +13,7 @@
 // what its own reading of the configuration in force named, and nothing else.
 #pragma once
 #include "base/arena.h"
+#include <sys/stat.h>
 
 // The whole file, NUL-terminated behind its end: 0, or a positive errno (EFBIG above max bytes).
 int broker_read(const char *path, struct arena *a, size_t max, struct str *text) MUST_USE;
@@ -24,9 +25,10 @@ int broker_glob(const char *pattern, struct arena *a, struct str **paths, size_t
 bool broker_recall(struct str what, struct arena *a, struct str *value) MUST_USE;
 void broker_tell(struct str what, struct str value);
 
-// Opens a file that the configuration names for reading: a descriptor, or -1 and errno, as open(2). What this process may not
-// read comes from the pack or from the supervisor, which may take seconds.
-int broker_open(const char *path) MUST_USE;
+// Opens a file that the configuration names for reading: a descriptor, or -1 and errno, as open(2). What was recorded comes from the
+// pack, what this process may not read from the supervisor, which may take seconds. `st`: as fstat(2) of the file, where the
+// descriptor is only a copy too; or NULL.
+int broker_open(const char *path, struct stat *st) MUST_USE;
 // Tells a recording of a file that was opened otherwise.
 void broker_note(const char *path);
 

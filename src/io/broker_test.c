@@ -163,12 +163,12 @@ TEST(broker_notes) {
     broker_note(path_of("a").p); // nobody records
     broker_record();
     broker_note(path_of("a").p);
-    int fd = broker_open(path_of("a").p), pack = broker_pack();
+    int fd = broker_open(path_of("a").p, NULL), pack = broker_pack();
     EXPECT_INT(first_byte(fd), 'A');
     put("a", "later");
     EXPECT(broker_replay(pack));
     EXPECT_STR(read_ok("a"), STR("A"));
-    EXPECT_INT(broker_open(path_of("c").p), -1);
+    EXPECT_INT(broker_open(path_of("c").p, NULL), -1);
     EXPECT_INT(errno, ENOENT);
     end();
 }

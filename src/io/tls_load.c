@@ -53,26 +53,6 @@ static bool has_changed(const struct tls_text *t) {
            memcmp(&st.st_mtim, &t->mtime, sizeof t->mtime) != 0 || memcmp(&st.st_ctim, &t->ctime, sizeof t->ctime) != 0;
 }
 
-// The file as a BIO of OpenSSL's; its errors are in the queue. A file that only the supervisor may read comes from there.
-static BIO *open_file(struct str name, struct stat *st) {
-    BIO *b = BIO_new_file(name.p, "r");
-    if (b != NULL)
-        broker_note(name.p);
-    if (b == NULL && errno == EACCES) {
-        int fd = broker_open(name.p);
-        FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
-        b = f != NULL ? BIO_new_fp(f, BIO_CLOSE) : NULL;
-        if (b != NULL)
-            ERR_clear_error();
-    }
-    FILE *f = NULL;
-    if (b != NULL && (BIO_get_fp(b, &f) <= 0 || f == NULL || fstat(fileno(f), st) != 0)) {
-        BIO_free(b);
-        return NULL;
-    }
-    return b;
-}
-
 // False: OpenSSL's queue says why; the call that failed is BIO_new_file().
 static bool read_text(struct tls_text *t, struct str name) {
     if (is_data(name)) {
@@ -83,21 +63,23 @@ static bool read_text(struct tls_text *t, struct str name) {
         return true;
     }
     struct stat st;
-    BIO *b = open_file(name, &st);
-    if (b == NULL)
+    int fd = broker_open(name.p, &st);
+    if (fd < 0) {
+        BIO_free(BIO_new_file(name.p, "r")); // for its words
         return false;
+    }
     size_t room = (size_t)MIN(st.st_size, (off_t)TEXT_MAX) + 1;
     t->name = name;
     note_identity(t, &st);
     t->p = xmalloc(room + 1);
-    int n;
-    while (t->n < TEXT_MAX && (n = BIO_read(b, t->p + t->n, (int)(room - t->n))) > 0) {
+    ssize_t n;
+    while (t->n < TEXT_MAX && (n = read(fd, t->p + t->n, room - t->n)) > 0) {
         t->n += (size_t)n;
         if (t->n == room)
             t->p = xrealloc(t->p, (room *= 2) + 1);
     }
     t->p[t->n] = '\0';
-    BIO_free(b);
+    close(fd);
     return true;
 }
 

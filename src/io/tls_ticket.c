@@ -30,7 +30,7 @@ static struct tls_tickets own = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static bool read_key(struct ticket_key *k, struct str path, struct sbuf *why) {
     unsigned char b[81];
-    int fd = broker_open(path.p);
+    int fd = broker_open(path.p, NULL);
     ssize_t n = fd >= 0 ? read(fd, b, sizeof b) : -1;
     int err = errno;
     if (fd >= 0)

@@ -58,7 +58,7 @@ static bool set_ticket_key(struct conf_cx *cx, const struct conf_row *row, void 
 bool ssl_add_passwords(struct conf_cx *cx, const struct conf_row *row, struct conf_list *list, const struct conf_node *node) {
     struct str path = ssl_file(cx, node->args[1]);
     char text[4096];
-    int fd = broker_open(path.p);
+    int fd = broker_open(path.p, NULL);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : -1;
     int err = errno;
     if (fd >= 0)
