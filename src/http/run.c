@@ -188,12 +188,11 @@ static void run_once(struct req *r, bool first) {
     run_location(r, true);
 }
 
-// An internal redirect begins: what belongs to the old URI goes.
+// An internal redirect begins: what belongs to the old URI goes. A named location has the URI as the client wrote it (nginx).
 static void follow(struct req *r) {
     if (UNLIKELY(r->debugging))
         debug_redirect(r);
     r->internal = true;
-    r->valid_unparsed_uri = false;
     if (r->goto_uri.p[0] == '@')
         return;
     req_set_uri(r, r->goto_uri, r->goto_args);

@@ -62,7 +62,7 @@ for path, status in (('plain/', 404), ('file/x', 404), ('missing/', 404), ('newc
                      ('namedeq/x?y', 206), ('named200/', 200), ('several/', 410), ('two/', 403), ('first/', 404),
                      ('vars/?page=404', 404), ('vars/?page=none', 404), ('args/?y=1', 404), ('noargs/?y=1', 404),
                      ('recursive/', 404), ('loop/', 404), ('nested/in/', 404), ('nested/own/', 404), ('refused/', 502),
-                     ('refusednamed/x?y', 200), ('denied/', 401), ('method/x', 404), ('code400/', 400), ('code200/', 300),
+                     ('refusednamed/x?y', 200), ('refusednamed/a%2fb/../c//%64?q=%20', 200), ('denied/', 401), ('method/x', 404), ('code400/', 400), ('code200/', 300),
                      ('text/', 404), ('err/404.html', 200), ('typed/', 404), ('proxyerr/x?y', 200)):
     pages.case(path, get('/' + path), status)
     pages.case(f'HEAD {path}', request('HEAD', '/' + path), status)

@@ -60,7 +60,7 @@ table = Table('''
 ''', http='proxy_http_version 1.1; types { text/html html; }', setup=tree)
 for target in ('/plain/', '/plain/a', '/', '/a.html', '/dir', '/dir/', '/dir/x', '/dir/none', '/none', '/none/x?q=1', '/with%20space', '/spa/', '/spa/x?q', '/spa/a',
                '/args/?y=2', '/args/', '/noargs/?q=1', '/noargs/', '/qargs/?a=b', '/qargs/', '/code/', '/code2/', '/code3/', '/code4/?x', '/named/x?q=1', '/nowhere/',
-               '/first/', '/dirslash/', '/dironly/', '/emptydir/', '/proxy/x%20y?q', '/proxyuri/a%20b?q', '/content/x', '/alias/a.html', '/alias/dir', '/alias/dir/',
+               '/first/', '/dirslash/', '/dironly/', '/emptydir/', '/proxy/x%20y?q', '/proxy/a%2fb/../c//%64?q=%20', '/proxyuri/a%20b?q', '/content/x', '/alias/a.html', '/alias/dir', '/alias/dir/',
                '/alias/', '/alias/none', '/alias2/', '/alias2/x', '/alias3/a.html', '/alias3', '/alias3/dir', '/alias4/', '/regexalias/a.html', '/regexalias/none', '/regexalias2/a.html',
                '/cap/a', '/cap/a.html', '/cap/none', '/cap/..%2fetc', '/a.php', '/none.php', '/rewritten/a.html', '/rewritten/none', '/maintenance/x', '/var/?f=/a.html', '/var/?f=a.html',
                '/var/?f=/../../etc/passwd', '/var/?f=', '/var/', '/var/?f=/with%20space', '/noslash/', '/absolute/', '/nested/x', '/nested/in/x', '/nested/own/x', '/if/', '/if/?a=1',
