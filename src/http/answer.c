@@ -237,7 +237,6 @@ static void built_in(struct req *r, unsigned status) {
         return;
     head_drop(&r->out, FIELD_CONTENT_TYPE);
     struct str page = answer_page(r, status);
-    unsigned kept = r->error_status;
     r->error_status = 0;
     if (page.n != 0) {
         head_set(&r->out, FIELD_CONTENT_TYPE, STR("text/html"));
@@ -245,7 +244,6 @@ static void built_in(struct req *r, unsigned status) {
     } else {
         answer_ready(r, visible_status(status), NULL, 0);
     }
-    r->error_status = kept;
     r->built_in_page = true;
 }
 

@@ -6,6 +6,10 @@ pages = Table('''
     location /plain/ { error_page 404 /err/404.html; return 404; }
     location /file/ { error_page 404 /err/404.html; }
     location /missing/ { error_page 404 /err/none.html; return 404; }
+    location /missing403/ { error_page 403 /err/none.html; return 403; }
+    location /missing201/ { error_page 403 =201 /err/none.html; return 403; }
+    location /missingname/ { error_page 403 @refuses; return 403; }
+    location @refuses { return 410; }
     location /newcode/ { error_page 404 =200 /err/404.html; return 404; }
     location /newcode410/ { error_page 404 =410 /err/404.html; return 404; }
     location /handler/ { error_page 404 = /handle; return 404; }
@@ -56,7 +60,7 @@ pages = Table('''
     'err/404.html': '<p>lost</p>', 'err/403.html': '<p>forbidden</p>', 'err/many.html': 'many', 'err/502.html': 'bad gateway',
     'err/413.html': 'too large', 'err/405.html': 'method', 'err/400.html': 'bad', 'err/300.html': 'choices',
     'typed/e.json': '{}', 'method/p': 'p'})
-for path, status in (('plain/', 404), ('file/x', 404), ('missing/', 404), ('newcode/', 200), ('newcode410/', 410),
+for path, status in (('plain/', 404), ('file/x', 404), ('missing/', 404), ('missing403/', 404), ('missing201/', 404), ('missingname/', 410), ('newcode/', 200), ('newcode410/', 410),
                      ('handler/', 202), ('handler404/', 404), ('handler404same/', 403), ('redirect/', 302),
                      ('redirect301/?q=1', 301), ('redirect307/x', 307), ('redirect200/', 302), ('named/', 404),
                      ('namedeq/x?y', 206), ('named200/', 200), ('several/', 410), ('two/', 403), ('first/', 404),
