@@ -127,6 +127,34 @@ unsigned admit_request(struct req *r) {
     return status;
 }
 
+static bool wants_name(const struct http_core *core, struct str name) {
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        bool usual = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+        if (!usual && (c != '_' || !core->underscores_in_headers))
+            return false;
+    }
+    return true;
+}
+
+unsigned admit_names(struct req *r) {
+    const struct http_core *core = req_core(r);
+    unsigned status = 0;
+    head_each(f, &r->in) {
+        if (!f->unusual || wants_name(core, f->name))
+            continue;
+        if (!core->ignore_invalid_headers && is_token(f->name))
+            continue;
+        log_msg(LOG_INFO, 0, "client sent invalid header line: \"" STR_FMT ": " STR_FMT "\"", STR_ARG(str_head(f->name, 200)),
+                STR_ARG(str_head(f->value, 200)));
+        if (core->ignore_invalid_headers)
+            f->dropped = true;
+        else
+            status = 400;
+    }
+    return status;
+}
+
 void admit_partial(struct req *r, struct str lines) {
     static const struct http1_limits none = {.max_line = SIZE_MAX / 2, .max_head = SIZE_MAX / 2, .max_fields = UINT_MAX, .ignore_invalid = true};
     struct http1_parse parse = {0};

@@ -24,8 +24,7 @@ static void set_limits(struct http1_limits *lim, const struct http_core *core) {
         .max_head = (size_t)(core->client_header_buffer_size +
                              core->large_client_header_buffers.count * core->large_client_header_buffers.size),
         .max_fields = (unsigned)core->max_headers,
-        .ignore_invalid = core->ignore_invalid_headers,
-        .underscores = core->underscores_in_headers,
+        .keep_invalid = true,
     };
 }
 
@@ -87,6 +86,8 @@ static unsigned refuse_head(struct req *r, const struct reading *in, enum http1_
     r->phase = line ? "reading client request line" : "reading client request headers";
     if (r->request_line.n == 0)
         r->request_line = raw_line(in);
+    if (str_starts(r->request_line, STR("HEAD "))) // whoever asks so takes no body for an answer
+        r->method = METHOD_HEAD;
     switch (res) {
     case HTTP1_BAD_METHOD:
     case HTTP1_NOT_HTTP:
@@ -180,6 +181,10 @@ static unsigned admit(struct conn *c, struct req *r, const struct reading *in) {
     r->phase = NULL;
     if (status == 0 || r->host.n != 0) // who cannot say whom he means is answered by the default server
         choose_server(c, r);
+    if (UNLIKELY(r->in.unusual)) {
+        unsigned bad = admit_names(r);
+        status = status != 0 ? status : bad;
+    }
     r->keepalive = may_keep(r);
     if (status == 0) {
         struct str expect = head_value(&r->in, FIELD_EXPECT);

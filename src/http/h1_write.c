@@ -67,7 +67,7 @@ static bool in_front(const struct field *f) {
     case FIELD_SERVER:
     case FIELD_DATE:
     case FIELD_LAST_MODIFIED:
-        return !f->passed;
+        return !f->passed || f->value.p == NULL;
     case FIELD_CONTENT_TYPE:
     case FIELD_CONTENT_LENGTH:
     case FIELD_TRANSFER_ENCODING:

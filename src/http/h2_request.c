@@ -14,8 +14,7 @@ static void set_limits(struct h2_head_limits *lim, const struct http_core *core)
         .max_head = (size_t)(core->client_header_buffer_size +
                              core->large_client_header_buffers.count * core->large_client_header_buffers.size),
         .max_fields = (unsigned)core->max_headers,
-        .ignore_invalid = core->ignore_invalid_headers,
-        .underscores = core->underscores_in_headers,
+        .keep_invalid = true,
     };
 }
 
@@ -195,6 +194,10 @@ static unsigned admit(struct h2_request *q, const struct h2_head *head, bool end
     r->phase = NULL;
     if (status == 0 || r->host.n != 0)
         choose_server(c, r);
+    if (UNLIKELY(r->in.unusual)) {
+        unsigned bad = admit_names(r);
+        status = status != 0 ? status : bad;
+    }
     if (status == 0)
         status = check_length(q, end_stream);
     if (status == 0 && q->connects) {

@@ -276,7 +276,8 @@ static void put_head(struct req *r, struct hpack_encoder *e, struct sbuf *b, boo
     hpack_put_begin(e, b);
     hpack_put_status(e, b, h->status);
     struct field *f = head_find(h, FIELD_SERVER);
-    put(e, b, FIELD_SERVER, field_name(FIELD_SERVER), f != NULL ? f->value : answer_server(r), false);
+    if (f == NULL || f->value.p != NULL)
+        put(e, b, FIELD_SERVER, field_name(FIELD_SERVER), f != NULL ? f->value : answer_server(r), false);
     f = head_find(h, FIELD_DATE);
     put(e, b, FIELD_DATE, field_name(FIELD_DATE), f != NULL ? f->value : str_n(loop_text_http(r->loop), 29), false);
     f = head_find(h, FIELD_CONTENT_TYPE);

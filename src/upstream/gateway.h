@@ -36,6 +36,7 @@ struct gateway_conf {
     bool pass_request_headers, pass_request_body, ignore_client_abort, intercept_errors, socket_keepalive;
     struct conf_list hide_headers, pass_headers; // struct str; compiled by finish into hidden_ids and hidden
     uint64_t hidden_ids[2];        // bit per known field
+    bool passes_server;            // Server is hidden unless pass_header says otherwise, and does
     struct map *hidden;            // names that are not known fields; NULL: none
     unsigned ignore_headers;       // bits
     struct tmpl *bind;             // NULL: off

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import hpack
 import pytest
 
-from weirtest import Client, Pause, certs, get, ports, post, request, response, until
+from weirtest import Client, Pause, certs, exchange, get, ports, post, request, response, until
 from weirtest.h2 import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, H2, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame,
                          settings)
 from weirtest.h2_backend import H2Backend
@@ -48,6 +48,23 @@ def place(site):
     place = Place()
     yield place
     place.back.stop()
+
+
+@pytest.mark.parametrize('sent', [(), (('server', 'app'), ('date', 'Mon, 01 Jan 2001 00:00:00 GMT'), ('x-accel-expires', '10'))])
+def test_who_answered_is_not_said(site, sent):
+    back = H2Backend(lambda call: call.answer(b'x', 200, ('content-type', 'application/grpc'), *sent))
+    shows = ''.join(f'{{0}}_pass_header {name}; ' for name in ('Server', 'Date', 'X-Accel-Expires'))
+    server = site.server(f'''server {{ listen 127.0.0.1:@port@; server_tokens off;
+        location /proxy/ {{ proxy_http_version 2; proxy_pass http://{back.address}; }}
+        location /proxy/shown/ {{ proxy_http_version 2; proxy_pass http://{back.address}; {shows.format('proxy')} }}
+        location /grpc/ {{ grpc_pass {back.address}; }} location /grpc/shown/ {{ grpc_pass {back.address}; {shows.format('grpc')} }} }}''')
+    for path in ('/proxy/', '/grpc/', '/proxy/shown/', '/grpc/shown/'):
+        r = exchange(server.port, get(path))[0]
+        shown = dict(sent) if 'shown' in path else {}
+        none = None if path == '/proxy/shown/' else 'weir'
+        assert (r.header('Server'), r.header('X-Accel-Expires')) == (shown.get('server', none), shown.get('x-accel-expires')), path
+        assert (r.header('Date') == 'Mon, 01 Jan 2001 00:00:00 GMT') == ('date' in shown), path
+    back.stop()
 
 
 def test_a_request_and_its_answer(place):

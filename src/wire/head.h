@@ -108,12 +108,14 @@ struct field {
     bool sensitive;         // HTTP/2: never to be put into a compression table (RFC 7541 6.2.3)
     bool dropped;           // deleted in place; walkers skip it (head_each does)
     bool passed;            // a back end's Server, Date or Last-Modified: is sent where it came, not in front
+    bool unusual;           // http1_limits.keep_invalid: the name holds more than letters, digits and hyphens
     bool clean;             // a parser has seen that name and value hold nothing that would break a line; who changes them, unsets it
 };
 
 struct head {
     struct field *at;
     uint32_t count, cap;
+    bool unusual;     // a field of it may be marked so
     uint64_t seen[2]; // bit per known field that is present; may be stale after a drop only if another line remains
     struct arena *arena;
 

@@ -198,7 +198,7 @@ static enum http1_result parse_status_line(struct http1_parse *ps, struct start_
     return parse_line_end(ps, sl, in, i);
 }
 
-enum name_verdict { NAME_GOOD, NAME_INVALID, NAME_BAD };
+enum name_verdict { NAME_GOOD, NAME_UNUSUAL, NAME_INVALID, NAME_BAD };
 
 // The rest of a name that is not only letters, digits and hyphens; p[*at] is the first other byte, *at becomes the
 // colon.
@@ -210,6 +210,10 @@ static COLD enum name_verdict judge_name(struct str in, size_t *at, const struct
             return NAME_BAD;
         if (!byte_is_not_name(c) || (c == '_' && lim->underscores))
             continue;
+        if (lim->keep_invalid) {
+            verdict = NAME_UNUSUAL;
+            continue;
+        }
         if (!lim->ignore_invalid && !is_token(str_n(in.p + *at, 1)))
             return NAME_BAD;
         if (lim->ignore_invalid)
@@ -256,7 +260,10 @@ static enum http1_result parse_fields(struct http1_parse *ps, struct head *h, st
             if (UNLIKELY(h->count >= lim->max_fields))
                 return fail(ps, in, i, i, HTTP1_TOO_MANY_FIELDS);
             struct str name = str_n(p + i, colon - i);
-            head_add(h, field_id_of(name), name, str_n(p + value, value_end - value))->clean = true;
+            struct field *f = head_add(h, field_id_of(name), name, str_n(p + value, value_end - value));
+            f->clean = true;
+            f->unusual = verdict == NAME_UNUSUAL;
+            h->unusual |= f->unusual;
         }
         i = lf + 1;
     }

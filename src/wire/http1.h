@@ -28,6 +28,8 @@ struct http1_limits {
     // are dropped. When false, every token of RFC 9110 is a name (nginx then takes any bytes) and others are refused.
     bool ignore_invalid;
     bool underscores; // nginx underscores_in_headers
+    // Neither: such fields are kept and marked (struct field), for who knows later what holds.
+    bool keep_invalid;
 };
 
 struct http1_parse {

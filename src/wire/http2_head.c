@@ -151,7 +151,8 @@ static void take_field(struct reading *r, const struct hpack_field *f) {
             refuse(r, H2_HEAD_MALFORMED, "\"host\" header that differs from :authority", f);
         return;
     }
-    if (f->id == FIELD_UNKNOWN && r->lim->ignore_invalid && !is_usual(r, f->name))
+    bool unusual = f->id == FIELD_UNKNOWN && (r->lim->ignore_invalid || r->lim->keep_invalid) && !is_usual(r, f->name);
+    if (unusual && !r->lim->keep_invalid)
         return;
     if (r->h->count >= r->lim->max_fields) {
         refuse(r, H2_HEAD_TOO_MANY, "too many header lines", f);
@@ -159,6 +160,8 @@ static void take_field(struct reading *r, const struct hpack_field *f) {
     }
     struct field *at = head_add(r->h, f->id, f->id != FIELD_UNKNOWN && r->kind == RESPONSE ? field_name(f->id) : f->name, f->value);
     at->sensitive = f->sensitive;
+    at->unusual = unusual;
+    r->h->unusual |= unusual;
     if (f->id == FIELD_COOKIE) {
         r->cookies++;
         r->cookie_bytes += f->value.n + 2;

@@ -15,7 +15,7 @@ enum h2_head_result {
 struct h2_head_limits {
     size_t max_field, max_head; // bytes of name and value; of all fields
     unsigned max_fields;
-    bool ignore_invalid, underscores; // see struct http1_limits
+    bool ignore_invalid, underscores, keep_invalid; // see struct http1_limits
 };
 
 struct h2_head {

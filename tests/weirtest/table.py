@@ -66,7 +66,7 @@ class Table:
         self.conf, self.log, self.http, self.main = conf, log, http, main
         self.connection, self.files, self.setup, self.answer = connection, files or {}, setup, answer
         self.workers, self.alerts = workers, alerts
-        self.cases = []
+        self.cases, self.names = [], set()
         caller = inspect.stack()[1]
         self.name = f'{os.path.basename(caller.filename)}:{caller.lineno}'
         self.ran = None
@@ -80,7 +80,8 @@ class Table:
         tls: makes the context of a client that
         speaks TLS and asks for tls_name. lingers: the server may wait for more of the request before it closes, so the close is not waited for.
         log=False: the access log is not compared."""
-        assert all(c.name != name for c in self.cases), f'two cases are called {name}'
+        assert name not in self.names, f'two cases are called {name}'
+        self.names.add(name)
         self.cases.append(Case(name, data, status, answer, sees, pieces, delay, weir, why, half_close, log, timeout,
                                lingers, tls, tls_name))
 

@@ -52,6 +52,9 @@ static void copy_head(struct req *r, const struct gateway_rewrite *rw, const str
             continue;
         copy_field(r, rw, f);
     }
+    // Whoever passes the back end's Server passes that it has none (nginx, of proxy_pass).
+    if (UNLIKELY(x->gw->passes_server) && !head_has(&x->head, FIELD_SERVER))
+        head_add_known(&r->out, FIELD_SERVER, STR_NONE)->passed = true;
     r->out.reason = x->head.reason;
 }
 

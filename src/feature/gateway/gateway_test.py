@@ -16,6 +16,7 @@ fields = Table('''
     location /hide/pass/ { proxy_pass http://@backend@; proxy_pass_header X-A; }
     location /pass/ { proxy_pass http://@backend@; proxy_pass_header Server; proxy_pass_header Date; proxy_pass_header X-Accel-Expires;
         proxy_pass_header X-Pad; proxy_pass_header X-Accel-Redirect; proxy_ignore_headers X-Accel-Redirect; }
+    location /passserver/ { proxy_pass http://@backend@; proxy_pass_header Server; add_header X-Sent "$sent_http_server"; }
     location /ignore/ { proxy_pass http://@backend@; proxy_ignore_headers X-Accel-Redirect X-Accel-Limit-Rate X-Accel-Buffering
         X-Accel-Charset Expires Cache-Control Set-Cookie Vary X-Accel-Expires; }
     location /intercept/ { proxy_pass http://@backend@; proxy_intercept_errors on; error_page 404 =200 /page; error_page 503 /page;
@@ -43,6 +44,9 @@ MANY = response(b'body', 'X-A: 1', 'Server: app/1', 'X-B: 2', 'Date: Mon, 01 Jan
 for target in ('/', '/hide/', '/hide/pass/', '/pass/', '/ignore/'):
     fields.case(target, get(target), 200, MANY)
     fields.case(f'HEAD {target}', request('HEAD', target), 200, MANY)
+for status in (200, 404, 301):
+    fields.case(f'no Server to pass, {status}', get('/passserver/'), status, response(b'x', status=f'{status} Said'))
+    fields.case(f'a Server to pass, {status}', get('/passserver/'), status, response(b'x', 'Server: app', status=f'{status} Said'))
 for name, lines in {'path': ['X-Accel-Redirect: /inside/a?b=c'], 'escaped': ['X-Accel-Redirect: /inside/%20x'], 'file': ['X-Accel-Redirect: /files/file.html'],
                     'file and type': ['Content-Type: a/b', 'X-Accel-Redirect: /files/file.html'], 'named': ['X-Accel-Redirect: @named'],
                     'no file': ['X-Accel-Redirect: /files/none'], 'unsafe': ['X-Accel-Redirect: /inside/../../x'],

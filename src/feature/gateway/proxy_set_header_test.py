@@ -2,6 +2,7 @@
 import pytest
 
 from weirtest import Table, exchange, get, post, request
+from weirtest.h2 import H2
 
 inherit = Table('''
     proxy_set_header X-Server server;
@@ -72,6 +73,29 @@ underscores = Table('server { listen 127.0.0.1:@port@; underscores_in_headers on
 for line in ('X_Y: 1', 'X.Y: 1', 'X_: 1', '_: 1'):
     underscores.case(line, get('/', line, 'Z: 2'))
 test_underscores = underscores.tests()
+
+# What the server says that is asked for, not what the default server of the address says.
+names = Table('server { listen 127.0.0.1:@port@; server_name strict.test; location / { proxy_pass http://@backend@; } } '
+              'server { listen 127.0.0.1:@port@; server_name under.test; underscores_in_headers on; location / { proxy_pass http://@backend@; } } '
+              'server { listen 127.0.0.1:@port@; server_name any.test; ignore_invalid_headers off; location / { proxy_pass http://@backend@; } }',
+              http='proxy_http_version 1.1;')
+for host in ('strict.test', 'under.test', 'any.test'):
+    for line in ('X_Y: 1', 'X.Y: 1', 'X_: 1', '_: 1', 'X-Y: 1', 'x~y_z: 1'):
+        names.case(f'{host} {line}', get('/', line, 'Z: 2', host=host))
+    names.case(f'{host} several', get('/', 'a_b: 1', 'c.d: 2', 'e: 3', 'f_g: 4', host=host) * 2, [200, 200])
+names.case('a name that is none', get('/', 'X(Y): 1', host='any.test'), 200, weir=400, why='RFC 9110 5.6.2')
+test_names = names.tests()
+
+
+@pytest.mark.parametrize('host, seen', [('strict.test', []), ('under.test', ['x_y']), ('any.test', ['x_y', 'x.y'])])
+def test_names_over_http2(site, host, seen):
+    be = site.backend()
+    server = site.server(''.join(
+        f'server {{ listen 127.0.0.1:@port@ http2; server_name {name}; {how} location / {{ proxy_pass http://{be.address}; }} }}'
+        for name, how in (('strict.test', ''), ('under.test', 'underscores_in_headers on;'), ('any.test', 'ignore_invalid_headers off;'))))
+    with H2(server.port) as c:
+        assert c.ask('/', 'GET', ('x_y', '1'), ('x.y', '2'), ('z', '3'), authority=host).status == 200
+    assert [n for n, _ in be.requests[0].headers if n in ('x_y', 'x.y')] == seen
 
 
 @pytest.mark.weir_only('nginx forwards them')
