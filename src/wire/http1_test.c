@@ -253,6 +253,10 @@ TEST(http1_names) {
     expect_parse(http1_parse_request, odd, &lim, "FIELD");
     lim.underscores = false;
     expect_parse(http1_parse_request, in, &lim, "GET / 11|X_T=a|X.T=b|Host=a|");
+    lim.ignore_invalid = lim.keep_invalid = true; // who asks so judges later
+    expect_parse(http1_parse_request, in, &lim, "GET / 11|X_T=a|X.T=b|Host=a|");
+    expect_parse(http1_parse_request, (struct str)STR_INIT("GET / HTTP/1.1\r\n(X): a\r\n" H), &lim, "GET / 11|(X)=a|Host=a|");
+    expect_parse(http1_parse_request, (struct str)STR_INIT("GET / HTTP/1.1\r\nX Y: a\r\n" H), &lim, "FIELD");
 }
 
 TEST(http1_limits) {
