@@ -234,7 +234,7 @@ void gateway_tape_limits(const struct gateway_conf *gw, struct req *r, struct ta
 // --- rows ------------------------------------------------------------------------------------------------------------------------
 
 #define G struct gateway_conf
-// First what gRPC has too, last what SCGI and uwsgi have not.
+// What any gateway has comes first, then what gRPC has too, last what SCGI and uwsgi have not.
 static const struct conf_row rows[] = {
     ROW_MSEC("*_connect_timeout", IN_HTTP_ALL, G, connect_timeout, "60s", 0, 0,
              "How long making a connection to a server may take."),
@@ -244,24 +244,25 @@ static const struct conf_row rows[] = {
              "How long the server may send nothing between two reads of its response."),
     ROW_SIZE("*_buffer_size", IN_HTTP_ALL, G, buffer_size, "4k", 0, 0,
              "Memory for the head of a response at first; it grows up to all of the buffers."),
-    ROW_BITS("*_next_upstream", IN_HTTP_ALL, G, next_upstream, "error timeout", next_words,
-             "When a request is passed to the next server."),
     ROW_NUM("*_next_upstream_tries", IN_HTTP_ALL, G, next_upstream_tries, "0", 0, 0,
             "How many servers may be tried; 0: all."),
     ROW_MSEC("*_next_upstream_timeout", IN_HTTP_ALL, G, next_upstream_timeout, "0", 0, 0,
              "For how long a request may be passed to next servers; 0: no limit."),
+    ROW_FLAG("*_socket_keepalive", IN_HTTP_ALL, G, socket_keepalive, "off", "Sets SO_KEEPALIVE on connections to servers."),
+    ROW_FNS("*_allow_upstream", IN_HTTP_ALL, 1, 0xffff, ROW_LISTED, set_allow_upstream, NULL, "string ...",
+            "A server is asked only if none of these is empty or \"0\"; else it is 502, or the next one (denied)."),
+    ROW_NOOP_OF("*_bind_dynamic", IN_HTTP_ALL, conf_set_flag, "*_bind is evaluated for each connection."),
+    ROW_FN("*_bind", IN_HTTP_ALL, 1, 2, 0, set_bind, NULL, "Local address of connections to servers; off: the system chooses."),
+
+    ROW_BITS("*_next_upstream", IN_HTTP_ALL, G, next_upstream, "error timeout", next_words,
+             "When a request is passed to the next server."),
     ROW_FLAG("*_intercept_errors", IN_HTTP_ALL, G, intercept_errors, "off",
              "Answers statuses of 300 and above by error_page where there is one for them."),
-    ROW_FLAG("*_socket_keepalive", IN_HTTP_ALL, G, socket_keepalive, "off", "Sets SO_KEEPALIVE on connections to servers."),
     ROW_FN("*_hide_header", IN_HTTP_ALL, 1, 1, ROW_LISTED, set_hide, NULL, "A field of responses that clients do not get."),
     ROW_FN("*_pass_header", IN_HTTP_ALL, 1, 1, ROW_LISTED, set_pass, NULL, "A field that is otherwise hidden and shall be passed."),
     ROW_BITS("*_ignore_headers", IN_HTTP_ALL, G, ignore_headers, NULL, ignore_words,
              "Fields of responses that weir does not act on."),
-    ROW_FNS("*_allow_upstream", IN_HTTP_ALL, 1, 0xffff, ROW_LISTED, set_allow_upstream, NULL, "string ...",
-            "A server is asked only if none of these is empty or \"0\"; else it is 502, or the next one (denied)."),
-    ROW_NOOP_OF("*_bind_dynamic", IN_HTTP_ALL, conf_set_flag, "*_bind is evaluated for each connection."),
     ROW_NOOP_OF("*_request_dynamic", IN_HTTP_ALL, conf_set_flag, "The request is made anew for each server that is tried."),
-    ROW_FN("*_bind", IN_HTTP_ALL, 1, 2, 0, set_bind, NULL, "Local address of connections to servers; off: the system chooses."),
 
     ROW_FLAG("*_buffering", IN_HTTP_ALL, G, buffering, "on",
              "Reads the response as fast as the server gives it, even when the client is slower."),
