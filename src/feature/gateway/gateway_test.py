@@ -239,3 +239,16 @@ for target in '/a/ /a/?m=1 /b/ /b/?m=1 /c/ /c/?m=1 /d/ /d/?m=1 /d/?n=1 /d/?m=1&n
     answers.case(target, get(target), 200, of_any)
 answers.case('limit_except', post('/i/', b''), 200, of_any)
 test_answers = answers.tests()
+
+
+@pytest.mark.parametrize('data', [get('/', 'Range: bytes=1-2'), get('/')])
+def test_counters_of_an_answer_that_is_not_read_to_its_end(site, data):
+    """The access log knows what was sent and received all the same."""
+    site.backend(answer=[response(b'x' * 1000000)])
+    server = site.server('location / { proxy_pass http://@backend@; proxy_force_ranges on; }',
+                         http="log_format u '$upstream_bytes_sent $upstream_bytes_received $upstream_response_time $upstream_response_length'; access_log @dir@/cases.log u;")
+    with Client(server.port) as client:
+        client.send(data)
+        client.wait_for(b'xx')
+    sent, received, time, length = server.wait_lines(1, 'cases.log')[0].split()
+    assert int(sent) > 30 and 1000 < int(received) <= 1000100 and float(time) >= 0 and int(length) > 0
