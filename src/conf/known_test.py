@@ -11,12 +11,13 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 
 MODULES = '''CORE HTTP_ACCESS HTTP_ADDITION HTTP_AUTH_BASIC HTTP_AUTH_REQUEST HTTP_AUTOINDEX HTTP_BROWSER HTTP_CHARSET HTTP_CORE HTTP_DAV
     HTTP_EMPTY_GIF HTTP_FLV HTTP_GEO HTTP_GUNZIP HTTP_GZIP HTTP_GZIP_STATIC HTTP_HEADERS HTTP_INDEX HTTP_LIMIT_CONN HTTP_LIMIT_REQ HTTP_LOG
-    HTTP_MAP HTTP_MIRROR HTTP_MP4 HTTP_RANDOM_INDEX HTTP_REALIP HTTP_REFERER HTTP_REWRITE HTTP_SECURE_LINK HTTP_SLICE HTTP_SPLIT_CLIENTS
+    HTTP_MAP HTTP_MEMCACHED HTTP_MIRROR HTTP_MP4 HTTP_RANDOM_INDEX HTTP_REALIP HTTP_REFERER HTTP_REWRITE HTTP_SECURE_LINK HTTP_SLICE HTTP_SPLIT_CLIENTS
     HTTP_SSI HTTP_STUB_STATUS HTTP_SUB HTTP_USERID'''.split()
 NEVER = 'HTTP_F4F HTTP_GEOIP HTTP_HLS HTTP_IMAGE_FILTER HTTP_JS HTTP_PERL HTTP_XSLT GOOGLE_PERFTOOLS'.split()
 ELSEWHERE = {
     'include': 'read by the parser itself',
     **{n: 'of other systems than Linux' for n in ('acceptex_read', 'devpoll_changes', 'devpoll_events', 'eventport_events', 'iocp_threads', 'kqueue_changes', 'kqueue_events', 'post_acceptex')},
+    'memcached_force_ranges': 'only its documentation had it: values are given in parts anyway',
     'epoll_events': 'not documented', 'ssi_ignore_recycled_buffers': 'not documented',
 }
 

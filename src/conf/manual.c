@@ -64,12 +64,17 @@ static void put_flags(struct sbuf *out, const struct conf_row *row, const char *
         sbuf_printf(out, "%sAccepted so that nginx's files run unchanged; it has no effect.%s", lead, end);
 }
 
+// Families are parts of one table.
+static bool has_row(const struct feature *f, const struct conf_row *row) {
+    return (uintptr_t)row >= (uintptr_t)f->rows && (uintptr_t)row < (uintptr_t)(f->rows + f->nrows);
+}
+
 // The other directives that the same row stands for.
 static void put_family(struct sbuf *out, struct feature *const *features, size_t n, const struct named_row *self,
                        const char *lead, const char *end) {
     size_t count = 0;
     for (size_t i = 0; i < n && self->row->name[0] == '*' && !(self->row->flags & ROW_NO_SHARE); i++) {
-        if (features[i] == self->feature || features[i]->rows != self->feature->rows)
+        if (features[i] == self->feature || !has_row(features[i], self->row))
             continue;
         sbuf_printf(out, "%s%s%s", count++ ? ", " : lead, features[i]->family, self->row->name + 1);
     }

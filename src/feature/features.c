@@ -61,6 +61,8 @@
     X(gateway_ssl_uwsgi)                                                                                               \
     X(cache_uwsgi)                                                                                                     \
     X(uwsgi)                                                                                                           \
+    X(gateway_memcached)                                                                                               \
+    X(memcached)                                                                                                       \
     X(gateway_grpc)                                                                                                     \
     X(gateway_ssl_grpc)                                                                                                 \
     X(grpc)                                                                                                             \

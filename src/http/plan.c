@@ -25,6 +25,32 @@ void plan_add(struct conf_cx *cx, struct scope *s, enum stage stage, int order, 
     add(cx, s, stage, &(struct hook){.fn = fn, .conf = conf, .name = name, .order = order});
 }
 
+// Blocks are nested, and what they say stands in the order of the text.
+static bool is_behind(const struct scope *s, const struct hook *a, const struct hook *b) {
+    if (a->where == b->where)
+        return a->answers->seq > b->answers->seq;
+    for (; s != a->where; s = s->outer) {
+        if (s == b->where)
+            return false;
+    }
+    return true;
+}
+
+void plan_answer(struct conf_cx *cx, struct scope *s, hook_fn *fn, const void *conf, const char *name, const struct scope *where,
+                 const struct conf_node *node) {
+    struct hook h = {.fn = fn, .conf = conf, .name = name, .where = where, .answers = node};
+    struct plan *p = s->plan;
+    for (unsigned i = 0; p != NULL && i < p->stage[STAGE_CONTENT].count; i++) {
+        struct hook *other = &p->stage[STAGE_CONTENT].at[i];
+        if (other->answers == NULL)
+            continue;
+        if (is_behind(s, &h, other))
+            *other = h;
+        return;
+    }
+    add(cx, s, STAGE_CONTENT, &h);
+}
+
 void plan_add_log(struct conf_cx *cx, struct scope *s, hook_fn *fn, const void *conf, const char *name,
                   const struct var *const *asks, unsigned nasks) {
     add(cx, s, STAGE_LOG,

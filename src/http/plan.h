@@ -19,7 +19,7 @@ enum stage {
     STAGE_PREACCESS,      // limit_conn, limit_req
     STAGE_ACCESS,         // allow/deny, auth_basic, auth_request; combined by satisfy
     STAGE_PRECONTENT,     // try_files, mirror
-    STAGE_CONTENT,        // one that answers; the first that does not say NEXT
+    STAGE_CONTENT,        // one that answers (plan_answer); else the first that does not say NEXT
     STAGE_RESPONSE,       // edits of the head, wraps of the body; ordered by enum response_order
     STAGE_POST_ACTION,    // after the answer was sent, or given up: what may still wait
     STAGE_LOG,            // after the answer was sent, or given up
@@ -52,6 +52,8 @@ struct hook {
     const void *conf; // the feature's struct of this scope
     const char *name; // of the feature, for logs and explain
     int order;        // within the stage: smaller first; equal: as added
+    const struct conf_node *answers; // of plan_answer: the directive; else NULL
+    const struct scope *where;       // and its block
     // Of the log stage, when plan_add_log said so: the variables that fn asks for, so that they can be kept for it.
     bool says_what;
     unsigned nasks;
@@ -67,6 +69,10 @@ struct plan {
 
 // In bind(): adds a hook to the scope's plan. Order 0 keeps the order of adding, which is the order of features.
 void plan_add(struct conf_cx *cx, struct scope *s, enum stage stage, int order, hook_fn *fn, const void *conf, const char *name);
+// The same for a directive that says who answers (proxy_pass, stub_status...), `node` in block `where`: s, or one around it. Of
+// several one holds, the last of the innermost block (nginx).
+void plan_answer(struct conf_cx *cx, struct scope *s, hook_fn *fn, const void *conf, const char *name, const struct scope *where,
+                 const struct conf_node *node);
 // The same for a hook of the log stage that says which variables it will ask for, and asks nothing else of the request but
 // status, counts of bytes and times. Requests of tunnels are kept small only where all log hooks say so.
 void plan_add_log(struct conf_cx *cx, struct scope *s, hook_fn *fn, const void *conf, const char *name,

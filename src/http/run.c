@@ -268,6 +268,9 @@ int run_and_send(struct req *r) {
 }
 
 void run_log(struct req *r) {
+    // What nobody reads any more is given up before: then all is known of whoever it came from.
+    body_free(r->out_body);
+    r->out_body = NULL;
     if (UNLIKELY(r->debugging))
         debug_end(r);
     r->phase = "logging request";

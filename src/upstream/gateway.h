@@ -1,4 +1,4 @@
-// The settings that all gateways share (proxy_, fastcgi_, uwsgi_, scgi_, grpc_): one struct, filled by rows "*_x" of
+// The settings that all gateways share (proxy_, fastcgi_, uwsgi_, scgi_, grpc_, memcached_): one struct, filled by rows "*_x" of
 // feature/gateway/gateway_rows.c, read by exchange.c.
 #pragma once
 #include "conf/conf.h"

@@ -6,7 +6,7 @@ $NGINX (/usr/sbin/nginx).
 
     client.py    raw bytes out, strictly parsed HTTP/1 in       site.py     a temporary place with ports and back ends
     backend.py   scripted back ends over TCP and Unix sockets   server.py   starts, watches and stops weir or nginx
-    cgi.py       the same for FastCGI, SCGI and uwsgi
+    cgi.py       the same for FastCGI, SCGI, uwsgi and memcached
     conf.py      fragments of configurations made whole         table.py    the same bytes to nginx and weir, compared
     ports.py     ports that no other test process has           observe.py  what is compared, and the allowed differences
     both.py      what both servers say, compared: -t, error log
@@ -20,7 +20,7 @@ from . import proc
 from .backend import (Backend, Close, Drip, Echo, Pause, ReadRequest, Reset, ShutdownWrite, UntilClosed, Wait, chunked,
                       response)
 from .both import Verdicts, errors_of_both
-from .cgi import Raw, Stderr, record
+from .cgi import Raw, Stderr, record, value
 from .client import Client, Response, exchange, get, parse_responses, post, request
 from .conf import complete
 from .guide import guide
@@ -32,4 +32,4 @@ from .wait import until
 __all__ = ['ANY', 'Backend', 'Client', 'Close', 'Drip', 'Echo', 'NGINX', 'Pause', 'Raw', 'ReadRequest', 'Reset',
            'Response', 'Server', 'ShutdownWrite', 'Site', 'Stderr', 'Table', 'UntilClosed', 'Verdicts', 'WEIR', 'Wait',
            'chunked', 'complete', 'errors_of_both', 'exchange', 'get', 'guide', 'is_nginx',
-           'parse_responses', 'post', 'proc', 'record', 'request', 'response', 'run', 'until']
+           'parse_responses', 'post', 'proc', 'record', 'request', 'response', 'run', 'until', 'value']

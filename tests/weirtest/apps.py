@@ -1,5 +1,5 @@
 """Real back ends for the guide tests: Express, Next.js, Socket.IO and grpc-js under Node, Flask, Django and
-FastAPI under Gunicorn, PHP under FPM, Tomcat."""
+FastAPI under Gunicorn, PHP under FPM, Tomcat, memcached."""
 import fcntl
 import glob
 import hashlib
@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -183,6 +184,31 @@ def php_fpm(directory, name='php-fpm'):
                 'pm.max_children = 3\ncatch_workers_output = no\n')
     binary = sorted(glob.glob('/usr/sbin/php-fpm*'))[-1]
     return App([binary, '-F', '-R', '-y', conf], directory, name, path=path)
+
+
+class Memcached(App):
+    """Debian's memcached. put() is what a web site does beside the proxy."""
+
+    def __init__(self, directory, name='memcached', options=()):
+        port = ports.take()
+        user = ('-u', 'nobody') if os.getuid() == 0 else ()
+        super().__init__(['memcached', '-l', '127.0.0.1', '-p', str(port), '-U', '0', '-m', '32', '-t', '1', *user, *options], directory, name, port=port)
+
+    def ask(self, line, end=b'\r\n'):
+        with socket.create_connection(('127.0.0.1', self.port), 10) as s:
+            s.sendall(line)
+            said = b''
+            while not said.endswith(end):
+                said += s.recv(65536) or end
+            return said
+
+    def put(self, key, data, flags=0):
+        said = self.ask(b'set %s %d 0 %d\r\n%s\r\n' % (key.encode('latin-1'), flags, len(data), data))
+        assert said == b'STORED\r\n', said
+
+    def stats(self):
+        said = self.ask(b'stats\r\n', b'END\r\n').decode()
+        return {n: v for _, n, v in (line.split(' ', 2) for line in said.splitlines()[:-1])}
 
 
 def events_at_once(server, asked):

@@ -1,9 +1,10 @@
-"""Scripted back ends that speak FastCGI, SCGI and uwsgi: a Backend whose requests are parameters and a body.
+"""Scripted back ends that speak FastCGI, SCGI and uwsgi, whose requests are parameters and a body, and memcached's protocol, whose
+requests are lines.
 
 A request's raw is its parameters as lines "NAME=value", an empty line, and the body; method and target are those of
 REQUEST_METHOD and REQUEST_URI. An answer is what the application writes: bytes, or the steps of backend.py. For FastCGI
 bytes are standard output; Stderr(b'..') is standard error, Raw(b'..') goes out as it is, and the end of the request
-follows by itself unless the steps end with Close, Reset or UntilClosed.
+follows by itself unless the steps end with Close, Reset or UntilClosed. For memcached raw is the line; method and target are its words.
 """
 import struct
 
@@ -22,6 +23,12 @@ class Raw:
 
 def record(kind, content=b'', padding=0):
     return struct.pack('>BBHHBB', 1, kind, 1, len(content), padding, 0) + content + bytes(padding)
+
+
+def value(key, data, flags=0):
+    """What a memcached server says of a key that it has."""
+    key, data = (t if isinstance(t, bytes) else t.encode('latin-1') for t in (key, data))
+    return b'VALUE %s %d %d\r\n%s\r\nEND\r\n' % (key, flags, len(data), data)
 
 
 class _CgiConnection(_Connection):
@@ -156,12 +163,28 @@ class _Uwsgi(_Scgi):
         self.finish(params, int(dict(params).get('CONTENT_LENGTH') or 0))
 
 
+class _Memcached(_CgiConnection):
+    def one(self):
+        while b'\r\n' not in self.data:
+            self.more()
+        line, _, self.data = self.data.partition(b'\r\n')
+        self.requests += 1
+        r = Received(self.backend, self.number, self.requests)
+        r.raw, r.complete = line + b'\r\n', True
+        r.method, _, r.target = line.decode('latin-1').partition(' ')
+        self.backend.requests.append(r)
+        for step in self.answer(r):
+            self.step(step, r)
+
+
 class CgiBackend(Backend):
-    KINDS = {'fcgi': _FastCgi, 'scgi': _Scgi, 'uwsgi': _Uwsgi}
+    KINDS = {'fcgi': _FastCgi, 'scgi': _Scgi, 'uwsgi': _Uwsgi, 'memcached': _Memcached}
 
     def __init__(self, kind, **how):
         self.connection_class = self.KINDS[kind]
         super().__init__(**how)
 
     def default(self, r):
+        if self.connection_class is _Memcached:
+            return value(r.target, f'{self.name}: {r.target}\n')
         return b'Content-Type: text/plain\r\n\r\n' + f'{self.name}: {r.method} {r.target}\n'.encode('latin-1')

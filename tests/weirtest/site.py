@@ -7,7 +7,7 @@ Names in a configuration are written @name@ and become:
     @dead@ @dead2@ ..   127.0.0.1:PORT where nobody listens
     @certs@             the directory of certificates
     @unix@ @unix2@ ..   a back end on a Unix socket, as "unix:/path"
-    @fcgi@ @fcgiunix@   a back end that speaks FastCGI, also on a Unix socket; so @scgi..@ and @uwsgi..@ (cgi.py)
+    @fcgi@ @fcgiunix@   a back end that speaks FastCGI, also on a Unix socket; so @scgi..@, @uwsgi..@ and @memcached..@ (cgi.py)
     @any_other_name@    a back end of that name, as 127.0.0.1:PORT
 """
 import os

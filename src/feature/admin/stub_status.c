@@ -5,6 +5,7 @@
 
 struct stub_status_conf {
     const struct scope *where; // NULL: nowhere
+    const struct conf_node *node;
 };
 
 enum number { ACTIVE, READING, WRITING, WAITING };
@@ -50,13 +51,16 @@ static bool get_count(struct eval *e, const struct var *v, struct str *out) {
 }
 
 static bool set_status(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
-    ((struct stub_status_conf *)conf)->where = cx->scope;
+    struct stub_status_conf *c = conf;
+    c->where = cx->scope;
+    c->node = node;
     return true;
 }
 
 static bool bind_status(struct conf_cx *cx, struct scope *s, void *conf) {
-    if (((const struct stub_status_conf *)conf)->where == s)
-        plan_add(cx, s, STAGE_CONTENT, 0, answer_counts, conf, "stub_status");
+    const struct stub_status_conf *c = conf;
+    if (c->where == s)
+        plan_answer(cx, s, answer_counts, c, "stub_status", s, c->node);
     return true;
 }
 

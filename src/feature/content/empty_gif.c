@@ -4,6 +4,7 @@
 
 struct empty_gif_conf {
     const struct scope *where; // NULL: nowhere; does not hold in inner locations
+    const struct conf_node *node;
 };
 
 static const char gif[] = "GIF89a\x01\0\x01\0\x80\x01\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0\0\x01\0,\0\0\0\0\x01\0\x01\0\0\x02\x02L\x01\0;";
@@ -17,13 +18,16 @@ static enum step answer_gif(struct req *r, const void *conf) {
 }
 
 static bool set_gif(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
-    ((struct empty_gif_conf *)conf)->where = cx->scope;
+    struct empty_gif_conf *c = conf;
+    c->where = cx->scope;
+    c->node = node;
     return true;
 }
 
 static bool bind_gif(struct conf_cx *cx, struct scope *s, void *conf) {
-    if (((const struct empty_gif_conf *)conf)->where == s)
-        plan_add(cx, s, STAGE_CONTENT, 0, answer_gif, conf, "empty_gif");
+    const struct empty_gif_conf *c = conf;
+    if (c->where == s)
+        plan_answer(cx, s, answer_gif, c, "empty_gif", s, c->node);
     return true;
 }
 

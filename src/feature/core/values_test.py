@@ -70,6 +70,7 @@ DIFFERENT = {
     'http: proxy_cookie_flags 1 2;': 'flags are judged when they are read',
     **{f'upstream: hash {v}; hash {v};': 'a method is said once' for v in ('10', 'on')},
     **{f'location: grpc_pass {v};': 'the port is 80, as of http' for v in ('x', '-1', '10', '10k', '5s', 'on', '99999999999999999999')},
+    **{f'location: memcached_pass {v};': 'the variable is looked at first' for v in VALUES + ('10; memcached_pass 10', 'on; memcached_pass on') if v and v != '1 2'},
     'location: uwsgi_pass "";': 'other words', 'location: mp4 ;': 'a warning: ranges do it',
     'upstream: zone 10; zone 10;': 'a zone without a size is one that loops share anyway',
 }

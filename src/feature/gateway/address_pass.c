@@ -46,7 +46,7 @@ bool gateway_bind_address(struct conf_cx *cx, struct scope *s, struct gateway_ad
         return true;
     if (a->text == NULL && a->group == NULL && !find_group(cx, a))
         return false;
-    plan_add(cx, s, STAGE_CONTENT, 0, fn, conf, name);
+    plan_answer(cx, s, fn, conf, name, a->scope, a->node);
     return true;
 }
 

@@ -97,3 +97,10 @@ def test_newer_ones(site, text):
     path = site.file('x.conf', 'events {} http { access_log off; server { location / { %s } } }' % text)
     r = run('-t', '-c', path, '-e', 'stderr')
     assert 'unknown directive' not in r.stderr and r.returncode == 0, r.stderr
+
+
+@pytest.mark.weir_only('the manual of weir')
+def test_the_manual_names_kin_that_there_are():
+    manual = run('manual').stdout
+    kin = {n for line in re.findall(r'(?m)^Likewise: (.*)\.$', manual) for n in line.split(', ')}
+    assert len(kin) > 100 and kin <= set(re.findall(r'(?m)^### (\w+)$', manual))

@@ -5,7 +5,7 @@
 
 // The rows "*_connect_timeout" and so on under the family "proxy": its struct is struct gateway_conf.
 extern struct feature feature_gateway_proxy, feature_gateway_fastcgi, feature_gateway_uwsgi, feature_gateway_scgi,
-    feature_gateway_grpc;
+    feature_gateway_grpc, feature_gateway_memcached;
 extern struct feature feature_cache_proxy, feature_cache_fastcgi, feature_cache_uwsgi, feature_cache_scgi; // cache_rows.c
 bool cache_is_set(struct conf_cx *cx); // by *_cache of the family being read, in this block
 
@@ -45,7 +45,7 @@ struct body *gateway_limited(struct req *r, const struct gateway_conf *gw, struc
 // *_store: a body that saves what it gives as a file when it ends well.
 struct body *gateway_store(struct exchange *x, struct body *inner);
 
-// --- gateways to an address: fastcgi_pass, uwsgi_pass, scgi_pass -----------------------------------------------------------
+// --- gateways to an address: fastcgi_pass, uwsgi_pass, scgi_pass, memcached_pass -----------------------------------------------------------
 
 // What one of these directives says. Not inherited by inner blocks, but by `if` and limit_except.
 struct gateway_address {

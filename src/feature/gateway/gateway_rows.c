@@ -15,6 +15,16 @@ static const struct conf_word next_words[] = {
     {NULL, 0},
 };
 
+static const struct conf_word memcached_next_words[] = {
+    {"error", NEXT_ERROR},
+    {"timeout", NEXT_TIMEOUT},
+    {"denied", NEXT_DENIED},
+    {"invalid_response", NEXT_INVALID_HEADER},
+    {"not_found", NEXT_404},
+    {"off", NEXT_OFF},
+    {NULL, 0},
+};
+
 static const struct conf_word ignore_words[] = {
     {"X-Accel-Redirect", IGNORE_ACCEL_REDIRECT},
     {"X-Accel-Expires", IGNORE_ACCEL_EXPIRES},
@@ -235,8 +245,12 @@ void gateway_tape_limits(const struct gateway_conf *gw, struct req *r, struct ta
 // --- rows ------------------------------------------------------------------------------------------------------------------------
 
 #define G struct gateway_conf
-// First what gRPC has too, last what SCGI and uwsgi have not.
+#define NEXT_ROW(words)                                                                                                                  \
+    ROW_BITS("*_next_upstream", IN_HTTP_ALL, G, next_upstream, "error timeout", words, "When a request is passed to the next server.")
+// First what memcached alone has, then what it shares with the others, what gRPC has too, last what SCGI and uwsgi have not.
 static const struct conf_row rows[] = {
+    NEXT_ROW(memcached_next_words),
+
     ROW_MSEC("*_connect_timeout", IN_HTTP_ALL, G, connect_timeout, "60s", 0, 0,
              "How long making a connection to a server may take."),
     ROW_MSEC("*_send_timeout", IN_HTTP_ALL, G, send_timeout, "60s", 0, 0,
@@ -244,25 +258,25 @@ static const struct conf_row rows[] = {
     ROW_MSEC("*_read_timeout", IN_HTTP_ALL, G, read_timeout, "60s", 0, 0,
              "How long the server may send nothing between two reads of its response."),
     ROW_SIZE("*_buffer_size", IN_HTTP_ALL, G, buffer_size, "4k", 0, 0,
-             "Memory for the head of a response at first; it grows up to all of the buffers."),
-    ROW_BITS("*_next_upstream", IN_HTTP_ALL, G, next_upstream, "error timeout", next_words,
-             "When a request is passed to the next server."),
+             "Memory for the head of a response at first; it grows up to all buffers, where there are any."),
     ROW_NUM("*_next_upstream_tries", IN_HTTP_ALL, G, next_upstream_tries, "0", 0, 0,
             "How many servers may be tried; 0: all."),
     ROW_MSEC("*_next_upstream_timeout", IN_HTTP_ALL, G, next_upstream_timeout, "0", 0, 0,
              "For how long a request may be passed to next servers; 0: no limit."),
+    ROW_FLAG("*_socket_keepalive", IN_HTTP_ALL, G, socket_keepalive, "off", "Sets SO_KEEPALIVE on connections to servers."),
+    ROW_FNS("*_allow_upstream", IN_HTTP_ALL, 1, 0xffff, ROW_LISTED, set_allow_upstream, NULL, "string ...",
+            "A server is asked only if none of these is empty or \"0\"; else it is 502, or the next one (denied)."),
+    ROW_NOOP_OF("*_bind_dynamic", IN_HTTP_ALL, conf_set_flag, "*_bind is evaluated for each connection."),
+    ROW_FN("*_bind", IN_HTTP_ALL, 1, 2, 0, set_bind, NULL, "Local address of connections to servers; off: the system chooses."),
+
+    NEXT_ROW(next_words),
     ROW_FLAG("*_intercept_errors", IN_HTTP_ALL, G, intercept_errors, "off",
              "Answers statuses of 300 and above by error_page where there is one for them."),
-    ROW_FLAG("*_socket_keepalive", IN_HTTP_ALL, G, socket_keepalive, "off", "Sets SO_KEEPALIVE on connections to servers."),
     ROW_FN("*_hide_header", IN_HTTP_ALL, 1, 1, ROW_LISTED, set_hide, NULL, "A field of responses that clients do not get."),
     ROW_FN("*_pass_header", IN_HTTP_ALL, 1, 1, ROW_LISTED, set_pass, NULL, "A field that is otherwise hidden and shall be passed."),
     ROW_BITS("*_ignore_headers", IN_HTTP_ALL, G, ignore_headers, NULL, ignore_words,
              "Fields of responses that weir does not act on."),
-    ROW_FNS("*_allow_upstream", IN_HTTP_ALL, 1, 0xffff, ROW_LISTED, set_allow_upstream, NULL, "string ...",
-            "A server is asked only if none of these is empty or \"0\"; else it is 502, or the next one (denied)."),
-    ROW_NOOP_OF("*_bind_dynamic", IN_HTTP_ALL, conf_set_flag, "*_bind is evaluated for each connection."),
     ROW_NOOP_OF("*_request_dynamic", IN_HTTP_ALL, conf_set_flag, "The request is made anew for each server that is tried."),
-    ROW_FN("*_bind", IN_HTTP_ALL, 1, 2, 0, set_bind, NULL, "Local address of connections to servers; off: the system chooses."),
 
     ROW_FLAG("*_buffering", IN_HTTP_ALL, G, buffering, "on",
              "Reads the response as fast as the server gives it, even when the client is slower."),
@@ -294,13 +308,21 @@ static const struct conf_row rows[] = {
     ROW_NOOP_OF("*_send_lowat", IN_HTTP_ALL, conf_set_size, "Nothing to tune on Linux."),
 };
 #undef G
-enum { GRPC_ROWS = 16, CGI_ROWS = ARRAY_LEN(rows) - 1 };
+#undef NEXT_ROW
+enum { OWN_ROWS = 1, MEMCACHED_ROWS = OWN_ROWS + 10, GRPC_ROWS = MEMCACHED_ROWS + 6, CGI_ROWS = ARRAY_LEN(rows) - 1 };
 
 // gRPC streams in both directions: nothing of it waits for more, and there are no rows for buffers.
 static bool finish_streaming(struct conf_cx *cx, struct scope *s, void *conf) {
     struct gateway_conf *gw = conf;
     gw->pass_request_headers = gw->pass_request_body = true;
     compile_hidden(cx, s, gw);
+    return true;
+}
+
+// A value has no fields, and whoever asks for it sends no body. It goes to the client as it comes, in parts if the client likes.
+static bool finish_memcached(struct conf_cx *cx, struct scope *s, void *conf) {
+    struct gateway_conf *gw = conf;
+    gw->force_ranges = true;
     return true;
 }
 
@@ -313,18 +335,19 @@ static bool bind_store(struct conf_cx *cx, struct scope *s, void *conf) {
     return true;
 }
 
-#define FAMILY(word, count, finish_fn)                                                                                                   \
+#define FAMILY(word, from, to, finish_fn)                                                                                                \
     struct feature feature_gateway_##word = {                                                                          \
         .name = #word " connections",                                                                                  \
         .family = #word,                                                                                               \
-        .rows = rows,                                                                                                  \
-        .nrows = count,                                                                                                \
+        .rows = rows + (from),                                                                                         \
+        .nrows = (to) - (from),                                                                                        \
         .conf_size = sizeof(struct gateway_conf),                                                                      \
         .finish = finish_fn,                                                                                           \
         .bind = bind_store,                                                                                            \
     }
-FAMILY(proxy, ARRAY_LEN(rows), finish);
-FAMILY(fastcgi, ARRAY_LEN(rows), finish);
-FAMILY(uwsgi, CGI_ROWS, finish);
-FAMILY(scgi, CGI_ROWS, finish);
-FAMILY(grpc, GRPC_ROWS, finish_streaming);
+FAMILY(proxy, OWN_ROWS, ARRAY_LEN(rows), finish);
+FAMILY(fastcgi, OWN_ROWS, ARRAY_LEN(rows), finish);
+FAMILY(uwsgi, OWN_ROWS, CGI_ROWS, finish);
+FAMILY(scgi, OWN_ROWS, CGI_ROWS, finish);
+FAMILY(grpc, OWN_ROWS, GRPC_ROWS, finish_streaming);
+FAMILY(memcached, 0, MEMCACHED_ROWS, finish_memcached);

@@ -222,3 +222,37 @@ def test_pass_trailers(site, conf, passed):
 def test_configuration_errors(site, conf, error):
     with pytest.raises(AssertionError, match=re.escape(error)):
         site.server(f'location / {{ proxy_pass http://@backend@; {conf} }}')
+
+
+# Who answers: one directive, that of the innermost block, there the last.
+answers = Table('''
+    location /a/ { proxy_pass http://@backend@; if ($arg_m) { fastcgi_pass @fcgi@; } }
+    location /b/ { fastcgi_pass @fcgi@; if ($arg_m) { proxy_pass http://@backend@; } }
+    location /c/ { if ($arg_m) { fastcgi_pass @fcgi@; } proxy_pass http://@backend@; }
+    location /d/ { uwsgi_pass @uwsgi@; if ($arg_m) { scgi_pass @scgi@; } if ($arg_n) { fastcgi_pass @fcgi@; } }
+    location /e/ { fastcgi_pass @fcgi@; proxy_pass http://@backend@; }
+    location /f/ { proxy_pass http://@backend@; fastcgi_pass @fcgi@; }
+    location /g/ { proxy_pass http://@backend@; empty_gif; }
+    location /h/ { empty_gif; proxy_pass http://@backend@; }
+    location /i/ { stub_status; proxy_pass http://@backend@; limit_except GET { proxy_pass http://@other@; } }
+    location /j/ { proxy_pass http://@backend@; if ($arg_m) { set $x 1; } location /j/k/ { fastcgi_pass @fcgi@; } }
+    scgi_param A b; uwsgi_param A b; fastcgi_param A b;
+''', http='proxy_http_version 1.1;')
+of_any = lambda q: response(q.backend.name.encode()) if q.backend.name in ('backend', 'other') else b'Content-Type: a/b\r\n\r\n' + q.backend.name.encode()
+for target in '/a/ /a/?m=1 /b/ /b/?m=1 /c/ /c/?m=1 /d/ /d/?m=1 /d/?n=1 /d/?m=1&n=1 /e/ /f/ /g/ /h/ /i/ /j/ /j/?m=1 /j/k/'.split():
+    answers.case(target, get(target), 200, of_any)
+answers.case('limit_except', post('/i/', b''), 200, of_any)
+test_answers = answers.tests()
+
+
+@pytest.mark.parametrize('data', [get('/', 'Range: bytes=1-2'), get('/')])
+def test_counters_of_an_answer_that_is_not_read_to_its_end(site, data):
+    """The access log knows what was sent and received all the same."""
+    site.backend(answer=[response(b'x' * 1000000)])
+    server = site.server('location / { proxy_pass http://@backend@; proxy_force_ranges on; }',
+                         http="log_format u '$upstream_bytes_sent $upstream_bytes_received $upstream_response_time $upstream_response_length'; access_log @dir@/cases.log u;")
+    with Client(server.port) as client:
+        client.send(data)
+        client.wait_for(b'xx')
+    sent, received, time, length = server.wait_lines(1, 'cases.log')[0].split()
+    assert int(sent) > 30 and 1000 < int(received) <= 1000100 and float(time) >= 0 and int(length) > 0

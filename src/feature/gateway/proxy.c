@@ -252,7 +252,7 @@ static bool bind_pass(struct conf_cx *cx, struct scope *s, void *conf) {
         return false;
     if ((t->tls || t->url != NULL) && !gateway_ssl_ready(cx, &feature_gateway_ssl_proxy, s))
         return false;
-    plan_add(cx, s, STAGE_CONTENT, 0, proxy_content, pc, "proxy_pass");
+    plan_answer(cx, s, proxy_content, pc, "proxy_pass", t->scope, t->node);
     return true;
 }
 
