@@ -28,7 +28,8 @@ struct cache_facts {
 struct cache_object {
     uint32_t magic;
     uint32_t refs; // atomic
-    struct cache_id main, id;    // of the key; of its file, which is `main` or that of a variant
+    struct cache_id main, id;    // of the key; of its file, which is `main` or that of a variant: settled, under the lock of its
+                                 // part of the index, when it gets there
     struct cache_id variant;     // which requests it answers, with `vary`: see cache_variant_of
     uint64_t number;             // of the first purge that it is older than; 0: from the disk, so its time decides
     struct str key;
