@@ -102,7 +102,9 @@ static enum cache_verdict fresh_or_not(struct cache_ask *a, struct cache_entry *
     a->stale_error = f->error >= a->now_s;
     if (e->updating != 0)
         return CACHE_UPDATING;
-    e->updating = a->updating = __atomic_add_fetch(&a->cache->serial, 1, __ATOMIC_RELAXED);
+    do
+        e->updating = a->updating = __atomic_add_fetch(&a->cache->serial, 1, __ATOMIC_RELAXED);
+    while (a->updating == 0);
     return CACHE_EXPIRED;
 }
 
@@ -112,9 +114,9 @@ static enum cache_verdict miss(struct cache_ask *a, struct cache_part *p, struct
         e = index_add(a->cache, p, &a->main, &a->id, a->now_ms);
     if (e == NULL)
         return a->min_uses > 1 ? CACHE_SCARCE : CACHE_MISS;
-    e->uses += e->uses != UINT32_MAX;
+    e->uses += e->uses != CACHE_USES_MAX;
     index_touch(a->cache, p, e, a->now_ms);
-    if (e->uses < a->min_uses)
+    if (e->uses < MIN(a->min_uses, (uint64_t)CACHE_USES_MAX))
         return CACHE_SCARCE;
     if (!a->lock)
         return CACHE_MISS;
@@ -187,7 +189,7 @@ static enum look look_at(struct cache_ask *a, struct cache_part *p, struct cache
         index_touch(c, p, e, a->now_ms);
         return LOOK_AGAIN;
     }
-    e->uses += e->uses != UINT32_MAX;
+    e->uses += e->uses != CACHE_USES_MAX;
     index_touch(a->cache, p, e, a->now_ms);
     *v = fresh_or_not(a, e);
     return LOOK_DONE;
@@ -440,7 +442,7 @@ static void publish(struct cache_ask *a, struct cache_object *o) {
     struct cache_entry *e = wanted ? index_add(c, p, &o->main, &o->id, a->now_ms) : NULL;
     if (e != NULL) {
         e->error = 0;
-        e->uses = MAX(e->uses, 1u);
+        e->uses = MAX(e->uses, (uint16_t)1);
         index_set_object(c, p, e, o);
         index_set_disk(c, e, store_size(o));
         index_touch(c, p, e, cache_clock_ms());
@@ -485,8 +487,8 @@ void cache_remember(struct cache_ask *a, unsigned status, int64_t until_s) {
     pthread_mutex_lock(&p->lock);
     struct cache_entry *e = index_add(a->cache, p, &a->main, &a->id, a->now_ms);
     if (e != NULL) {
-        e->error = status;
-        e->error_until = until_s;
+        e->error = (uint16_t)status;
+        e->error_until = (uint32_t)MIN(MAX(until_s, (int64_t)0), (int64_t)UINT32_MAX);
     }
     pthread_mutex_unlock(&p->lock);
     cache_close(a);

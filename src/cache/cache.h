@@ -65,7 +65,7 @@ struct cache_ask {
     struct str vary;            // of the main object: id is that of the variant
     struct cache_fetch *fetch;  // counted; `mine`: others may wait for it
     bool mine, collides;
-    uint64_t updating;          // not 0: this request is the one that renews
+    uint32_t updating;          // not 0: this request is the one that renews
     uint64_t purges;            // of the cache, when it was asked
 };
 

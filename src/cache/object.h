@@ -6,6 +6,7 @@
 //
 // Validation makes a new object with a new head around the same data.
 #pragma once
+#include "base/list.h"
 #include "cache/key.h"
 #include "http/body.h"
 
@@ -13,6 +14,7 @@ enum { CACHE_OBJECT_MAGIC = 0x5743414f };
 
 struct cache;
 struct cache_data;
+struct cache_entry;
 
 // What is known of an answer beside its fields. Times are unix seconds.
 struct cache_facts {
@@ -37,6 +39,8 @@ struct cache_object {
     struct cache_facts facts;
     struct head head; // of the answer; no framing, nothing of the connection. Not to be changed
     struct str text;  // that the strings above lie in
+    struct list loaded;        // of the index, under the lock of its part; beside others that are in memory
+    struct cache_entry *entry; // the same: that it is in; NULL: none
     struct cache_data *data;
 };
 
