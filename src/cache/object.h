@@ -16,6 +16,8 @@ struct cache;
 struct cache_data;
 struct cache_entry;
 
+enum { CACHE_HEAD_UNSAID = -2 };
+
 // What is known of an answer beside its fields. Times are unix seconds.
 struct cache_facts {
     int64_t valid;     // fresh until
@@ -24,7 +26,7 @@ struct cache_facts {
     int64_t stored;    // when it came, or was validated last
     int64_t age;       // what its Age was then
     bool by_origin;    // Cache-Control or Expires decided `valid`
-    int64_t head_length; // Content-Length of an answer to HEAD; -1: none
+    int64_t head_length; // Content-Length of an answer to HEAD, CACHE_HEAD_UNSAID: it had none; -1: it is an answer to something else
 };
 
 struct cache_object {
