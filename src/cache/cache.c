@@ -102,7 +102,9 @@ static enum cache_verdict fresh_or_not(struct cache_ask *a, struct cache_entry *
     a->stale_error = f->error >= a->now_s;
     if (e->updating != 0)
         return CACHE_UPDATING;
-    e->updating = a->updating = __atomic_add_fetch(&a->cache->serial, 1, __ATOMIC_RELAXED);
+    do
+        e->updating = a->updating = __atomic_add_fetch(&a->cache->serial, 1, __ATOMIC_RELAXED);
+    while (a->updating == 0);
     return CACHE_EXPIRED;
 }
 
@@ -112,9 +114,9 @@ static enum cache_verdict miss(struct cache_ask *a, struct cache_part *p, struct
         e = index_add(a->cache, p, &a->main, &a->id, a->now_ms);
     if (e == NULL)
         return a->min_uses > 1 ? CACHE_SCARCE : CACHE_MISS;
-    e->uses += e->uses != UINT32_MAX;
+    e->uses += e->uses != CACHE_USES_MAX;
     index_touch(a->cache, p, e, a->now_ms);
-    if (e->uses < a->min_uses)
+    if (e->uses < MIN(a->min_uses, (uint64_t)CACHE_USES_MAX))
         return CACHE_SCARCE;
     if (!a->lock)
         return CACHE_MISS;
@@ -183,9 +185,11 @@ static enum look look_at(struct cache_ask *a, struct cache_part *p, struct cache
         *v = CACHE_MISS;
         return LOOK_DONE;
     }
-    if (is_other_variant(a, o))
+    if (is_other_variant(a, o)) { // which are found through this one: it is in use
+        index_touch(c, p, e, a->now_ms);
         return LOOK_AGAIN;
-    e->uses += e->uses != UINT32_MAX;
+    }
+    e->uses += e->uses != CACHE_USES_MAX;
     index_touch(a->cache, p, e, a->now_ms);
     *v = fresh_or_not(a, e);
     return LOOK_DONE;
@@ -228,14 +232,31 @@ static void begin(struct cache_ask *a) {
     a->purges = __atomic_load_n(&a->cache->purge_number, __ATOMIC_ACQUIRE);
 }
 
-void cache_name(struct cache_ask *a) {
-    begin(a);
+// The main object, counted, or NULL. *unknown: what its file says has not been read yet.
+static struct cache_object *main_object(struct cache_ask *a, bool *unknown) {
     struct cache_part *p = index_part(a->cache, &a->main);
     pthread_mutex_lock(&p->lock);
     const struct cache_entry *e = index_find(p, &a->main);
-    if (e != NULL && e->object != NULL && str_eq(e->object->key, a->key))
-        is_other_variant(a, e->object);
+    struct cache_object *o = e != NULL && e->object != NULL ? cache_object_ref(e->object) : NULL;
+    *unknown = o == NULL && ((e != NULL && e->disk != 0) || __atomic_load_n(&a->cache->loading, __ATOMIC_ACQUIRE));
     pthread_mutex_unlock(&p->lock);
+    return o;
+}
+
+void cache_name(struct cache_ask *a) {
+    begin(a);
+    bool unknown;
+    struct cache_object *o = main_object(a, &unknown);
+    if (unknown) {
+        o = load(a->cache, a->arena, &a->main);
+        if (o != NULL)
+            take_loaded(a->cache, o, a->now_ms);
+        else
+            forget_file(a);
+    }
+    if (o != NULL && str_eq(o->key, a->key))
+        is_other_variant(a, o);
+    cache_object_unref(o);
 }
 
 void cache_take_over(struct cache_ask *to, struct cache_ask *from) {
@@ -398,15 +419,30 @@ struct cache_object *cache_keep(struct cache_ask *a, struct str vary, const stru
     return o;
 }
 
+// Meanwhile others may have kept a variant, or removed it: the main name is for the one that says of Vary what holds, and
+// another of the same Vary lies beside it. With the part locked; nobody finds the object before that.
+static void settle_name(struct cache_part *p, struct cache_object *o) {
+    if (o->vary.n == 0)
+        return;
+    const struct cache_entry *e = index_find(p, &o->main);
+    const struct cache_object *first = e != NULL ? e->object : NULL;
+    if (first == NULL && e != NULL && e->disk != 0)
+        return; // not in memory now; what was seen when it was asked for holds
+    bool beside = first != NULL && str_eq(first->vary, o->vary) && !cache_id_eq(&first->variant, &o->variant) &&
+                  str_eq(first->key, o->key);
+    o->id = beside ? o->variant : o->main;
+}
+
 static void publish(struct cache_ask *a, struct cache_object *o) {
     struct cache *c = a->cache;
     struct cache_part *p = index_part(c, &a->main);
     pthread_mutex_lock(&p->lock);
+    settle_name(p, o);
     bool wanted = !purge_since(c, a->purges, o->key, &o->main);
     struct cache_entry *e = wanted ? index_add(c, p, &o->main, &o->id, a->now_ms) : NULL;
     if (e != NULL) {
         e->error = 0;
-        e->uses = MAX(e->uses, 1u);
+        e->uses = MAX(e->uses, (uint16_t)1);
         index_set_object(c, p, e, o);
         index_set_disk(c, e, store_size(o));
         index_touch(c, p, e, cache_clock_ms());
@@ -451,8 +487,8 @@ void cache_remember(struct cache_ask *a, unsigned status, int64_t until_s) {
     pthread_mutex_lock(&p->lock);
     struct cache_entry *e = index_add(a->cache, p, &a->main, &a->id, a->now_ms);
     if (e != NULL) {
-        e->error = status;
-        e->error_until = until_s;
+        e->error = (uint16_t)status;
+        e->error_until = (uint32_t)MIN(MAX(until_s, (int64_t)0), (int64_t)UINT32_MAX);
     }
     pthread_mutex_unlock(&p->lock);
     cache_close(a);
@@ -460,14 +496,14 @@ void cache_remember(struct cache_ask *a, unsigned status, int64_t until_s) {
 
 void cache_drop(struct cache *c, const struct cache_object *o, const char *why) {
     char path[PATH_MAX];
-    cache_file_path(path, c->path, c->levels, &o->id);
-    log_msg(LOG_CRIT, 0, "cache file \"%s\" is not used: %s", path, why);
     struct cache_part *p = index_part(c, &o->main);
     pthread_mutex_lock(&p->lock);
+    cache_file_path(path, c->path, c->levels, &o->id);
     struct cache_entry *e = index_find(p, &o->id);
     if (e != NULL && (e->object == NULL || e->object->data == o->data))
         index_remove(c, p, e);
     pthread_mutex_unlock(&p->lock);
+    log_msg(LOG_CRIT, 0, "cache file \"%s\" is not used: %s", path, why);
 }
 
 // --- the cache -----------------------------------------------------------------------------------------------------------

@@ -65,11 +65,12 @@ struct cache_ask {
     struct str vary;            // of the main object: id is that of the variant
     struct cache_fetch *fetch;  // counted; `mine`: others may wait for it
     bool mine, collides;
-    uint64_t updating;          // not 0: this request is the one that renews
+    uint32_t updating;          // not 0: this request is the one that renews
     uint64_t purges;            // of the cache, when it was asked
 };
 
-// Only its names: for a request that asks the back end in any case (bypass), and may keep what it gets. Never waits.
+// Only its names: for a request that asks the back end in any case (bypass), and may keep what it gets. Waits for a
+// disk.
 void cache_name(struct cache_ask *a);
 // `to` (its input set) goes on where `from` was, which has nothing any more to renew: a request in the background.
 void cache_take_over(struct cache_ask *to, struct cache_ask *from);

@@ -4,7 +4,8 @@
 #include "cache/cache.h"
 #include <pthread.h>
 
-enum { CACHE_MAGIC = 0x57434348, CACHE_PARTS = 16, PURGES_KEPT = 64, CACHE_BLOCK = 4096 /* files are counted in these */ };
+enum { CACHE_MAGIC = 0x57434348, CACHE_PARTS = 16, PURGES_KEPT = 64, CACHE_BLOCK = 4096 /* files are counted in these */,
+    CACHE_USES_MAX = UINT16_MAX };
 
 // Somebody asks a back end for a new object, and others may wait for it.
 struct cache_fetch {
@@ -20,33 +21,32 @@ struct cache_fetch *fetch_ref(struct cache_fetch *f);
 void fetch_unref(struct cache_fetch *f);
 void fetch_tell(struct cache_fetch *f, int state, struct cache_object *o); // the first word counts
 
+// One for each key that is known, so its size decides how many keys a megabyte holds: see KEY_MEMORY.
 struct cache_entry {
     struct cache_entry *next; // of its bucket
     struct list used;         // in the part's list, last used first
-    struct list loaded;       // the same for entries with an object; else unlinked
     struct cache_id id, main;
     uint64_t used_ms, used_nth;  // when, and as which use of this cache: the order over all parts
-    uint64_t disk;            // bytes of its file; 0: none. Also while the file gets its name
     struct cache_object *object; // counted
     struct cache_fetch *fetch;   // counted
-    uint64_t updating;        // who renews it; 0: nobody
-    int64_t error_until;
-    uint32_t uses;
-    unsigned error;
+    uint32_t disk;            // CACHE_BLOCKs of its file; 0: none. Also while the file gets its name
+    uint32_t updating;        // who renews it; 0: nobody
+    uint32_t error_until;     // unix seconds
+    uint16_t error, uses;     // uses: at most CACHE_USES_MAX
 };
 
 struct cache_part {
     pthread_mutex_t lock; // of all below
     struct cache_entry **buckets;
     size_t nbuckets, count;
-    struct list used, loaded;
+    struct list used, loaded; // entries; the objects of those that have one. Last used first
 } __attribute__((aligned(64)));
 
 // A purge, for what was asked for before it and is stored after it, and for objects that are found later.
 struct cache_purged {
     uint64_t number;
     int64_t at_s;        // objects stored up to then
-    bool prefix, scanned;
+    bool prefix, scanned; // scanned: it covers nothing any more that is in the index or has a file
     struct cache_id main; // !prefix
     struct str text;     // of the prefix; owned
 };
@@ -57,7 +57,8 @@ struct cache {
     struct str name, path;
     unsigned char levels[CACHE_LEVELS_MAX];
     uint64_t size, seed;
-    uint64_t bytes, memory, serial, nth_use; // atomic
+    uint64_t bytes, memory, nth_use;        // atomic
+    uint32_t serial;                        // atomic: of who renews
     uint64_t objects;                       // atomic: entries
     bool loading;                           // atomic: there may be files that the index does not know
     struct cache_part parts[CACHE_PARTS];
@@ -70,11 +71,11 @@ struct cache {
     uint64_t max_size;          // of them; atomic
     bool running, stopping, joined, full;
     pthread_t manager;
-    struct cache_purged *purges; // newest last; the last PURGES_KEPT, and prefixes that are not scanned for yet
+    struct cache_purged *purges; // newest last; the last PURGES_KEPT, and those not scanned for yet
     size_t npurges, purges_cap;
     uint64_t purge_number;       // atomic too: of the last one
     uint64_t forgotten;          // of the last one that is not among them
-    unsigned prefixes;           // atomic too: to be scanned for
+    unsigned rules;              // atomic too: not scanned for yet
 };
 
 struct cache *cache_ref(struct cache *c);
@@ -111,8 +112,8 @@ void job_delete(struct cache *c, const struct cache_id *main, const struct cache
 
 // Whether a purge since `number` covers what has that key.
 bool purge_since(struct cache *c, uint64_t number, struct str key, const struct cache_id *main);
-bool purge_covers(struct cache *c, const struct cache_object *o); // by a prefix; before it is used
-void purge_scan(struct cache *c); // the manager's: removes what prefixes cover
+bool purge_covers(struct cache *c, const struct cache_object *o); // by a rule that is not scanned for; before it is used
+void purge_scan(struct cache *c); // the manager's, once all is loaded: removes what prefixes cover
 
 // --- the manager's thread (trim.c, loader.c) -----------------------------------------------------------------------------
 

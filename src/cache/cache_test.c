@@ -9,6 +9,7 @@
 #include "io/task.h"
 #include <fcntl.h>
 #include <ftw.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -211,6 +212,44 @@ static void min_uses_and_errors(void *arg) {
     cache_kept(&q.ask);
     end(&q);
     EXPECT_INT(look(c, STR("gone"), NULL), CACHE_MISS);
+}
+
+// While files are still unknown, a purge holds for those that are found later.
+static void variants_in_files(void *arg) {
+    struct cache *c = arg;
+    store(c, STR("v"), "a", STR("old a"));
+    store(c, STR("v"), "b", STR("old b"));
+    store(c, STR("w"), NULL, STR("other"));
+}
+
+static void purge_early(void *arg) {
+    struct cache *c = arg;
+    EXPECT(cache_purge(c, STR("v")));
+    store(c, STR("v"), "a", STR("new a"));
+    EXPECT_INT(look(c, STR("v"), "a"), CACHE_HIT);
+    EXPECT_INT(look(c, STR("v"), "b"), CACHE_MISS);
+    EXPECT_INT(look(c, STR("w"), NULL), CACHE_HIT);
+}
+
+static void look_again(void *arg) {
+    struct cache *c = arg;
+    EXPECT_INT(look(c, STR("v"), "a"), CACHE_HIT);
+    EXPECT_INT(look(c, STR("v"), "b"), CACHE_MISS);
+    EXPECT_INT(look(c, STR("w"), NULL), CACHE_HIT);
+}
+
+TEST(cache_purged_before_it_is_loaded) {
+    struct cache *c = make(1 << 20);
+    in_task(variants_in_files, c);
+    cache_kind.free(c);
+    struct cache_params p = params(1 << 20);
+    c = cache_kind.make(&p);
+    in_task(purge_early, c);
+    cache_start(c, &p);
+    for (struct cache_numbers n = {.loading = true}; n.loading; cache_count(c, &n))
+        usleep(1000);
+    in_task(look_again, c);
+    cache_kind.free(c);
 }
 
 TEST(cache_min_uses_and_errors) {
@@ -431,6 +470,59 @@ static void many(void *arg) {
 TEST(cache_memory_is_bounded) {
     struct cache *c = make(64 << 10);
     in_task(many, c);
+    cache_kind.free(c);
+}
+
+// What is counted against keys_zone is what the heap has given for it.
+static uint64_t heap(void) { return mallinfo2().uordblks; }
+
+static void count_keys(void *arg) {
+    struct cache *c = arg;
+    uint64_t before = heap(), counted = 0;
+    struct cache_numbers n;
+    for (unsigned i = 0; i < 60000; i++) {
+        char text[16];
+        struct cache_id id;
+        cache_id_of(str_n(text, (size_t)snprintf(text, sizeof text, "key %u", i)), &id);
+        struct cache_part *p = index_part(c, &id);
+        pthread_mutex_lock(&p->lock);
+        EXPECT(index_add(c, p, &id, &id, 0) != NULL);
+        pthread_mutex_unlock(&p->lock);
+        cache_count(c, &n);
+        counted = n.memory;
+        if (i % 1000 == 999 && before != 0) // nothing is known of the heap of sanitizers
+            EXPECT(heap() - before <= counted);
+    }
+    EXPECT_INT(counted, 60000 * 128);
+}
+
+static void count_objects(void *arg) {
+    struct cache *c = arg;
+    make_pattern();
+    store(c, STR("first"), NULL, STR("x")); // what else is made once is there
+    struct cache_numbers n, first;
+    cache_count(c, &first);
+    uint64_t before = heap();
+    static const size_t sizes[] = {1, 100, 3000, 20000, 50000};
+    for (unsigned i = 0; i < 500; i++) {
+        char text[16];
+        store(c, str_n(text, (size_t)snprintf(text, sizeof text, "key %u", i)), NULL, str_n(pattern, sizes[i % ARRAY_LEN(sizes)]));
+    }
+    cache_count(c, &n);
+    uint64_t counted = n.memory - first.memory;
+    EXPECT_INT(n.objects - first.objects, 500);
+    if (before != 0)
+        EXPECT(heap() - before <= counted + counted / 50 && heap() - before > counted / 2);
+}
+
+TEST(cache_memory_is_counted_as_it_is) {
+    struct cache *c = make(64 << 20);
+    in_task(count_objects, c);
+    cache_kind.free(c);
+    remove_all();
+    EXPECT(mkdir(directory, 0700) == 0);
+    c = make(64 << 20);
+    in_task(count_keys, c);
     cache_kind.free(c);
 }
 

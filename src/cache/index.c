@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-// KEY_COUNTS: what a key takes of keys_zone. nginx's: "one megabyte can store about 8 thousand keys", and zones are sized by that;
-// an entry really has a little more. Objects held ready count what they have.
-enum { BUCKETS_MIN = 64, KEY_COUNTS = 128, TRIES = 64 };
-
+// KEY_MEMORY: what a key takes of keys_zone. nginx's: "one megabyte can store about 8 thousand keys", and zones are sized by that.
+// It is what an entry has: 104 bytes, 8 of the heap's, and at most 8 of the table. Objects held ready count what they have.
+enum { BUCKETS_MIN = 64, KEY_MEMORY = 128, TRIES = 64 };
+_Static_assert(sizeof(struct cache_entry) <= 104, "a key would take more than is counted");
 
 // Variants lie in the part of their main object.
 struct cache_part *index_part(struct cache *c, const struct cache_id *main) { return &c->parts[main->bytes[0] % CACHE_PARTS]; }
@@ -29,7 +29,7 @@ struct cache_entry *index_find(struct cache_part *p, const struct cache_id *id) 
 static void grow(struct cache_part *p) {
     if (p->count < p->nbuckets * 2 && p->nbuckets != 0)
         return;
-    size_t n = p->nbuckets != 0 ? p->nbuckets * 4 : BUCKETS_MIN, nold = p->nbuckets;
+    size_t n = p->nbuckets != 0 ? p->nbuckets * 2 : BUCKETS_MIN, nold = p->nbuckets;
     struct cache_entry **old = p->buckets, **grown = calloc(n, sizeof *grown);
     if (grown == NULL)
         return; // longer lists, nothing worse
@@ -50,13 +50,13 @@ static void count_memory(struct cache *c, int64_t bytes) {
     __atomic_add_fetch(&c->memory, (uint64_t)bytes, __ATOMIC_RELAXED);
 }
 static uint64_t memory(const struct cache *c) { return __atomic_load_n(&c->memory, __ATOMIC_RELAXED); }
-static int64_t entry_memory(void) { return KEY_COUNTS; }
+static int64_t entry_memory(void) { return KEY_MEMORY; }
 
 void index_set_disk(struct cache *c, struct cache_entry *e, uint64_t bytes) {
-    bytes = (bytes + CACHE_BLOCK - 1) / CACHE_BLOCK * CACHE_BLOCK;
-    uint64_t now = __atomic_add_fetch(&c->bytes, bytes - e->disk, __ATOMIC_RELAXED);
-    bool more = bytes > e->disk;
-    e->disk = bytes;
+    uint32_t blocks = (uint32_t)MIN((bytes + CACHE_BLOCK - 1) / CACHE_BLOCK, (uint64_t)UINT32_MAX);
+    uint64_t now = __atomic_add_fetch(&c->bytes, ((uint64_t)blocks - e->disk) * CACHE_BLOCK, __ATOMIC_RELAXED);
+    bool more = blocks > e->disk;
+    e->disk = blocks;
     uint64_t max = __atomic_load_n(&c->max_size, __ATOMIC_RELAXED);
     if (more && max != 0 && now > max)
         trim_wake(c);
@@ -78,13 +78,15 @@ static uint64_t opened_max(void) {
 static uint64_t opened; // atomic: of all caches
 
 static void unload(struct cache *c, struct cache_entry *e) {
-    if (e->object == NULL)
+    struct cache_object *o = e->object;
+    if (o == NULL)
         return;
-    count_memory(c, -(int64_t)cache_object_memory(e->object));
+    count_memory(c, -(int64_t)cache_object_memory(o));
     __atomic_sub_fetch(&opened, 1, __ATOMIC_RELAXED);
-    list_remove(&e->loaded);
-    cache_object_unref(e->object);
+    list_remove(&o->loaded);
+    o->entry = NULL;
     e->object = NULL;
+    cache_object_unref(o);
 }
 
 static bool is_over(const struct cache *c, uint64_t more) {
@@ -99,7 +101,7 @@ static bool can_unload(const struct cache_entry *e) {
 static bool unload_oldest(struct cache *c, struct cache_part *p, const struct cache_entry *but) {
     int tries = TRIES;
     for (struct list *at = p->loaded.prev; at != &p->loaded && tries-- > 0; at = at->prev) {
-        struct cache_entry *e = container_of(at, struct cache_entry, loaded);
+        struct cache_entry *e = container_of(at, struct cache_object, loaded)->entry;
         if (e != but && can_unload(e)) {
             unload(c, e);
             return true;
@@ -121,7 +123,9 @@ void index_set_object(struct cache *c, struct cache_part *p, struct cache_entry 
     e->object = cache_object_ref(o);
     count_memory(c, (int64_t)bytes);
     __atomic_add_fetch(&opened, 1, __ATOMIC_RELAXED);
-    list_push_front(&p->loaded, &e->loaded);
+    CHECK(o->entry == NULL);
+    o->entry = e;
+    list_push_front(&p->loaded, &o->loaded);
     if (is_over(c, 0) && can_unload(e))
         unload(c, e);
 }
@@ -134,8 +138,8 @@ void index_touch(struct cache *c, struct cache_part *p, struct cache_entry *e, u
     list_remove(&e->used);
     list_push_front(&p->used, &e->used);
     if (e->object != NULL) {
-        list_remove(&e->loaded);
-        list_push_front(&p->loaded, &e->loaded);
+        list_remove(&e->object->loaded);
+        list_push_front(&p->loaded, &e->object->loaded);
     }
 }
 
@@ -206,7 +210,6 @@ struct cache_entry *index_add(struct cache *c, struct cache_part *p, const struc
     e->id = *id;
     e->used_ms = now_ms;
     e->used_nth = __atomic_add_fetch(&c->nth_use, 1, __ATOMIC_RELAXED);
-    list_init(&e->loaded);
     list_push_front(&p->used, &e->used);
     struct cache_entry **at = bucket_of(p, id);
     e->next = *at;

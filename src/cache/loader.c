@@ -57,11 +57,13 @@ static void load_file(struct loading *l, const struct cache_id *id) {
     int err = 0;
     struct cache_object *o = store_load(c, l->path, false, &why, &err);
     char path[PATH_MAX];
+    bool known = false;
     if (o != NULL) {
         cache_file_path(path, c->path, c->levels, &o->id);
+        known = is_known(c, o);
         if (!cache_id_eq(&o->id, id) || strcmp(path, l->path) != 0)
             why = "it lies in the wrong place (were the levels changed?)";
-        else if (purge_covers(c, o))
+        else if (!known && purge_covers(c, o))
             why = "";
     }
     if (why != NULL || (o == NULL && err != -ENOENT)) {
@@ -69,7 +71,7 @@ static void load_file(struct loading *l, const struct cache_id *id) {
             say_bad(l, why != NULL ? why : "it cannot be read", err);
         reach_unlink(l->path);
     }
-    bool good = o != NULL && why == NULL && !is_known(c, o);
+    bool good = o != NULL && why == NULL && !known;
     pthread_mutex_unlock(&c->names);
     if (good) {
         add(c, o);

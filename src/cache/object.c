@@ -83,6 +83,7 @@ struct cache_object *object_of_text(const struct cache_id *main, const struct ca
                                     char *text, size_t n, size_t key_n, size_t vary_n) {
     struct cache_object *o = xcalloc(1, sizeof *o);
     *o = (struct cache_object){.magic = CACHE_OBJECT_MAGIC, .refs = 1, .main = *main, .id = *id, .facts = *facts, .text = str_n(text, n)};
+    list_init(&o->loaded);
     static const struct str before = STR_INIT("\nKEY: ");
     size_t vary_at = before.n + key_n + 1, head_at = vary_at + vary_n + 1;
     bool fits = key_n < n && vary_n < n && head_at < n && str_starts(o->text, before) && text[vary_at - 1] == '\n' &&

@@ -6,6 +6,7 @@
 //
 // Validation makes a new object with a new head around the same data.
 #pragma once
+#include "base/list.h"
 #include "cache/key.h"
 #include "http/body.h"
 
@@ -13,6 +14,9 @@ enum { CACHE_OBJECT_MAGIC = 0x5743414f };
 
 struct cache;
 struct cache_data;
+struct cache_entry;
+
+enum { CACHE_HEAD_UNSAID = -2 };
 
 // What is known of an answer beside its fields. Times are unix seconds.
 struct cache_facts {
@@ -22,13 +26,14 @@ struct cache_facts {
     int64_t stored;    // when it came, or was validated last
     int64_t age;       // what its Age was then
     bool by_origin;    // Cache-Control or Expires decided `valid`
-    int64_t head_length; // Content-Length of an answer to HEAD; -1: none
+    int64_t head_length; // Content-Length of an answer to HEAD, CACHE_HEAD_UNSAID: it had none; -1: it is an answer to something else
 };
 
 struct cache_object {
     uint32_t magic;
     uint32_t refs; // atomic
-    struct cache_id main, id;    // of the key; of its file, which is `main` or that of a variant
+    struct cache_id main, id;    // of the key; of its file, which is `main` or that of a variant: settled, under the lock of its
+                                 // part of the index, when it gets there
     struct cache_id variant;     // which requests it answers, with `vary`: see cache_variant_of
     uint64_t number;             // of the first purge that it is older than; 0: from the disk, so its time decides
     struct str key;
@@ -36,6 +41,8 @@ struct cache_object {
     struct cache_facts facts;
     struct head head; // of the answer; no framing, nothing of the connection. Not to be changed
     struct str text;  // that the strings above lie in
+    struct list loaded;        // of the index, under the lock of its part; beside others that are in memory
+    struct cache_entry *entry; // the same: that it is in; NULL: none
     struct cache_data *data;
 };
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { PREFIXES_MAX = 1024 };
+enum { RULES_MAX = 1024 };
 
 // --- what was purged -----------------------------------------------------------------------------------------------------
 
@@ -28,25 +28,25 @@ bool purge_since(struct cache *c, uint64_t number, struct str key, const struct 
 }
 
 bool purge_covers(struct cache *c, const struct cache_object *o) {
-    if (LIKELY(__atomic_load_n(&c->prefixes, __ATOMIC_ACQUIRE) == 0))
+    if (LIKELY(__atomic_load_n(&c->rules, __ATOMIC_ACQUIRE) == 0))
         return false;
     pthread_mutex_lock(&c->lock);
     bool found = false;
     for (size_t i = c->npurges; i-- > 0 && !found;) {
         const struct cache_purged *p = &c->purges[i];
         bool older = o->number != 0 ? o->number <= p->number : o->facts.stored <= p->at_s;
-        found = older && p->prefix && str_starts(o->key, p->text);
+        found = older && !p->scanned && covers(p, o->key, &o->main);
     }
     pthread_mutex_unlock(&c->lock);
     return found;
 }
 
-// With the lock held. Old ones go, but for prefixes that are still to be scanned for.
+// With the lock held. Old ones go, but for those that are still to be scanned for.
 static void forget_old(struct cache *c) {
     size_t to = 0, from = 0;
     for (; from < c->npurges; from++) {
         struct cache_purged *p = &c->purges[from];
-        if (c->npurges - from > PURGES_KEPT && (!p->prefix || p->scanned)) {
+        if (c->npurges - from > PURGES_KEPT && p->scanned) {
             c->forgotten = MAX(c->forgotten, p->number);
             free((char *)(uintptr_t)p->text.p);
             continue;
@@ -65,11 +65,16 @@ static void note(struct cache *c, const struct cache_id *main, const struct str 
     }
     struct cache_purged *p = &c->purges[c->npurges++];
     *p = (struct cache_purged){.number = c->purge_number + 1, .at_s = cache_wall_s(), .prefix = prefix != NULL};
+    // Variants of one key that nobody has found yet go too. Of what is in the index nothing is left to be scanned for.
+    // So many rules would cost each request more than an empty cache does, or than such a variant is worth.
+    bool much = c->rules >= RULES_MAX;
+    p->scanned = prefix == NULL && (much || !__atomic_load_n(&c->loading, __ATOMIC_ACQUIRE));
     if (prefix == NULL)
         p->main = *main;
-    // So many rules would cost each request more than an empty cache does.
-    else if (__atomic_add_fetch(&c->prefixes, 1, __ATOMIC_RELEASE) <= PREFIXES_MAX)
+    else if (!much)
         p->text = str_n(str_xdup(*prefix), prefix->n);
+    if (!p->scanned)
+        __atomic_add_fetch(&c->rules, 1, __ATOMIC_RELEASE);
     __atomic_store_n(&c->purge_number, p->number, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&c->lock);
 }
@@ -194,22 +199,32 @@ static void scan_part(struct cache *c, struct cache_part *p, struct pacer *pace)
     free(all);
 }
 
+// Rules of one key need none: what the loader has found since has been compared with them.
+static bool wants_scan(struct cache *c, uint64_t upto) {
+    pthread_mutex_lock(&c->lock);
+    bool found = false;
+    for (size_t i = 0; i < c->npurges && !found; i++)
+        found = c->purges[i].prefix && !c->purges[i].scanned && c->purges[i].number <= upto;
+    pthread_mutex_unlock(&c->lock);
+    return found;
+}
+
 void purge_scan(struct cache *c) {
     uint64_t upto = __atomic_load_n(&c->purge_number, __ATOMIC_ACQUIRE);
-    if (__atomic_load_n(&c->prefixes, __ATOMIC_ACQUIRE) == 0)
+    if (__atomic_load_n(&c->rules, __ATOMIC_ACQUIRE) == 0)
         return;
     struct pacer pace;
     pacer_init(c, &pace, &c->limits.purger);
-    for (size_t i = 0; i < CACHE_PARTS; i++)
+    for (size_t i = 0; i < CACHE_PARTS && wants_scan(c, upto); i++)
         scan_part(c, &c->parts[i], &pace);
     if (cache_stopping(c))
         return;
     pthread_mutex_lock(&c->lock);
     for (size_t i = 0; i < c->npurges; i++) {
         struct cache_purged *p = &c->purges[i];
-        if (p->prefix && !p->scanned && p->number <= upto) {
+        if (!p->scanned && p->number <= upto) {
             p->scanned = true;
-            __atomic_sub_fetch(&c->prefixes, 1, __ATOMIC_RELEASE);
+            __atomic_sub_fetch(&c->rules, 1, __ATOMIC_RELEASE);
         }
     }
     pthread_mutex_unlock(&c->lock);

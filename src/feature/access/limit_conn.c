@@ -40,7 +40,7 @@ static void give_back(void *arg) {
     struct held *h = arg;
     if (h->store == NULL)
         return;
-    uint64_t hash;
+    uint32_t hash;
     struct limit_part *p = limit_lock(h->store, h->key, &hash);
     if (--h->entry->count == 0)
         limit_remove(p, h->entry);
@@ -68,7 +68,7 @@ static void hold_on(struct req *r, struct req_move *m) {
 enum look { LOOK_OK, LOOK_BUSY, LOOK_FULL };
 
 static enum look take(struct req *r, const struct limit *l, struct held *h) {
-    uint64_t hash;
+    uint32_t hash;
     struct limit_part *p = limit_lock(h->store, h->key, &hash);
     struct limit_entry *e = limit_find(p, h->key, hash);
     enum look look = LOOK_OK;

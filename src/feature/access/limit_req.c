@@ -5,7 +5,7 @@
 #include "http/plan.h"
 #include "io/loop.h"
 
-enum { KEY_MAX = 65535, ONE = 1000 /* thousandths of a request */ };
+enum { KEY_MAX = LIMIT_KEY_MAX, ONE = 1000 /* thousandths of a request */ };
 
 struct limit {
     struct limit_zone *zone;
@@ -36,40 +36,41 @@ struct held {
 };
 
 // The excess that one more request makes. A key that is new (last_ms 0) begins with none.
-static uint64_t excess_now(const struct limit_entry *e, const struct limit_zone *z, uint64_t now, uint64_t *ms) {
-    *ms = now > e->last_ms ? now - e->last_ms : 0; // loops' clocks may differ by a turn
+static uint64_t excess_now(const struct limit_use *u, const struct limit_zone *z, uint64_t now, uint64_t *ms) {
+    *ms = now > u->last_ms ? now - u->last_ms : 0; // loops' clocks may differ by a turn
     uint64_t drained = *ms < (uint64_t)UINT32_MAX ? z->rate * *ms / 1000 : UINT64_MAX;
-    uint64_t more = e->excess + ONE;
-    return e->last_ms != 0 && more > drained ? more - drained : 0;
+    uint64_t more = u->excess + ONE;
+    return u->last_ms != 0 && more > drained ? more - drained : 0;
 }
 
-static void count(struct limit_entry *e, uint64_t excess, uint64_t ms, uint64_t now) {
-    e->excess = excess;
+static void count(struct limit_use *u, uint64_t excess, uint64_t ms, uint64_t now) {
+    u->excess = excess;
     if (ms != 0)
-        e->last_ms = now;
+        u->last_ms = now;
 }
 
 enum look { LOOK_OK, LOOK_BUSY, LOOK_FULL };
 
 // Asks one limit; `last`: counts at once, else the entry is held.
 static enum look look_up(struct req *r, const struct limit *l, struct str key, bool last, struct held *held, uint64_t *excess) {
-    uint64_t hash, ms, now = loop_now(r->loop);
+    uint32_t hash;
+    uint64_t ms, now = loop_now(r->loop);
     struct limit_part *p = limit_lock(limit_zone_store(l->zone), key, &hash);
     struct limit_entry *e = limit_find(p, key, hash);
     enum look look = LOOK_OK;
     *excess = 0;
     if (e != NULL) {
-        *excess = excess_now(e, l->zone, now, &ms);
+        *excess = excess_now(limit_use_of(e), l->zone, now, &ms);
         if (*excess > l->burst)
             look = LOOK_BUSY;
         else if (last)
-            count(e, *excess, ms, now);
+            count(limit_use_of(e), *excess, ms, now);
     } else {
         e = limit_add(p, key, hash, now, l->zone->rate);
         if (e == NULL)
             look = LOOK_FULL;
         else if (!last)
-            e->last_ms = 0;
+            limit_use_of(e)->last_ms = 0;
     }
     if (look == LOOK_OK && !last) {
         e->count++;
@@ -80,11 +81,13 @@ static enum look look_up(struct req *r, const struct limit *l, struct str key, b
 }
 
 static void let_go(struct held *h, bool counted, struct req *r, uint64_t *excess) {
-    uint64_t hash, ms, now = loop_now(r->loop);
+    uint32_t hash;
+    uint64_t ms, now = loop_now(r->loop);
     struct limit_part *p = limit_lock(limit_zone_store(h->limit->zone), h->key, &hash);
     if (counted) {
-        *excess = excess_now(h->entry, h->limit->zone, now, &ms);
-        count(h->entry, *excess, ms, now);
+        struct limit_use *u = limit_use_of(h->entry);
+        *excess = excess_now(u, h->limit->zone, now, &ms);
+        count(u, *excess, ms, now);
     }
     h->entry->count--;
     limit_unlock(p);

@@ -166,6 +166,19 @@ def test_full_zones(site):
         assert c.ask(get('/f?k=0')).status == 200       # forgotten
 
 
+@pytest.mark.parametrize('size', [600, 2000, 5000, 12000])
+def test_a_zone_that_few_keys_fill(site, size):
+    """The oldest go for each new one, wherever they are."""
+    site.file('f', 'x')
+    server = site.server('location / { limit_req zone=small nodelay; root @root@; }', workers=2,
+                         http='limit_req_zone $arg_k zone=small:32k rate=1r/m; large_client_header_buffers 4 64k;')
+    with Client(server.port) as c:
+        for i in range(200):
+            assert c.ask(get(f'/f?k={i}' + 'x' * size)).status == 200
+        assert c.ask(get('/f?k=199' + 'x' * size)).status == 503
+        assert c.ask(get('/f?k=0' + 'x' * size)).status == 200
+
+
 @pytest.mark.parametrize('text, message', [
     ('limit_req_zone $arg_x zone=a:10k rate=1r/s;', 'zone "zone=a:10k" is too small'),
     ('limit_req_zone $arg_x zone=a rate=1r/s;', 'invalid zone size "zone=a"'),

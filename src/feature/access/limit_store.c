@@ -6,7 +6,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { PARTS = 16, OLD_MS = 60 * 1000, OVERHEAD = 16 /* of the heap, and of the bucket */ };
+enum { PARTS = 16, OLD_MS = 60 * 1000, HEAP = 8 /* bytes of each allocation */, BUCKET = 8 /* of the table, for each entry */ };
 
 struct limit_part {
     pthread_mutex_t lock; // of all below
@@ -20,6 +20,7 @@ struct limit_store {
     uint64_t size;  // bytes at most
     uint64_t bytes; // atomic: held by entries
     uint64_t seed;
+    bool conn; // of limit_conn: nothing but a count is kept
     struct str key; // source of the key, in `text`
     struct limit_part parts[PARTS];
     char text[];
@@ -27,12 +28,13 @@ struct limit_store {
 
 // --- the zone --------------------------------------------------------------------------------------------------------------
 
-static void *store_make(const void *params) {
+static void *store_make(const void *params, bool conn) {
     const struct limit_zone *z = params;
     struct limit_store *s = aligned_alloc(64, (sizeof(*s) + z->key->source.n + 63) & ~(size_t)63);
     CHECK(s != NULL);
     memset(s, 0, sizeof(*s));
     s->size = z->size;
+    s->conn = conn;
     if (getrandom(&s->seed, sizeof(s->seed), GRND_NONBLOCK) < 0)
         s->seed = (uintptr_t)s;
     memcpy(s->text, z->key->source.p, z->key->source.n);
@@ -46,6 +48,9 @@ static void *store_make(const void *params) {
     }
     return s;
 }
+
+static void *make_req(const void *params) { return store_make(params, false); }
+static void *make_conn(const void *params) { return store_make(params, true); }
 
 static void store_free(void *state) {
     struct limit_store *s = state;
@@ -66,8 +71,8 @@ static bool store_fits(const void *state, const void *now) {
     return s->size == z->size && str_eq(s->key, z->key->source);
 }
 
-const struct zone_kind limit_req_kind = {"limit_req", store_make, store_free, store_fits};
-const struct zone_kind limit_conn_kind = {"limit_conn", store_make, store_free, store_fits};
+const struct zone_kind limit_req_kind = {"limit_req", make_req, store_free, store_fits};
+const struct zone_kind limit_conn_kind = {"limit_conn", make_conn, store_free, store_fits};
 
 const struct conf_word limit_levels[] = {
     {"info", LOG_INFO}, {"notice", LOG_NOTICE}, {"warn", LOG_WARN}, {"error", LOG_ERR}, {NULL}};
@@ -129,8 +134,8 @@ bool limit_key(struct req *r, const struct limit_zone *z, size_t max, struct str
 
 // --- entries ---------------------------------------------------------------------------------------------------------------
 
-struct limit_part *limit_lock(struct limit_store *s, struct str key, uint64_t *hash) {
-    *hash = hash_bytes(key.p, key.n, s->seed);
+struct limit_part *limit_lock(struct limit_store *s, struct str key, uint32_t *hash) {
+    *hash = (uint32_t)hash_bytes(key.p, key.n, s->seed);
     struct limit_part *p = &s->parts[*hash % PARTS];
     pthread_mutex_lock(&p->lock);
     return p;
@@ -138,7 +143,7 @@ struct limit_part *limit_lock(struct limit_store *s, struct str key, uint64_t *h
 
 void limit_unlock(struct limit_part *p) { pthread_mutex_unlock(&p->lock); }
 
-static struct limit_entry **bucket_of(struct limit_part *p, uint64_t hash) {
+static struct limit_entry **bucket_of(struct limit_part *p, uint32_t hash) {
     return &p->buckets[(hash / PARTS) & (p->nbuckets - 1)];
 }
 
@@ -154,7 +159,7 @@ static void link_newest(struct limit_part *p, struct limit_entry *e) {
     p->newest = e;
 }
 
-struct limit_entry *limit_find(struct limit_part *p, struct str key, uint64_t hash) {
+struct limit_entry *limit_find(struct limit_part *p, struct str key, uint32_t hash) {
     for (struct limit_entry *e = *bucket_of(p, hash); e != NULL; e = e->next) {
         if (e->hash != hash || !str_eq(str_n(e->key, e->key_n), key))
             continue;
@@ -165,7 +170,22 @@ struct limit_entry *limit_find(struct limit_part *p, struct str key, uint64_t ha
     return NULL;
 }
 
-static size_t cost(size_t key_n) { return (sizeof(struct limit_entry) + key_n + OVERHEAD + 15) & ~(size_t)15; }
+static size_t use_at(size_t key_n) {
+    const size_t align = _Alignof(struct limit_use);
+    return (offsetof(struct limit_entry, key) + key_n + align - 1) / align * align;
+}
+
+struct limit_use *limit_use_of(struct limit_entry *e) { return (struct limit_use *)(void *)((char *)e + use_at(e->key_n)); }
+
+static size_t entry_size(const struct limit_store *s, size_t key_n) {
+    size_t n = s->conn ? offsetof(struct limit_entry, key) + key_n : use_at(key_n) + sizeof(struct limit_use);
+    return MAX(n, sizeof(struct limit_entry));
+}
+
+// What an entry really takes.
+static size_t cost(const struct limit_store *s, size_t key_n) {
+    return ((entry_size(s, key_n) + HEAP + 15) & ~(size_t)15) + BUCKET;
+}
 
 void limit_remove(struct limit_part *p, struct limit_entry *e) {
     struct limit_entry **at = bucket_of(p, e->hash);
@@ -174,37 +194,52 @@ void limit_remove(struct limit_part *p, struct limit_entry *e) {
     *at = e->next;
     unlink_age(p, e);
     p->count--;
-    __atomic_sub_fetch(&p->store->bytes, cost(e->key_n), __ATOMIC_RELAXED);
+    __atomic_sub_fetch(&p->store->bytes, cost(p->store, e->key_n), __ATOMIC_RELAXED);
     free(e);
 }
 
 // Whether an entry says nothing any more: a new one would be the same.
-static bool is_spent(const struct limit_entry *e, uint64_t now, uint64_t rate) {
-    if (e->count != 0 || now < e->last_ms + OLD_MS)
+static bool is_spent(struct limit_entry *e, uint64_t now, uint64_t rate) {
+    const struct limit_use *u = limit_use_of(e);
+    if (e->count != 0 || now < u->last_ms + OLD_MS)
         return false;
-    uint64_t ms = now - e->last_ms;
-    return ms >= UINT32_MAX || rate * ms / 1000 >= e->excess;
+    uint64_t ms = now - u->last_ms;
+    return ms >= UINT32_MAX || rate * ms / 1000 >= u->excess;
+}
+
+static bool has_room(const struct limit_store *s, size_t bytes) { return __atomic_load_n(&s->bytes, __ATOMIC_RELAXED) + bytes <= s->size; }
+
+static void remove_oldest(struct limit_part *p, size_t bytes) {
+    for (struct limit_entry *e = p->oldest, *newer; e != NULL && !has_room(p->store, bytes); e = newer) {
+        newer = e->newer;
+        if (e->count == 0)
+            limit_remove(p, e);
+    }
 }
 
 // nginx: two spent ones with each new one; the oldest, spent or not, when the zone is full.
 static bool make_room(struct limit_part *p, uint64_t now, uint64_t rate, size_t bytes) {
+    struct limit_store *s = p->store;
+    if (s->conn) // connections are never forgotten
+        return has_room(s, bytes);
     for (int i = 0; i < 2 && p->oldest != NULL && is_spent(p->oldest, now, rate); i++)
         limit_remove(p, p->oldest);
-    while (__atomic_load_n(&p->store->bytes, __ATOMIC_RELAXED) + bytes > p->store->size) {
-        struct limit_entry *e = p->oldest;
-        while (e != NULL && e->count != 0)
-            e = e->newer;
-        if (e == NULL || rate == 0) // connections are never forgotten
-            return false;
-        limit_remove(p, e);
+    remove_oldest(p, bytes);
+    // This part has few, or none: those of others go, where nobody is at work there.
+    for (size_t i = 0; i < PARTS && !has_room(s, bytes); i++) {
+        struct limit_part *o = &s->parts[i];
+        if (o == p || pthread_mutex_trylock(&o->lock) != 0)
+            continue;
+        remove_oldest(o, bytes);
+        pthread_mutex_unlock(&o->lock);
     }
-    return true;
+    return has_room(s, bytes);
 }
 
 static void grow(struct limit_part *p) {
     if (p->count < p->nbuckets * 2)
         return;
-    size_t n = p->nbuckets * 4;
+    size_t n = p->nbuckets * 2;
     struct limit_entry **old = p->buckets, **grown = calloc(n, sizeof(*grown));
     if (grown == NULL)
         return; // longer lists, nothing worse
@@ -222,16 +257,19 @@ static void grow(struct limit_part *p) {
     free(old);
 }
 
-struct limit_entry *limit_add(struct limit_part *p, struct str key, uint64_t hash, uint64_t now_ms, uint64_t rate) {
-    size_t bytes = cost(key.n);
+struct limit_entry *limit_add(struct limit_part *p, struct str key, uint32_t hash, uint64_t now_ms, uint64_t rate) {
+    CHECK(key.n <= LIMIT_KEY_MAX);
+    size_t bytes = cost(p->store, key.n);
     if (!make_room(p, now_ms, rate, bytes))
         return NULL;
-    struct limit_entry *e = malloc(sizeof(*e) + key.n);
+    struct limit_entry *e = malloc(entry_size(p->store, key.n));
     if (e == NULL)
         return NULL;
     __atomic_add_fetch(&p->store->bytes, bytes, __ATOMIC_RELAXED);
-    *e = (struct limit_entry){.hash = hash, .last_ms = now_ms, .key_n = (uint32_t)key.n};
+    *e = (struct limit_entry){.hash = hash, .key_n = (uint16_t)key.n};
     memcpy(e->key, key.p, key.n);
+    if (!p->store->conn)
+        *limit_use_of(e) = (struct limit_use){.last_ms = now_ms};
     grow(p);
     struct limit_entry **at = bucket_of(p, hash);
     e->next = *at;

@@ -5,16 +5,22 @@
 
 struct limit_store;
 
+// How much one key has used of its rate, for limit_req.
+struct limit_use {
+    uint64_t last_ms;  // of the last request that was counted
+    uint64_t excess;   // thousandths of a request
+};
+
+// Small: how many keys a zone holds is decided by its size. In a zone of limit_req its struct limit_use lies behind the key.
 struct limit_entry {
     struct limit_entry *next; // of its bucket
     struct limit_entry *newer, *older;
-    uint64_t hash;
-    uint64_t last_ms;  // limit_req: of the last request that was counted
-    uint64_t excess;   // limit_req: thousandths of a request
+    uint32_t hash;
     uint32_t count;    // limit_conn: connections; limit_req: decisions under way. Not removed while above 0
-    uint32_t key_n;
+    uint16_t key_n;
     char key[];
 };
+enum { LIMIT_KEY_MAX = UINT16_MAX };
 
 // What a zone is declared with: "limit_req_zone key zone=name:size rate=...".
 struct limit_zone {
@@ -41,9 +47,10 @@ extern const struct conf_word limit_levels[];
 bool limit_key(struct req *r, const struct limit_zone *z, size_t max, struct str *key);
 
 // The part of the store where the key lives, locked until limit_unlock. Do not wait meanwhile.
-struct limit_part *limit_lock(struct limit_store *s, struct str key, uint64_t *hash);
+struct limit_part *limit_lock(struct limit_store *s, struct str key, uint32_t *hash);
 void limit_unlock(struct limit_part *p);
-struct limit_entry *limit_find(struct limit_part *p, struct str key, uint64_t hash); // also makes it the newest; NULL: none
-// Makes room by removing old entries without a count. NULL: the zone is full.
-struct limit_entry *limit_add(struct limit_part *p, struct str key, uint64_t hash, uint64_t now_ms, uint64_t rate);
+struct limit_use *limit_use_of(struct limit_entry *e); // in a zone of limit_req
+struct limit_entry *limit_find(struct limit_part *p, struct str key, uint32_t hash); // also makes it the newest; NULL: none
+// Makes room by removing old entries without a count; their use begins with none, now. rate 0: limit_conn. NULL: the zone is full.
+struct limit_entry *limit_add(struct limit_part *p, struct str key, uint32_t hash, uint64_t now_ms, uint64_t rate);
 void limit_remove(struct limit_part *p, struct limit_entry *e);

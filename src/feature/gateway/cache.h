@@ -55,6 +55,7 @@ struct cache_run {
     enum cache_status says;
     struct cache_ask *taken; // in the background: goes on where this was
     bool store;              // the answer may be kept
+    bool far;                // of a Range that begins far behind: passed on, where the cache has nothing
     bool validates;          // the back end was asked whether the object is still good
     uint64_t waited_since;   // ms; 0: not
 };

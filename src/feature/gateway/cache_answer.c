@@ -22,10 +22,9 @@ static void add_age(struct cache_run *run) {
 }
 
 // Where the back end says Accept-Ranges, Range is served here. While it comes in, one part only (nginx).
-static void allow_ranges(struct cache_run *run, bool one) {
+static void allow_ranges(struct cache_run *run, const struct head *h, bool one) {
     struct req *r = run->r;
-    const struct head *h = &run->ask.object->head;
-    if (run->x->gw->force_ranges || !head_has(h, FIELD_ACCEPT_RANGES))
+    if (!run->x->gw->force_ranges && !head_has(h, FIELD_ACCEPT_RANGES))
         return;
     head_drop(&r->out, FIELD_ACCEPT_RANGES); // the range filter says it, of a 200
     if (h->status != 200)
@@ -52,7 +51,7 @@ enum step cache_answer_object(struct cache_run *run) {
     x->head = o->head;
     enum step step = gateway_answer_from(r, run->rw, x, b, length);
     add_age(run);
-    allow_ranges(run, false);
+    allow_ranges(run, &o->head, false);
     return step;
 }
 
@@ -163,7 +162,7 @@ static enum step keep(struct cache_run *run, const struct cache_facts *facts, st
     bool head = str_eq(x->method, STR("HEAD"));
     struct cache_facts all = *facts;
     if (head)
-        all.head_length = x->body_length;
+        all.head_length = x->body_length >= 0 ? x->body_length : CACHE_HEAD_UNSAID;
     struct cache_object *o = cache_keep(&run->ask, vary, &all, &x->head, head ? -1 : x->body_length);
     if (o == NULL) {
         cache_refuse(&run->ask);
@@ -176,7 +175,7 @@ static enum step keep(struct cache_run *run, const struct cache_facts *facts, st
     start_fill(run, source);
     int64_t length = head ? x->body_length : cache_object_length(o);
     enum step step = gateway_answer_from(r, run->rw, x, b, length);
-    allow_ranges(run, true);
+    allow_ranges(run, &x->head, true);
     return step;
 }
 
@@ -196,7 +195,13 @@ enum step cache_answer_fetched(struct cache_run *run) {
     else
         cache_refuse(&run->ask);
     exchange_watch_client(x);
-    return gateway_answer(run->r, run->rw, x);
+    enum step step = gateway_answer(run->r, run->rw, x);
+    // The back end was asked for the whole, without the client's conditions: they are judged here, and what is wanted cut out.
+    if (run->store && !x->upgraded && !redirects_inside(x) && !gateway_intercepts(run->r, x)) {
+        run->r->conditions_judged = false;
+        allow_ranges(run, &x->head, true);
+    }
+    return step;
 }
 
 // --- validated -----------------------------------------------------------------------------------------------------------

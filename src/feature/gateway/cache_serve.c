@@ -69,6 +69,12 @@ static void choose_fields(struct cache_run *run) {
     run->x->fields = h;
 }
 
+// What is kept answered a HEAD and has no body: it is nothing for a GET.
+static bool lacks_body(const struct cache_run *run) {
+    const struct cache_object *o = run->ask.object;
+    return o != NULL && o->facts.head_length != -1 && run->r->method != METHOD_HEAD;
+}
+
 static bool can_validate(const struct cache_run *run) {
     const struct cache_object *o = run->ask.object;
     return run->c->revalidate && run->store && o != NULL &&
@@ -142,20 +148,31 @@ static bool renew_in_background(struct cache_run *run) {
     return true;
 }
 
+// It is passed on as it is, and others may renew the object.
+static enum step fetch_expired(struct cache_run *run) {
+    run->says = CACHE_SAYS_EXPIRED;
+    if (run->far) {
+        run->store = false;
+        cache_refuse(&run->ask);
+    }
+    return fetch(run);
+}
+
 static enum step expired(struct cache_run *run) {
     bool may = (run->c->use_stale & NEXT_UPDATING) != 0 || run->ask.stale_updating;
     if (may && run->c->background_update && renew_in_background(run)) {
         run->says = CACHE_SAYS_STALE;
         return cache_answer_object(run);
     }
-    run->says = CACHE_SAYS_EXPIRED;
-    return fetch(run);
+    return fetch_expired(run);
 }
 
 static enum step updating(struct cache_run *run) {
     bool may = (run->c->use_stale & NEXT_UPDATING) != 0 || run->ask.stale_updating;
-    run->says = may ? CACHE_SAYS_UPDATING : CACHE_SAYS_EXPIRED;
-    return may ? cache_answer_object(run) : fetch(run);
+    if (!may)
+        return fetch_expired(run);
+    run->says = CACHE_SAYS_UPDATING;
+    return cache_answer_object(run);
 }
 
 static enum cache_news wait(struct cache_run *run) {
@@ -171,9 +188,14 @@ static enum cache_news wait(struct cache_run *run) {
 }
 
 static enum step missed(struct cache_run *run, bool store) {
-    run->store = store;
+    run->store = store && !run->far;
     run->says = CACHE_SAYS_MISS;
     return fetch(run);
+}
+
+static enum step ask_for_body(struct cache_run *run) {
+    cache_name(&run->ask);
+    return missed(run, true);
 }
 
 // After others had asked for it. True: *step is what comes of it; false: the cache is to be asked again.
@@ -182,6 +204,10 @@ static bool after_waiting(struct cache_run *run, enum step *step) {
     case CACHE_NEWS_AGAIN:
         return false;
     case CACHE_NEWS_OBJECT:
+        if (lacks_body(run)) {
+            *step = ask_for_body(run);
+            return true;
+        }
         run->says = CACHE_SAYS_HIT;
         *step = cache_answer_object(run);
         if (*step != STEP_NEXT)
@@ -205,7 +231,10 @@ static bool after_waiting(struct cache_run *run, enum step *step) {
 static enum step look_up(struct cache_run *run) {
     enum step step = STEP_DONE;
     for (;;) {
-        switch (cache_open(&run->ask)) {
+        enum cache_verdict verdict = cache_open(&run->ask);
+        if (lacks_body(run))
+            return ask_for_body(run);
+        switch (verdict) {
         case CACHE_HIT:
             run->says = CACHE_SAYS_HIT;
             return cache_answer_object(run);
@@ -256,7 +285,7 @@ static struct str key_of(struct cache_run *run) {
     return arena_join(&r->arena, parts, 3);
 }
 
-// A Range that begins far behind is the back end's (*_cache_max_range_offset).
+// A Range that begins far behind, or counts from the end, is the back end's (*_cache_max_range_offset).
 static bool range_is_too_far(struct cache_run *run) {
     struct str range = head_value(&run->r->in, FIELD_RANGE), first;
     uint64_t max = run->c->max_range_offset, start;
@@ -265,7 +294,8 @@ static bool range_is_too_far(struct cache_run *run) {
     range = str_trim(str_from(range, 6));
     if (max == 0)
         return true;
-    // "bytes=-9" is not (nginx).
+    if (str_starts(range, STR("-")))
+        return true;
     return str_split(&range, '-', &first) && str_u64(str_trim(first), UINT64_MAX, &start) && start >= max;
 }
 
@@ -306,15 +336,13 @@ static enum step serve(struct cache_run *run) {
     }
     if (c->purge.count != 0 && cache_any_holds(r, c->purge))
         return answer_status(r, cache_purge(run->ask.cache, run->ask.key) ? 204 : 404);
-    if (range_is_too_far(run)) {
-        run->says = CACHE_SAYS_MISS;
-        return ask_back_end(run);
-    }
     if (c->bypass.count != 0 && cache_any_holds(r, c->bypass)) {
         cache_name(&run->ask);
         run->says = CACHE_SAYS_BYPASS;
         return fetch(run);
     }
+    run->far = range_is_too_far(run);
+    run->ask.lock = c->lock && !run->far; // neither waited for, nor worth to wait for
     return look_up(run);
 }
 

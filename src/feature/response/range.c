@@ -17,6 +17,7 @@ struct range_ctx {
 void range_allow(struct req *r, struct file_ref *whole) {
     struct range_ctx *c = req_ctx_make(r, &feature_range, sizeof *c);
     c->whole = whole;
+    c->single = false;
 }
 
 void range_allow_one(struct req *r) {
