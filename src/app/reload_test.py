@@ -316,6 +316,29 @@ def test_worker_processes_change(site):
         c.close()
 
 
+@pytest.mark.weir_only('threads')
+def test_an_answer_is_the_last_only_if_it_said_so(site):
+    """A loop retires when answers have been sent and their requests are not over yet: who asks again is answered."""
+    gate = threading.Event()
+    site.backend(answer=[b'', Wait(gate), response(b'late')])
+    site.file('f', 'file')
+    server = site.server('location / { root @root@; mirror /m; } location = /m { internal; proxy_pass http://@backend@; }', workers=4)
+    kept = [Client(server.port) for _ in range(16)]
+    for c in kept:
+        r = c.ask(get('/f'))
+        assert r.text == 'file' and not r.closes()
+    site.backend().wait_requests(16)
+    change(server, 'worker_processes 4;', 'worker_processes 1;')
+    reload(server)
+    for c in kept[::2]:
+        c.send(get('/f'))
+    gate.set()
+    until(lambda: not site.backend().busy(), 'the mirrored requests to end')
+    for i, c in enumerate(kept):
+        assert (c.response() if i % 2 == 0 else c.ask(get('/f'))).text == 'file'
+        c.close()
+
+
 @pytest.mark.weir_only('one process')
 def test_worker_shutdown_timeout(site):
     """An old configuration is held no longer than that."""

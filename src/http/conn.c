@@ -258,7 +258,8 @@ void conn_rest(struct conn *c) { link_park(c->link, run_conn, c, "connection", U
 void conn_idle(struct conn *c, uint64_t timeout_ms) {
     (void)conn_refresh(c);
     c->idle_ms = loop_now(link_loop(c->link));
-    if (!conn_ends(c))
+    // Where the loop retired behind the head of an answer, the client was not told that this was the last.
+    if (!c->last_request && !http_loop(link_loop(c->link))->closing)
         park(c, timeout_ms);
     else if (grace_of(c) != 0)
         park(c, MIN(timeout_ms, grace_of(c)));
@@ -323,7 +324,7 @@ void conn_free(struct conn *c) {
 }
 
 void http_loop_stop(struct loop *l) {
-    http_loop(l)->stopping = true;
+    http_loop(l)->stopping = http_loop(l)->closing = true;
     if (loop_id(l) == 0)
         background_stop(&http_loop(l)->service->background);
     links_wake_parked(l);

@@ -62,6 +62,7 @@ struct http_loop {
     uint64_t accepted, handled, requests;
     int64_t active, waiting; // connections; of them idle between requests
     bool stopping;           // answers are the last of their connections
+    bool closing;            // and idle ones close
     size_t to_refresh;       // of conns, from the front
 };
 

@@ -27,6 +27,8 @@ for target in ('/here', '/there'):
     keep.case(f'twenty {target}', b''.join(get(f'{target}/{i}') for i in range(20)), [200] * 20)
     keep.case(f'close ends the pipeline {target}', get(target) + get(target, 'Connection: close') + get('/never'), [200, 200])
     keep.case(f'empty lines between {target}', get(target) + b'\r\n\r\n' + get(target), [200, 200])
+    keep.case(f'a chunked POST, then much {target}', request('POST', target, chunks=[b'y' * 17000]) + post(target, b'x' * 40000) + get(target),
+              [200, 200, 200])
     keep.case(f'POST then GET {target}', post(target, b'body') + get(target), [200, 200])
     keep.case(f'chunked then GET {target}', request('POST', target, chunks=[b'ab', b'cd']) + get(target), [200, 200])
     keep.case(f'GET with a body then GET {target}', request('GET', target, body=b'GET /evil HTTP/1.1\r\n\r\n') + get(target), [200, 200])

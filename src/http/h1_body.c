@@ -4,7 +4,8 @@
 #include "wire/chunked.h"
 #include "wire/http1.h"
 
-enum { OVERHEAD_MAX = 16 << 10 }; // bytes of chunk framing without data: more is an attack
+enum { OVERHEAD_MAX = 16 << 10, // bytes of chunk framing without data: more is an attack
+       TRAILER_MAX = 32 << 10 };
 
 struct h1_body {
     struct body body;
@@ -74,18 +75,18 @@ static int parse_framing(struct h1_body *b, struct chain *in) {
         struct piece *p = in->head;
         if (b->chunked.state == CHUNKED_TRAILER) {
             size_t had = b->trailer.n;
-            sbuf_put(&b->trailer, p->p, p->n);
-            struct http1_limits lim = {.max_line = 8192, .max_head = 32768, .max_fields = 100, .ignore_invalid = true};
+            sbuf_put(&b->trailer, p->p, MIN(p->n, (size_t)TRAILER_MAX - had)); // the next requests may follow
+            struct http1_limits lim = {.max_line = 8192, .max_head = TRAILER_MAX, .max_fields = 100, .ignore_invalid = true};
             struct head *h = b->body.trailers;
             if (h == NULL) {
                 h = arena_new(&b->r->arena, struct head);
                 head_init(h, &b->r->arena);
             }
             enum http1_result res = http1_parse_trailers(&b->trailer_parse, h, b->trailer.p, b->trailer.n, &lim);
-            if (b->trailer.overflow || (res != HTTP1_OK && res != HTTP1_MORE))
+            if (res != HTTP1_OK && (res != HTTP1_MORE || b->trailer.n == TRAILER_MAX))
                 return -EPROTO;
             if (res == HTTP1_MORE) {
-                chain_drop(in, p->n);
+                chain_drop(in, b->trailer.n - had);
                 continue;
             }
             if (h->count != 0)
@@ -165,7 +166,7 @@ struct body *h1_request_body(struct req *r, bool expects) {
     b->r = r;
     b->expects = expects;
     chunked_init(&b->chunked);
-    sbuf_init_heap(&b->trailer, 32768);
+    sbuf_init_heap(&b->trailer, TRAILER_MAX);
     return &b->body;
 }
 

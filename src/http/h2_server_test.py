@@ -519,6 +519,28 @@ def test_a_window_that_never_opens(site):
         until(lambda: any('timed out' in line for line in server.lines('error.log')), 'the time-out')
 
 
+@pytest.mark.parametrize('news', [frame(WINDOW_UPDATE, 0, 0, U32(1000)), settings(window=2 << 20) + frame(WINDOW_UPDATE, 0, 0, U32(1000))],
+                         ids=['window', 'settings'])
+def test_a_reset_before_the_window_of_the_connection_opens(site, news):
+    """An answer that waits for the connection's window, and is not wanted any more when it opens, is not asked for its frames."""
+    site.file('big', b'b' * 300000)
+    gate = threading.Event()
+    site.backend(answer=[b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n', Wait(gate), b'p' * 1000])
+    server = site.server('location / { root @root@; } location /p { proxy_pass http://@backend@; proxy_buffering off; }', http='http2 on;',
+                         workers=1)
+    with H2(server.port, window=1 << 20) as c:
+        waits = c.request('/p')
+        c.until(lambda f: f.kind == HEADERS)
+        big = c.request('/big')
+        c.until(lambda f: f.kind == DATA and len(c.answer(big).body) == 65535)
+        gate.set()
+        time.sleep(0.3)     # it is read, and waits; if it is not yet, the test sees less
+        c.send(frame(RST_STREAM, 0, waits, U32(8)) + news)
+        assert c.ping()
+        with H2(server.port) as other:
+            assert len(other.ask('/big').body) == 300000
+
+
 @weir_only('client_body_timeout of nginx ends the connection')
 def test_a_body_that_does_not_come(site):
     server = site.server('server { listen 127.0.0.1:@port@ http2; client_body_timeout 300ms; location / { proxy_pass '

@@ -46,7 +46,8 @@ static void wake_writer(struct h2_request *q) {
     }
 }
 
-static bool waits(const struct h2_request *q) { return q->out_waiter != NULL || q->out_blocked; }
+// Of a stream that failed nothing is framed: its task, which was woken, may not have run yet.
+static bool waits(const struct h2_request *q) { return q->error == 0 && (q->out_waiter != NULL || q->out_blocked); }
 
 // What a stream may frame before it is another's turn: incremental ones take turns (nginx http2_chunk_size).
 static size_t turn_of(const struct h2_request *q) {
@@ -127,7 +128,7 @@ static bool serve_list(struct h2_conn *h, unsigned urgency, bool *more) {
         if (!warm(q, turn_of(q)) || frame(q, turn_of(q))) {
             *more |= waits(q) && !q->out_last;
             wake_writer(q);
-        } else if (q->stream.send_window > 0)
+        } else if (q->stream.send_window > 0 && q->stream.state != H2_CLOSED)
             enlist(q, q->stream.incremental);
     }
     h->ready_set &= (uint8_t)~(1u << urgency);

@@ -22,11 +22,14 @@ static int wait_readable(struct link *l, uint64_t deadline) {
     return r < 0 ? r : 0;
 }
 
-static int timed_out(struct tls_failure *why, int err) {
+// The wait or the link failed, not TLS.
+static int link_failed(struct tls_failure *why, int err) {
     if (err == -ETIMEDOUT)
         tls_fail(why, LOG_INFO, ETIMEDOUT, "timed out");
     else if (err == -ECANCELED)
         tls_fail(why, LOG_INFO, 0, "cancelled");
+    else
+        tls_fail(why, LOG_INFO, -err, "peer closed connection in SSL handshake");
     return err;
 }
 
@@ -85,12 +88,15 @@ int tls_shake(struct link *l, uint64_t timeout_ms, struct tls_failure *why) {
             break;
         }
         int sent = flush_all(l, deadline);
-        if (err == 0 && sent == 0)
+        if (err != 0 && err != -EAGAIN)
+            return err; // what was sent is the alert
+        if (sent != 0)
+            return link_failed(why, sent);
+        if (err == 0)
             break;
-        if (err == -EAGAIN)
-            err = sent != 0 ? sent : wait_readable(l, deadline);
+        err = wait_readable(l, deadline);
         if (err != 0)
-            return timed_out(why, err);
+            return link_failed(why, err);
     }
     t->shaking = false;
     return 0;
