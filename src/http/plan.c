@@ -25,6 +25,12 @@ void plan_add(struct conf_cx *cx, struct scope *s, enum stage stage, int order, 
     add(cx, s, stage, &(struct hook){.fn = fn, .conf = conf, .name = name, .order = order});
 }
 
+bool plan_answers_in(const struct scope *s, const struct scope *where) {
+    while (s != where && (s->place & (IN_IF | IN_LIMIT_EXCEPT)) != 0)
+        s = s->outer;
+    return s == where;
+}
+
 void plan_add_log(struct conf_cx *cx, struct scope *s, hook_fn *fn, const void *conf, const char *name,
                   const struct var *const *asks, unsigned nasks) {
     add(cx, s, STAGE_LOG,

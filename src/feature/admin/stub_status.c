@@ -55,7 +55,7 @@ static bool set_status(struct conf_cx *cx, const struct conf_row *row, void *con
 }
 
 static bool bind_status(struct conf_cx *cx, struct scope *s, void *conf) {
-    if (((const struct stub_status_conf *)conf)->where == s)
+    if (plan_answers_in(s, ((const struct stub_status_conf *)conf)->where))
         plan_add(cx, s, STAGE_CONTENT, 0, answer_counts, conf, "stub_status");
     return true;
 }

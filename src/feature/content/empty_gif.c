@@ -22,7 +22,7 @@ static bool set_gif(struct conf_cx *cx, const struct conf_row *row, void *conf, 
 }
 
 static bool bind_gif(struct conf_cx *cx, struct scope *s, void *conf) {
-    if (((const struct empty_gif_conf *)conf)->where == s)
+    if (plan_answers_in(s, ((const struct empty_gif_conf *)conf)->where))
         plan_add(cx, s, STAGE_CONTENT, 0, answer_gif, conf, "empty_gif");
     return true;
 }
