@@ -251,8 +251,8 @@ static void built_in(struct req *r, unsigned status) {
 
 // A page of this server is fetched; anything else is where to redirect to.
 static void take_error_page(struct req *r, const struct error_page *e, unsigned status) {
-    struct str uri = req_eval(r, e->uri);
     r->error_status = e->answer > 0 ? (unsigned)e->answer : e->answer == 0 ? 0 : visible_status(status);
+    struct str uri = req_eval(r, e->uri); // $status in it is what will be said
     head_drop(&r->out, FIELD_CONTENT_TYPE);
     if (uri.n != 0 && (uri.p[0] == '/' || uri.p[0] == '@')) {
         struct str args = STR_NONE;
@@ -274,8 +274,9 @@ static void take_error_page(struct req *r, const struct error_page *e, unsigned 
         answer_goto(r, uri, args);
         return;
     }
-    unsigned code = r->error_status;
+    unsigned code = e->answer > 0 ? (unsigned)e->answer : 302;
     r->error_status = 0;
+    r->location = STR_NONE; // of a redirect that this one takes the place of
     if (code != 301 && code != 302 && code != 303 && code != 307 && code != 308)
         code = 302;
     head_set(&r->out, FIELD_LOCATION, uri);
@@ -325,7 +326,9 @@ void answer_finish(struct req *r) {
     r->head_only = r->method == METHOD_HEAD || status_has_no_body(status);
     if (status_has_no_body(status)) {
         if (status == 204) {
-            head_drop(&r->out, FIELD_CONTENT_TYPE);
+            struct field *type = head_find(&r->out, FIELD_CONTENT_TYPE);
+            if (type != NULL && !type->passed)
+                head_drop(&r->out, FIELD_CONTENT_TYPE);
             head_drop(&r->out, FIELD_CONTENT_LENGTH);
         }
         r->out_length = -1;
