@@ -32,6 +32,7 @@ gzip = Table('''
     location /level5/ { gzip on; gzip_comp_level 5; }
     location /window/ { gzip on; gzip_window 1k; gzip_hash 512; postpone_gzipping 10; }
     location /large { gzip on; }
+    location /nobytes/ { gzip on; gzip_min_length 0; root @root@; }
     location /empty { gzip on; return 200 ""; }
     location /short { gzip on; default_type text/html; return 200 "nineteen characters"; }
     location /twenty { gzip on; default_type text/html; return 200 "twenty characters..."; }
@@ -45,11 +46,11 @@ gzip = Table('''
     location /backnolm/ { gzip on; gzip_proxied no_last_modified no_etag; proxy_pass http://@backend@; }
 '''.replace('    location /proxied/ { gzip on; gzip_proxied $arg; }\n', ''), http='proxy_http_version 1.1;',
              log='request=$request|status=$status|body_bytes_sent=$body_bytes_sent', files=files | {
-                 'large.html': LARGE, 'empty.html': b''})
+                 'nobytes/f.html': b'', 'large.html': LARGE, 'empty.html': b''})
 AE = 'Accept-Encoding: gzip'
 for path in ('on/f.html', 'on/f.txt', 'on/f.unknown', 'off/f.html', 'types/f.html', 'types/f.css', 'types/f.txt', 'types/f.unknown',
              'star/f.unknown', 'star/f.css', 'min/f.html', 'vary/f.html', 'vary/f.txt', 'varyoff/f.html', 'v10/f.html', 'any/f.html',
-             'disable/f.html', 'level9/f.html', 'level5/f.html', 'window/f.html', 'large.html', 'empty', 'empty.html', 'short', 'twenty'):
+             'disable/f.html', 'level9/f.html', 'level5/f.html', 'window/f.html', 'large.html', 'empty', 'empty.html', 'nobytes/f.html', 'short', 'twenty'):
     gzip.case(path, get('/' + path, AE))
     gzip.case(f'{path} not accepted', get('/' + path))
     gzip.case(f'{path} by HTTP/1.0', f'GET /{path} HTTP/1.0\r\n{AE}\r\n\r\n'.encode())
