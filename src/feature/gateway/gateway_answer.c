@@ -181,11 +181,11 @@ enum step gateway_answer(struct req *r, const struct gateway_rewrite *rw, struct
         copy_head(r, rw, x);
         return tunnel_answer(r, x);
     }
+    if (gateway_intercepts(r, x))
+        return intercept(r, x);
     struct str to = ignores(x, IGNORE_ACCEL_REDIRECT) ? STR_NONE : head_value(&x->head, FIELD_X_ACCEL_REDIRECT);
     if (to.n != 0)
         return accel_redirect(r, rw, x, to);
-    if (gateway_intercepts(r, x))
-        return intercept(r, x);
     copy_head(r, rw, x);
     int64_t length = x->body_length;
     struct body *b = make_body(r, x);

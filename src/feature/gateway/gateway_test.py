@@ -65,6 +65,8 @@ fields.case('X-Accel-Redirect with a status', get('/'), 200, response(b'gone', '
 for status in ('404 Not Found', '503 Service Unavailable', '302 Found', '500 Internal Server Error', '401 Unauthorized'):
     answer = response(b'own', 'X-A: 1', 'WWW-Authenticate: Basic realm="x"', 'Location: /l', status=status)
     fields.case(f'intercept {status}', get('/intercept/'), {'404': 200}.get(status[:3], int(status[:3])), answer)
+    fields.case(f'intercept {status} with X-Accel-Redirect', get('/intercept/'), 200 if status[:3] in ('404', '500', '401') else int(status[:3]),
+                response(b'own', 'X-Accel-Redirect: /inside/x', 'WWW-Authenticate: Basic realm="x"', status=status))
     fields.case(f'no interception of {status}', get('/nointercept/'), int(status[:3]), answer)
 fields.case('proxy_method', get('/method/'))
 fields.case('proxy_method of a POST', post('/method/', b'abc'))

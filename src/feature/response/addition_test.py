@@ -40,7 +40,7 @@ addition.case('not modified', get('/both/f.html', 'If-Modified-Since: Tue, 14 No
 addition.case('HTTP/1.0', b'GET /both/f.html HTTP/1.0\r\n\r\n')
 for target in ('f.html', 'text', 'none'):
     addition.case(f'an answer without bytes: {target}', get(f'/nobytes/{target}'))
-addition.case('HEAD asks for nothing else', request('HEAD', '/asked/f.html'), sees=())
+addition.case('HEAD asks for nothing else', request('HEAD', '/asked/f.html', 'Range: bytes=0-1'), sees=())
 addition.case('errors', get('/both/none'), 404)
 
 
