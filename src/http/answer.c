@@ -315,6 +315,13 @@ static void replace_impossible(struct req *r) {
     built_in(r, 500);
 }
 
+// What a back end said of it is passed on.
+static void drop_own(struct req *r, enum field_id id) {
+    const struct field *f = head_find(&r->out, id);
+    if (f != NULL && !f->passed)
+        head_drop(&r->out, id);
+}
+
 void answer_finish(struct req *r) {
     if (UNLIKELY(r->out.status < 100 || r->out.status > 999))
         replace_impossible(r);
@@ -322,13 +329,11 @@ void answer_finish(struct req *r) {
     if (r->error_status != 0)
         r->out.reason = STR_NONE; // that of the page's own status
     if (r->error_status != 0 && status != 200 && status != 206 && status != 304)
-        head_drop(&r->out, FIELD_LAST_MODIFIED); // the page's, not of what was asked for
+        drop_own(r, FIELD_LAST_MODIFIED); // the page's, not of what was asked for
     r->head_only = r->method == METHOD_HEAD || status_has_no_body(status);
     if (status_has_no_body(status)) {
         if (status == 204) {
-            struct field *type = head_find(&r->out, FIELD_CONTENT_TYPE);
-            if (type != NULL && !type->passed)
-                head_drop(&r->out, FIELD_CONTENT_TYPE);
+            drop_own(r, FIELD_CONTENT_TYPE);
             head_drop(&r->out, FIELD_CONTENT_LENGTH);
         }
         r->out_length = -1;

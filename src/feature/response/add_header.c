@@ -108,7 +108,8 @@ static const struct body_ops trailer_ops = {"trailers", read_trailer_body, trail
 
 static enum step promise_trailers(struct req *r, const void *conf) {
     const struct conf_list *trailers = &((const struct add_header_conf *)conf)->trailers;
-    if (r != r->main || r->out_body == NULL || r->in.version < 11 || r->method == METHOD_HEAD || !req_core(r)->chunked_transfer_encoding)
+    bool carries = r->in.version > 11 || (r->in.version == 11 && req_core(r)->chunked_transfer_encoding);
+    if (r != r->main || r->out_body == NULL || !carries || r->method == METHOD_HEAD)
         return STEP_NEXT;
     bool any = false;
     conf_list_each(const struct added, a, *trailers) any |= a->always || status_is_decorated(r->out.status);

@@ -57,6 +57,7 @@ pages = Table('''
     location /typed/ { error_page 404 /typed/e.json; default_type application/json; return 404; location = /typed/e.json {
         root @root@; } }
     location /proxyerr/ { error_page 404 = /proxyhandler/x?from=error; return 404; }
+    location /proxypage/ { error_page 404 =410 /proxyhandler/x; return 404; }
     location /proxyhandler/ { proxy_pass http://@backend@; proxy_http_version 1.1; }
 ''', http='proxy_http_version 1.1; types { text/html html; application/json json; }', files={
     'err/404.html': '<p>lost</p>', 'err/403.html': '<p>forbidden</p>', 'err/many.html': 'many', 'err/502.html': 'bad gateway',
@@ -82,6 +83,7 @@ for code in (200, 404, 500, 502, 503, 504):
     answer = response(b'from the back end', 'Content-Type: text/x', status=f'{code} Status')
     pages.case(f'not intercepted {code}', get('/proxied/'), code, answer)
     pages.case(f'intercepted {code}', get('/intercept/'), code, answer)
+pages.case('a page of a back end has its time', get('/proxypage/'), 410, response(b'page', 'Last-Modified: Tue, 14 Nov 2023 22:13:20 GMT', 'ETag: "x"'))
 pages.case('too large', post('/large/', b'x' * 11), 413)
 pages.case('too large, named', post('/largenamed/', b'x' * 11), 413)
 pages.case('too large, much', post('/large/', b'x' * 100000), 413)
