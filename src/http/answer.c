@@ -249,8 +249,8 @@ static void built_in(struct req *r, unsigned status) {
 
 // A page of this server is fetched; anything else is where to redirect to.
 static void take_error_page(struct req *r, const struct error_page *e, unsigned status) {
-    struct str uri = req_eval(r, e->uri);
     r->error_status = e->answer > 0 ? (unsigned)e->answer : e->answer == 0 ? 0 : visible_status(status);
+    struct str uri = req_eval(r, e->uri); // $status in it is what will be said
     head_drop(&r->out, FIELD_CONTENT_TYPE);
     if (uri.n != 0 && (uri.p[0] == '/' || uri.p[0] == '@')) {
         struct str args = STR_NONE;
@@ -272,8 +272,9 @@ static void take_error_page(struct req *r, const struct error_page *e, unsigned 
         answer_goto(r, uri, args);
         return;
     }
-    unsigned code = r->error_status;
+    unsigned code = e->answer > 0 ? (unsigned)e->answer : 302;
     r->error_status = 0;
+    r->location = STR_NONE; // of a redirect that this one takes the place of
     if (code != 301 && code != 302 && code != 303 && code != 307 && code != 308)
         code = 302;
     head_set(&r->out, FIELD_LOCATION, uri);
@@ -312,6 +313,13 @@ static void replace_impossible(struct req *r) {
     built_in(r, 500);
 }
 
+// What a back end said of it is passed on.
+static void drop_own(struct req *r, enum field_id id) {
+    const struct field *f = head_find(&r->out, id);
+    if (f != NULL && !f->passed)
+        head_drop(&r->out, id);
+}
+
 void answer_finish(struct req *r) {
     if (UNLIKELY(r->out.status < 100 || r->out.status > 999))
         replace_impossible(r);
@@ -319,11 +327,11 @@ void answer_finish(struct req *r) {
     if (r->error_status != 0)
         r->out.reason = STR_NONE; // that of the page's own status
     if (r->error_status != 0 && status != 200 && status != 206 && status != 304)
-        head_drop(&r->out, FIELD_LAST_MODIFIED); // the page's, not of what was asked for
+        drop_own(r, FIELD_LAST_MODIFIED); // the page's, not of what was asked for
     r->head_only = r->method == METHOD_HEAD || status_has_no_body(status);
     if (status_has_no_body(status)) {
         if (status == 204) {
-            head_drop(&r->out, FIELD_CONTENT_TYPE);
+            drop_own(r, FIELD_CONTENT_TYPE);
             head_drop(&r->out, FIELD_CONTENT_LENGTH);
         }
         r->out_length = -1;

@@ -56,8 +56,11 @@ ssize_t filter_pull(struct filter *f, struct chain *to, size_t room, enum body_w
     return n;
 }
 
-bool filter_applies(const struct req *r) {
-    return r->out_body != NULL || (r->method == METHOD_HEAD && !status_has_no_body(r->out.status));
+bool filter_applies(struct req *r) {
+    bool may = !status_has_no_body(r->out.status);
+    if (r->out_body == NULL && may && r->method != METHOD_HEAD)
+        r->out_body = body_of_text(&r->arena, STR(""));
+    return r->out_body != NULL || may;
 }
 
 void filter_forget_length(struct req *r) {

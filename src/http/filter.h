@@ -20,8 +20,8 @@ void filter_done(struct filter *f);
 ssize_t filter_pull(struct filter *f, struct chain *to, size_t room, enum body_wait wait);
 void filter_ahead(struct body *b); // body_ops.ahead for bodies that begin with a struct filter
 
-// Whether the answer has a body to be filtered, or would have for GET (HEAD: then r->out_body is NULL).
-bool filter_applies(const struct req *r);
+// Whether the answer has a body to be filtered, be it an empty one, or would have for GET (HEAD: then r->out_body is NULL).
+bool filter_applies(struct req *r);
 // The body will have other bytes than the handler said: no length, no ranges.
 void filter_forget_length(struct req *r);
 // A strong ETag becomes a weak one; one that is no valid ETag goes (nginx).

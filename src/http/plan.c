@@ -51,6 +51,12 @@ void plan_answer(struct conf_cx *cx, struct scope *s, hook_fn *fn, const void *c
     add(cx, s, STAGE_CONTENT, &h);
 }
 
+bool plan_answers_in(const struct scope *s, const struct scope *where) {
+    while (s != where && (s->place & (IN_IF | IN_LIMIT_EXCEPT)) != 0)
+        s = s->outer;
+    return s == where;
+}
+
 void plan_add_log(struct conf_cx *cx, struct scope *s, hook_fn *fn, const void *conf, const char *name,
                   const struct var *const *asks, unsigned nasks) {
     add(cx, s, STAGE_LOG,

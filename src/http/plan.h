@@ -41,6 +41,7 @@ enum response_order {
     RESPONSE_BROTLI = 66,
     RESPONSE_GZIP = 68,
     RESPONSE_RANGE = 70,
+    RESPONSE_TRAILERS = 80, // add_trailer: what has trailers has no length, and a range needs one
     RESPONSE_RATE = 90,
 };
 
@@ -77,3 +78,6 @@ void plan_answer(struct conf_cx *cx, struct scope *s, hook_fn *fn, const void *c
 // status, counts of bytes and times. Requests of tunnels are kept small only where all log hooks say so.
 void plan_add_log(struct conf_cx *cx, struct scope *s, hook_fn *fn, const void *conf, const char *name,
                   const struct var *const *asks, unsigned nasks);
+// Whether a directive that answers and stands in `where` (NULL: nowhere) answers in `s`: there, and in `if` and limit_except of that
+// block, but not in its inner locations (nginx).
+bool plan_answers_in(const struct scope *s, const struct scope *where);

@@ -107,7 +107,7 @@ struct field {
     uint16_t id;            // enum field_id
     bool sensitive;         // HTTP/2: never to be put into a compression table (RFC 7541 6.2.3)
     bool dropped;           // deleted in place; walkers skip it (head_each does)
-    bool passed;            // a back end's Server, Date or Last-Modified: is sent where it came, not in front
+    bool passed;            // it is a back end's: Server, Date and Last-Modified are sent where they came, not in front
     bool unusual;           // http1_limits.keep_invalid: the name holds more than letters, digits and hyphens
     bool clean;             // a parser has seen that name and value hold nothing that would break a line; who changes them, unsets it
 };

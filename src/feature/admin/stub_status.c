@@ -59,8 +59,8 @@ static bool set_status(struct conf_cx *cx, const struct conf_row *row, void *con
 
 static bool bind_status(struct conf_cx *cx, struct scope *s, void *conf) {
     const struct stub_status_conf *c = conf;
-    if (c->where == s)
-        plan_answer(cx, s, answer_counts, c, "stub_status", s, c->node);
+    if (plan_answers_in(s, c->where))
+        plan_answer(cx, s, answer_counts, c, "stub_status", c->where, c->node);
     return true;
 }
 

@@ -26,8 +26,8 @@ static bool set_gif(struct conf_cx *cx, const struct conf_row *row, void *conf, 
 
 static bool bind_gif(struct conf_cx *cx, struct scope *s, void *conf) {
     const struct empty_gif_conf *c = conf;
-    if (c->where == s)
-        plan_answer(cx, s, answer_gif, c, "empty_gif", s, c->node);
+    if (plan_answers_in(s, c->where))
+        plan_answer(cx, s, answer_gif, c, "empty_gif", c->where, c->node);
     return true;
 }
 

@@ -7,14 +7,25 @@ gif = Table('''
     location = /a.gif { empty_gif; }
     location /in/ { empty_gif; location /in/ner/ { } }
     location /expires/ { empty_gif; expires 1h; }
+    location /if/ { empty_gif; if ($arg_a) { add_header X-If yes; } location /if/in/ { if ($arg_a) { add_header X-If yes; } } }
+    location /except/ { empty_gif; limit_except POST { allow all; } }
 ''')
-for path, status in (('a.gif', 200), ('in/x', 200), ('in/ner/x', 404)):
+for path, status in (('a.gif', 200), ('if/x', 200), ('if/x?a=1', 200), ('if/in/x?a=1', 404), ('in/x', 200), ('in/ner/x', 404)):
     gif.case(path, get('/' + path), status)
     gif.case(f'HEAD {path}', request('HEAD', '/' + path), status)
+gif.case('limit_except', get('/except/x'), weir=200, why='it limits methods; nginx forgets empty_gif in it, and looks for a file')
 gif.case('POST', post('/a.gif', b'x'), 405)
 gif.case('not modified', get('/a.gif', 'If-Modified-Since: Mon, 28 Sep 1970 06:00:00 GMT'), 304)
 gif.case('range', get('/a.gif', 'Range: bytes=0-5'))
 test_gif = gif.tests()
+
+
+def test_stub_status_in_if(site):
+    server = site.server('location = /s { stub_status; if ($arg_a) { add_header X-If yes; } }')
+    with Client(server.port) as c:
+        for target in ('/s', '/s?a=1'):
+            r = c.ask(get(target))
+            assert r.status == 200 and r.text.startswith('Active connections: 1') and r.all('X-If') == ['yes'] * ('?' in target)
 
 
 def test_stub_status(site):

@@ -65,7 +65,7 @@ static bool set_flv(struct conf_cx *cx, const struct conf_row *row, void *conf, 
 
 static bool bind_flv(struct conf_cx *cx, struct scope *s, void *conf) {
     const struct flv_conf *c = conf;
-    if (c->where != NULL && c->where == s)
+    if (plan_answers_in(s, c->where))
         plan_add(cx, s, STAGE_CONTENT, ORDER_FLV, serve_flv, c, "flv");
     return true;
 }

@@ -7,6 +7,7 @@ table = Table('''
     location /flv/ { flv; }
     location /limited/ { alias @root@/flv/; flv; limit_rate_after 10k; expires 1h; }
     location /nested/ { flv; location /nested/in/ { alias @root@/flv/; } }
+    location /if/ { alias @root@/flv/; flv; if ($arg_a) { add_header X-If yes; } }
     location /cached/ { alias @root@/flv/; flv; open_file_cache max=10; etag off; }
 ''', files={'flv/v.flv': VIDEO, 'flv/empty.flv': b'', 'flv/small.flv': b'0123456789', 'flv/d/x': b''}, http='types { video/x-flv flv; }')
 for where in ('flv', 'limited', 'cached'):
@@ -21,5 +22,6 @@ for where in ('flv', 'limited', 'cached'):
     table.case(f'{where} a range of it', get(f'/{where}/v.flv?start=76000', 'Range: bytes=0-20'), ANY)
     table.case(f'{where} a range of the whole', get(f'/{where}/v.flv', 'Range: bytes=5-10'), ANY)
     table.case(f'{where} not modified', get(f'/{where}/v.flv?start=5', 'If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT'), 304)
+table.case('in if', get('/if/v.flv?start=5&a=1'), 200)
 table.case('not for a location inside', get('/nested/in/v.flv?start=5'), ANY)
 test_flv = table.tests()

@@ -46,6 +46,8 @@ static enum step serve(struct req *r, int mode, struct str coding, struct str su
         log_msg(LOG_CRIT, 0, "\"" STR_FMT "\" is not a regular file", STR_ARG(path));
         return answer_status(r, 404);
     }
+    if (mode == STATIC_ON && str_eq(coding, STR("gzip")))
+        gzip_accepted(r);
     return answer(r, coding, found.file, &found.info);
 }
 

@@ -37,7 +37,7 @@ static bool find_group(struct conf_cx *cx, struct gateway_address *a) {
 }
 
 bool gateway_in_force(const struct scope *s, const struct gateway_address *a) {
-    return a != NULL && (a->scope == s || (s->place & (IN_IF | IN_LIMIT_EXCEPT)) != 0);
+    return a != NULL && plan_answers_in(s, a->scope);
 }
 
 bool gateway_bind_address(struct conf_cx *cx, struct scope *s, struct gateway_address *a, hook_fn *fn, const void *conf,

@@ -30,6 +30,8 @@ static bool names_back_end(enum field_id id) {
 
 static void copy_field(struct req *r, const struct gateway_rewrite *rw, const struct field *f) {
     struct str made = rw != NULL && names_back_end(f->id) ? rw->field(r, rw->conf, f) : STR_NONE;
+    if (f->id == FIELD_CONTENT_TYPE) // that of a response whose X-Accel-Redirect led here is out of date
+        head_drop(&r->out, FIELD_CONTENT_TYPE);
     if (f->id == FIELD_LOCATION)
         copy_location(r, made, f);
     else
@@ -65,12 +67,15 @@ static bool kept_for_redirect(enum field_id id) {
            id == FIELD_EXPIRES || id == FIELD_ACCEPT_RANGES;
 }
 
-static enum step accel_redirect(struct req *r, struct exchange *x, struct str to) {
+static enum step accel_redirect(struct req *r, const struct gateway_rewrite *rw, struct exchange *x, struct str to) {
     exchange_done(x, false);
     head_each(f, &x->head) {
         if (kept_for_redirect(f->id) && !gateway_hides(x->gw, f))
-            head_add(&r->out, f->id, f->name, f->value);
+            copy_field(r, rw, f);
     }
+    struct field *type = head_find(&r->out, FIELD_CONTENT_TYPE);
+    if (type != NULL)
+        type->passed = false; // it is of what comes next, if that has none
     if (to.p[0] == '@')
         return answer_goto(r, to, STR_NONE);
     struct str path = to, args = STR_NONE;
@@ -179,11 +184,11 @@ enum step gateway_answer(struct req *r, const struct gateway_rewrite *rw, struct
         copy_head(r, rw, x);
         return tunnel_answer(r, x);
     }
-    struct str to = ignores(x, IGNORE_ACCEL_REDIRECT) ? STR_NONE : head_value(&x->head, FIELD_X_ACCEL_REDIRECT);
-    if (to.n != 0)
-        return accel_redirect(r, x, to);
     if (gateway_intercepts(r, x))
         return intercept(r, x);
+    struct str to = ignores(x, IGNORE_ACCEL_REDIRECT) ? STR_NONE : head_value(&x->head, FIELD_X_ACCEL_REDIRECT);
+    if (to.n != 0)
+        return accel_redirect(r, rw, x, to);
     copy_head(r, rw, x);
     int64_t length = x->body_length;
     struct body *b = make_body(r, x);

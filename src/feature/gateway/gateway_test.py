@@ -24,6 +24,9 @@ fields = Table('''
     location /nointercept/ { proxy_pass http://@backend@; error_page 404 /page; }
     location = /page { return 200 "the page\\n"; }
     location /inside/ { internal; return 200 "inside $uri $args"; }
+    location /inside/back/ { internal; proxy_pass http://@other@; }
+    location /inside/204 { internal; return 204; }
+    location /cookies/ { proxy_pass http://@backend@; proxy_cookie_path / /new/; proxy_cookie_domain old.test new.test; proxy_cookie_flags one secure; }
     location /files/ { internal; alias @root@/; }
     location @named { return 200 "named $uri"; }
     location /method/ { proxy_pass http://@backend@; proxy_method PUT; }
@@ -55,11 +58,19 @@ for name, lines in {'path': ['X-Accel-Redirect: /inside/a?b=c'], 'escaped': ['X-
     status = {'no file': 404, 'unsafe': 404}.get(name, 200)
     fields.case(f'X-Accel-Redirect: {name}', get('/'), status, response(b'gone', *lines))
     fields.case(f'X-Accel-Redirect: {name}, HEAD', request('HEAD', '/'), status, response(b'gone', *lines))
+for name, lines in {'a type': ['Content-Type: image/png', 'ETag: "own"'], 'no type': ['X-A: 1']}.items():
+    fields.case(f'X-Accel-Redirect to a back end whose response has {name}', get('/'), 200, lambda q, lines=lines: response(b'own', *lines) if q.backend.name == 'other' else response(
+        b'gone', 'X-Accel-Redirect: /inside/back/', 'Content-Type: text/html', 'Set-Cookie: a=b', 'ETag: "gone"'))
+fields.case('X-Accel-Redirect: cookies', get('/cookies/'), 200, response(b'gone', 'X-Accel-Redirect: /inside/', 'Set-Cookie: one=1; path=/; domain=old.test', 'Set-Cookie: two=2; path=/x'))
+fields.case('X-Accel-Redirect: 204', get('/'), 204, response(b'gone', 'X-Accel-Redirect: /inside/204', 'Content-Type: a/b'))
+fields.case('204 with a type', get('/'), 204, response(b'', 'Content-Type: text/plain; charset=koi8-r', 'X-A: 1', status='204 No Content', length=False))
 fields.case('X-Accel-Redirect of a POST', post('/', b'x'), 200, response(b'gone', 'X-Accel-Redirect: /inside/m'))
 fields.case('X-Accel-Redirect with a status', get('/'), 200, response(b'gone', 'X-Accel-Redirect: /inside/s', status='404 Not Found'))
 for status in ('404 Not Found', '503 Service Unavailable', '302 Found', '500 Internal Server Error', '401 Unauthorized'):
     answer = response(b'own', 'X-A: 1', 'WWW-Authenticate: Basic realm="x"', 'Location: /l', status=status)
     fields.case(f'intercept {status}', get('/intercept/'), {'404': 200}.get(status[:3], int(status[:3])), answer)
+    fields.case(f'intercept {status} with X-Accel-Redirect', get('/intercept/'), 200 if status[:3] in ('404', '500', '401') else int(status[:3]),
+                response(b'own', 'X-Accel-Redirect: /inside/x', 'WWW-Authenticate: Basic realm="x"', status=status))
     fields.case(f'no interception of {status}', get('/nointercept/'), int(status[:3]), answer)
 fields.case('proxy_method', get('/method/'))
 fields.case('proxy_method of a POST', post('/method/', b'abc'))

@@ -55,8 +55,10 @@ static struct str joined(struct req *r, const struct head *h, const struct field
 void gateway_put_params(struct exchange *x, struct conf_list params, struct sbuf *to,
                         void (*put)(struct sbuf *to, struct str name, struct str value)) {
     struct req *r = x->r;
+    // A subrequest sees the fields of the client's request, but not its body: an application must not wait for it.
+    bool bodiless = r != r->main && !x->has_body;
     conf_list_each(const struct gateway_param, p, params) {
-        struct str value = req_eval(r, p->value);
+        struct str value = bodiless && str_eq(p->name, STR("CONTENT_LENGTH")) ? STR("") : req_eval(r, p->value);
         // nginx: an HTTP_X that is set to nothing only hides the client's field.
         bool hides = p->value->constant && str_starts(p->name, STR("HTTP_"));
         if (value.n != 0 || (!p->if_not_empty && !hides))
@@ -66,6 +68,8 @@ void gateway_put_params(struct exchange *x, struct conf_list params, struct sbuf
         return;
     const struct head *h = exchange_fields(x);
     head_each(f, h) {
+        if (bodiless && f->id == FIELD_CONTENT_LENGTH)
+            continue;
         struct str name = cgi_name(&r->arena, f->name);
         if (!has_param(params, name) && !came_before(h, f))
             put(to, name, joined(r, h, f));

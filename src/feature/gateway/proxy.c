@@ -244,9 +244,7 @@ static bool find_group(struct conf_cx *cx, struct proxy_target *t) {
 static bool bind_pass(struct conf_cx *cx, struct scope *s, void *conf) {
     struct proxy_conf *pc = conf;
     struct proxy_target *t = pc->target;
-    // Like nginx's, a proxy_pass is not inherited, except by `if` and limit_except in its location.
-    bool inside = (s->place & (IN_IF | IN_LIMIT_EXCEPT)) != 0;
-    if (t == NULL || (t->scope != s && !inside))
+    if (t == NULL || !plan_answers_in(s, t->scope))
         return true;
     if (t->url == NULL && t->group == NULL && !find_group(cx, t))
         return false;

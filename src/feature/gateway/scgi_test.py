@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from weirtest import Close, Reset, Table, UntilClosed, certs, exchange, get, post, request
+from weirtest import Close, Reset, Table, UntilClosed, certs, exchange, get, post, request, response
 
 OK = b'Content-Type: text/plain\r\n\r\nhello'
 LOG = 'request=$request|status=$status|body_bytes_sent=$body_bytes_sent|us=$upstream_status'
@@ -22,6 +22,7 @@ def table_of(kind):
         location /dead/ {{ {kind}_pass @dead@; }}
         location /hide/ {{ {kind}_pass @{kind}@; {kind}_hide_header X-A; {kind}_intercept_errors on; error_page 404 /page; }}
         location = /page {{ return 200 page; }}
+        location /ssi/ {{ ssi on; default_type text/html; proxy_http_version 1.1; proxy_pass http://@backend@; }}
         {"location /modified/ { uwsgi_pass uwsgi://@uwsgi@; uwsgi_modifier1 5; uwsgi_modifier2 9; uwsgi_param A b; }" if kind == "uwsgi" else ""}
     ''', log=LOG, http=f'root /srv; upstream apps {{ server @{kind}@; }} upstream two {{ server @dead@ max_fails=0; server @{kind}@ max_fails=0; server @{kind}two@ backup; }}',
                   answer=OK)
@@ -38,6 +39,8 @@ def table_of(kind):
             'fields': (200, b'X-A: 1\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nServer: app\r\nDate: Mon, 01 Jan 2001 00:00:00 GMT\r\n\r\nx'),
             '304': (304, b'Status: 304 Not Modified\r\nETag: "x"\r\n\r\n')}.items():
         table.case(name, get('/'), status, out)
+    table.case('a subrequest has no body', post('/ssi/', b'body=1'), 200, lambda q: OK if hasattr(q, 'params') else response(b'<!--#include virtual="/sub" -->', 'Content-Type: text/html'),
+               weir=200, why='nginx sends the body of the client')
     table.case('hidden', get('/hide/'), 200, b'X-A: 1\r\nX-B: 2\r\n\r\nx')
     table.case('closes', get('/'), 502, [Close()])
     table.case('resets', get('/'), 502, [Reset()])

@@ -106,13 +106,15 @@ static void free_trailer_body(struct body *body) { body_free(container_of(body, 
 
 static const struct body_ops trailer_ops = {"trailers", read_trailer_body, trailer_ahead, free_trailer_body};
 
-static void promise_trailers(struct req *r, const struct conf_list *trailers) {
-    if (r->out_body == NULL || r->in.version < 11 || r->method == METHOD_HEAD || !req_core(r)->chunked_transfer_encoding)
-        return;
+static enum step promise_trailers(struct req *r, const void *conf) {
+    const struct conf_list *trailers = &((const struct add_header_conf *)conf)->trailers;
+    bool carries = r->in.version > 11 || (r->in.version == 11 && req_core(r)->chunked_transfer_encoding);
+    if (r != r->main || r->out_body == NULL || !carries || r->method == METHOD_HEAD)
+        return STEP_NEXT;
     bool any = false;
     conf_list_each(const struct added, a, *trailers) any |= a->always || status_is_decorated(r->out.status);
     if (!any)
-        return;
+        return STEP_NEXT;
     struct trailer_body *b = arena_new(&r->arena, struct trailer_body);
     body_init(&b->body, &trailer_ops, r->out_body->length);
     b->inner = r->out_body;
@@ -121,6 +123,7 @@ static void promise_trailers(struct req *r, const struct conf_list *trailers) {
     r->out_body = &b->body;
     r->out_length = -1; // chunks carry trailers
     head_drop(&r->out, FIELD_CONTENT_LENGTH);
+    return STEP_NEXT;
 }
 
 static enum step add_all(struct req *r, const void *conf) {
@@ -132,8 +135,6 @@ static enum step add_all(struct req *r, const void *conf) {
         if (decorated || a->always)
             add(r, a, req_eval(r, a->value));
     }
-    if (c->trailers.count != 0)
-        promise_trailers(r, &c->trailers);
     return STEP_NEXT;
 }
 
@@ -195,8 +196,10 @@ static bool bind_added(struct conf_cx *cx, struct scope *s, void *conf) {
         *less = (struct add_header_conf){.headers = headers, .trailers = trailers};
         c = less;
     }
-    if (c->headers.count != 0 || c->trailers.count != 0)
+    if (c->headers.count != 0)
         plan_add(cx, s, STAGE_RESPONSE, RESPONSE_HEADERS, add_all, c, "add_header");
+    if (c->trailers.count != 0)
+        plan_add(cx, s, STAGE_RESPONSE, RESPONSE_TRAILERS, promise_trailers, c, "add_trailer");
     return true;
 }
 

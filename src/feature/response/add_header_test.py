@@ -25,6 +25,7 @@ headers = Table('''
     location /outer/ { add_header X-Outer outer; location /outer/in/ { return 200 in; }
         location /outer/own/ { add_header X-In in; return 200 own; } }
     location /quoted/ { add_header X-Quoted 'a "b"; c=d'; add_header 'X-Name' "$http_user_agent"; return 200 text; }
+    location /trailer/ { add_trailer X-End "$status $uri"; alias @root@/; types { text/plain txt; } }
     location /codes/ { add_header X-Code code; add_header X-Code-Always code always; proxy_pass http://@backend@; }
 ''', http='proxy_http_version 1.1; add_header X-Http http;', files={'f.txt': 'file', 'emptylm/f.txt': 'file'})
 for target, status in (('/inherited/', 200), ('/own/', 200), ('/own/deeper/', 200), ('/ownalways/', 404), ('/proxy/', 200),
@@ -38,5 +39,8 @@ headers.case('not modified', get('/f.txt', 'If-Modified-Since: Tue, 14 Nov 2023 
 headers.case('a bad request', b'BAD\r\n\r\n', 400)
 for code in (200, 201, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 410, 418, 429, 500, 502, 503, 504):
     headers.case(f'code {code}', get('/codes/'), code, response(b'', status=f'{code} X', length=code not in (204, 304)))
+for lines in ([], ['Range: bytes=0-1'], ['Range: bytes=0-0,2-'], ['If-None-Match: "6553f100-4"']):
+    headers.case(f'trailer {lines}', get('/trailer/f.txt', *lines), 304 if 'None' in str(lines) else 206 if lines else 200)
+    headers.case(f'trailer {lines}, HTTP/1.0', get('/trailer/f.txt', *lines, version='1.0'), 304 if 'None' in str(lines) else 206 if lines else 200)
 headers.case('fields of the back end stay', get('/codes/'), 200, response(b'', 'X-Code: upstream', 'X-Code-Always: upstream'))
 test_headers = headers.tests()

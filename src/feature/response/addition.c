@@ -71,7 +71,7 @@ static enum step add(struct req *r, const void *conf) {
         return STEP_NEXT;
     filter_forget_length(r);
     filter_weaken_etag(r);
-    if (r->out_body == NULL)
+    if (r->out_body == NULL || r->method == METHOD_HEAD) // a HEAD with Range has one
         return STEP_NEXT;
     struct addition *a = arena_new(&r->arena, struct addition);
     filter_wrap(r, &a->filter, &addition_ops);

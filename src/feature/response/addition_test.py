@@ -14,6 +14,10 @@ addition = Table('''
     location /file/ { add_before_body /head.html; add_after_body /tail.html; root @root@; }
     location /nested/ { add_before_body /both/f.html; root @root@; }
     location /empty/ { add_before_body /nothing; add_after_body /nothing; root @root@; }
+    location /nobytes/ { add_before_body /before; add_after_body /after; root @root@; }
+    location /nobytes/text { add_before_body /before; default_type text/html; return 200 ""; }
+    location /nobytes/none { add_before_body /before; default_type text/html; return 200; }
+    location /asked/ { add_before_body /back/1; root @root@; }
     location = /before { return 200 "before "; }
     location = /after { return 200 " after $uri $request_uri $args"; }
     location = /nothing { return 204; }
@@ -22,7 +26,7 @@ addition = Table('''
     types { text/html html; text/plain txt; image/png png; }
 ''', http='proxy_http_version 1.1;', files={f'{d}/f.{e}': f'{d} {e}' for d in (
     'both', 'before', 'after', 'off', 'off/in', 'types', 'star', 'missing', 'file', 'nested', 'empty') for e in ('html', 'txt', 'png')}
-    | {'head.html': '<head>', 'tail.html': '</html>' * 20000})
+    | {'nobytes/f.html': '', 'asked/f.html': 'asked', 'head.html': '<head>', 'tail.html': '</html>' * 20000})
 for d in ('both', 'before', 'after', 'off', 'off/in', 'types', 'star', 'missing', 'file', 'nested', 'empty'):
     for e in ('html', 'txt', 'png'):
         if d == 'missing' and e == 'html':
@@ -34,6 +38,9 @@ for d in ('both', 'before', 'after', 'off', 'off/in', 'types', 'star', 'missing'
 addition.case('range of another type', get('/both/f.png', 'Range: bytes=1-3'), 206)
 addition.case('not modified', get('/both/f.html', 'If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT'), 304)
 addition.case('HTTP/1.0', b'GET /both/f.html HTTP/1.0\r\n\r\n')
+for target in ('f.html', 'text', 'none'):
+    addition.case(f'an answer without bytes: {target}', get(f'/nobytes/{target}'))
+addition.case('HEAD asks for nothing else', request('HEAD', '/asked/f.html', 'Range: bytes=0-1'), sees=())
 addition.case('errors', get('/both/none'), 404)
 
 

@@ -64,4 +64,6 @@ bool gzip_client_allows(struct req *r);
 bool gzip_vary_is_on(const struct req *r);
 // The same with Accept-Encoding: gzip.
 bool gzip_ok(struct req *r);
+// It was looked at, before the fields of the answer were there, and holds: what they say of caching does not count any more.
+void gzip_accepted(struct req *r);
 extern const struct encoder_kind encoder_zlib, encoder_isal;

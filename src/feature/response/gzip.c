@@ -22,6 +22,7 @@ struct gzip_conf {
 
 struct gzip_ctx {
     struct compressed count;
+    bool accepted; // gzip_static found so, before the fields of the answer were known
 };
 
 struct feature feature_gzip;
@@ -101,7 +102,15 @@ bool gzip_client_allows(struct req *r) {
     return agent_allows(r, c);
 }
 
+void gzip_accepted(struct req *r) {
+    struct gzip_ctx *ctx = req_ctx_make(r, &feature_gzip, sizeof *ctx);
+    ctx->accepted = true;
+}
+
 bool gzip_ok(struct req *r) {
+    const struct gzip_ctx *ctx = req_ctx(r, &feature_gzip);
+    if (ctx != NULL && ctx->accepted)
+        return true;
     return head_has(&r->in, FIELD_ACCEPT_ENCODING) && compress_accepts(r, STR("gzip")) && gzip_client_allows(r);
 }
 

@@ -32,6 +32,7 @@ gzip = Table('''
     location /level5/ { gzip on; gzip_comp_level 5; }
     location /window/ { gzip on; gzip_window 1k; gzip_hash 512; postpone_gzipping 10; }
     location /large { gzip on; }
+    location /nobytes/ { gzip on; gzip_min_length 0; root @root@; }
     location /empty { gzip on; return 200 ""; }
     location /short { gzip on; default_type text/html; return 200 "nineteen characters"; }
     location /twenty { gzip on; default_type text/html; return 200 "twenty characters..."; }
@@ -45,11 +46,11 @@ gzip = Table('''
     location /backnolm/ { gzip on; gzip_proxied no_last_modified no_etag; proxy_pass http://@backend@; }
 '''.replace('    location /proxied/ { gzip on; gzip_proxied $arg; }\n', ''), http='proxy_http_version 1.1;',
              log='request=$request|status=$status|body_bytes_sent=$body_bytes_sent', files=files | {
-                 'large.html': LARGE, 'empty.html': b''})
+                 'nobytes/f.html': b'', 'large.html': LARGE, 'empty.html': b''})
 AE = 'Accept-Encoding: gzip'
 for path in ('on/f.html', 'on/f.txt', 'on/f.unknown', 'off/f.html', 'types/f.html', 'types/f.css', 'types/f.txt', 'types/f.unknown',
              'star/f.unknown', 'star/f.css', 'min/f.html', 'vary/f.html', 'vary/f.txt', 'varyoff/f.html', 'v10/f.html', 'any/f.html',
-             'disable/f.html', 'level9/f.html', 'level5/f.html', 'window/f.html', 'large.html', 'empty', 'empty.html', 'short', 'twenty'):
+             'disable/f.html', 'level9/f.html', 'level5/f.html', 'window/f.html', 'large.html', 'empty', 'empty.html', 'nobytes/f.html', 'short', 'twenty'):
     gzip.case(path, get('/' + path, AE))
     gzip.case(f'{path} not accepted', get('/' + path))
     gzip.case(f'{path} by HTTP/1.0', f'GET /{path} HTTP/1.0\r\n{AE}\r\n\r\n'.encode())
@@ -102,12 +103,13 @@ static = Table('''
     location /both/ { gzip_static on; gzip on; }
     location /alwaysgunzip/ { gzip_static always; gunzip on; }
     location /alwaysgunzipvary/ { gzip_static always; gunzip on; gzip_vary on; }
+    location /proxies/ { gzip_static on; gunzip on; gzip_proxied expired no-cache no-store private auth; expires max; }
     location /alias/ { alias @root@/on/; gzip_static on; }
-''', files={f'{d}/{n}': c for d in ('on', 'always', 'vary', 'both', 'alwaysgunzip', 'alwaysgunzipvary') for n, c in {
+''', files={f'{d}/{n}': c for d in ('on', 'always', 'vary', 'both', 'alwaysgunzip', 'alwaysgunzipvary', 'proxies') for n, c in {
     'f.css': TEXT, 'f.css.gz': gz.compress(b'from the compressed file ' * 10), 'plain.html': TEXT, 'only.css.gz': gz.compress(TEXT),
     'empty.css': b'', 'empty.css.gz': b'', 'dir.css.gz/x': b'', 'dir.css': b'a file', 'index.html.gz': gz.compress(TEXT),
     'broken.css.gz': gz.compress(LARGE)[:2000], 'two.css.gz': gz.compress(TEXT) + gz.compress(LARGE)}.items()})
-for d in ('on', 'always', 'vary', 'both', 'alwaysgunzip', 'alwaysgunzipvary', 'alias'):
+for d in ('on', 'always', 'vary', 'both', 'alwaysgunzip', 'alwaysgunzipvary', 'alias', 'proxies'):
     for n in ('f.css', 'plain.html', 'only.css', 'empty.css', 'dir.css', '', 'f.css.gz', 'none', 'two.css'):
         where = f'/{d}/{n}'
         for fields in ((AE,), (), (AE, 'Via: 1.1 x')):
@@ -115,7 +117,8 @@ for d in ('on', 'always', 'vary', 'both', 'alwaysgunzip', 'alwaysgunzipvary', 'a
                 continue    # an empty file is no gzip: an error in both
             static.case(f'{where} {fields}', get(where, *fields), [200, 403, 404][
                 (1 if n == '' else 2 if n == 'none' else 0) if not (n in ('only.css', 'two.css') and not d.startswith('always') and
-                                                                    (not fields or d != 'vary' and len(fields) == 2)) else 2])
+                                                                    (not fields or d not in ('vary', 'proxies') and len(fields) == 2)) else 2])
+    static.case(f'through a proxy {d}', get(f'/{d}/f.css', AE, 'Via: 1.1 x'))
     static.case(f'HEAD {d}', request('HEAD', f'/{d}/plain.html', AE)) if d != 'both' else None
     static.case(f'POST {d}', request('POST', f'/{d}/f.css', AE, body=b'x'), 405)
     static.case(f'range {d}', get(f'/{d}/f.css', AE, 'Range: bytes=1-5'), None if d == '?' else 200 if d != '?' else 206)

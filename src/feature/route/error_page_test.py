@@ -50,16 +50,23 @@ pages = Table('''
     location /code400/ { error_page 400 /err/400.html; return 400; }
     location /code200/ { error_page 300 /err/300.html; return 300; }
     location /text/ { error_page 404 /err/404.html; return 404 "own text"; }
+    location /dir/ { error_page 301 http://other.test$uri; }
+    location /dircode/ { error_page 301 =303 http://other.test$uri; }
+    location /dirpage/ { error_page 301 =200 /err/404.html; }
+    location /return301/ { error_page 301 302 307 http://other.test$uri; return 307 /elsewhere; }
+    location /statusinuri/ { error_page 404 =503 /showargs?x=$status; error_page 410 /showargs?x=$status; return 404;
+        location /statusinuri/410 { return 410; } }
     location /internal { error_page 404 /err/404.html; return 404; }
     location /err/ { }
     location /typed/ { error_page 404 /typed/e.json; default_type application/json; return 404; location = /typed/e.json {
         root @root@; } }
     location /proxyerr/ { error_page 404 = /proxyhandler/x?from=error; return 404; }
+    location /proxypage/ { error_page 404 =410 /proxyhandler/x; return 404; }
     location /proxyhandler/ { proxy_pass http://@backend@; proxy_http_version 1.1; }
 ''', http='proxy_http_version 1.1; types { text/html html; application/json json; }', files={
     'err/404.html': '<p>lost</p>', 'err/403.html': '<p>forbidden</p>', 'err/many.html': 'many', 'err/502.html': 'bad gateway',
     'err/413.html': 'too large', 'err/405.html': 'method', 'err/400.html': 'bad', 'err/300.html': 'choices',
-    'typed/e.json': '{}', 'method/p': 'p'})
+    **{f'{d}/sub/x': 'x' for d in ('dir', 'dircode', 'dirpage')}, 'typed/e.json': '{}', 'method/p': 'p'})
 for path, status in (('plain/', 404), ('file/x', 404), ('missing/', 404), ('missing403/', 404), ('missing201/', 404), ('missingname/', 410), ('newcode/', 200), ('newcode410/', 410),
                      ('handler/', 202), ('handler404/', 404), ('handler404same/', 403), ('redirect/', 302),
                      ('redirect301/?q=1', 301), ('redirect307/x', 307), ('redirect200/', 302), ('named/', 404),
@@ -67,7 +74,8 @@ for path, status in (('plain/', 404), ('file/x', 404), ('missing/', 404), ('miss
                      ('vars/?page=404', 404), ('vars/?page=none', 404), ('args/?y=1', 404), ('noargs/?y=1', 404),
                      ('recursive/', 404), ('loop/', 404), ('nested/in/', 404), ('nested/own/', 404), ('refused/', 502),
                      ('refusednamed/x?y', 200), ('refusednamed/a%2fb/../c//%64?q=%20', 200), ('denied/', 401), ('method/x', 404), ('code400/', 400), ('code200/', 300),
-                     ('text/', 404), ('err/404.html', 200), ('typed/', 404), ('proxyerr/x?y', 200)):
+                     ('text/', 404), ('err/404.html', 200), ('typed/', 404), ('proxyerr/x?y', 200),
+                     ('dir/sub', 302), ('dircode/sub', 303), ('dirpage/sub', 200), ('return301/', 302), ('statusinuri/', 503), ('statusinuri/410', 410)):
     pages.case(path, get('/' + path), status)
     pages.case(f'HEAD {path}', request('HEAD', '/' + path), status)
 for path, status in (('plain/', 404), ('handler/', 202), ('namedeq/', 206), ('redirect/', 302), ('refusednamed/', 200),
@@ -79,6 +87,7 @@ for code in (200, 404, 500, 502, 503, 504):
     answer = response(b'from the back end', 'Content-Type: text/x', status=f'{code} Status')
     pages.case(f'not intercepted {code}', get('/proxied/'), code, answer)
     pages.case(f'intercepted {code}', get('/intercept/'), code, answer)
+pages.case('a page of a back end has its time', get('/proxypage/'), 410, response(b'page', 'Last-Modified: Tue, 14 Nov 2023 22:13:20 GMT', 'ETag: "x"'))
 pages.case('too large', post('/large/', b'x' * 11), 413)
 pages.case('too large, named', post('/largenamed/', b'x' * 11), 413)
 pages.case('too large, much', post('/large/', b'x' * 100000), 413)

@@ -77,6 +77,8 @@ settings = Table('''
     location /proxyrw/ { if ($arg_a) { rewrite ^/proxyrw(.*)$ /changed$1 break; } proxy_pass http://@outer@/uri/; }
     location /proxyrwlast/ { if ($arg_a) { rewrite ^/proxyrwlast(.*)$ /proxy$1 last; } proxy_pass http://@outer@/uri/; }
     location /proxyafter/ { if ($arg_a) { proxy_pass http://@a@; } rewrite ^/proxyafter(.*)$ /changed$1 break; proxy_pass http://@outer@; }
+    location /proxynested/ { proxy_pass http://@outer@; location /proxynested/in/ { if ($arg_a) { add_header X-A a; } limit_except GET { allow all; } } }
+    location /fcginested/ { fastcgi_pass @fcgi@; location /fcginested/in/ { if ($arg_a) { add_header X-A a; } limit_except GET { allow all; } } }
     location /break/ { if ($arg_a) { break; } rewrite ^ /changed; }
     location /changed { return 200 "changed $uri"; }
     location /return/ { if ($arg_a) { set $x a; } if ($arg_b) { return 200 "b x=$x"; } return 200 "end x=$x"; }
@@ -101,13 +103,16 @@ settings = Table('''
     if ($arg_server = break) { rewrite ^ /server/broke; break; }
     set $last_server 1;
 ''', http='proxy_http_version 1.1;', files={'one/files/x': 'one', 'two/files/x': 'two', 'headerfile/x': 'x', 'one/try/x': 'try',
-                                          'one/expires/x': 'x'})
+                                          'one/expires/x': 'x', 'proxynested/in/x': 'file', 'fcginested/in/x': 'file'})
 for name in ('header', 'headerfile', 'proxy', 'proxyuri', 'proxyset', 'proxyrw', 'proxyrwlast', 'proxyafter', 'break', 'return', 'page',
              'files', 'alias', 'try', 'expires', 'nested', 'nested/in', 'regex', 'regexproxy', 'deny', 'server'):
     for query in ('', '?a=1', '?b=1', '?a=1&b=1', '?a=x%20y', '?server=go', '?server=stop', '?server=break', '?server=x'):
         settings.case(f'{name}{query}', get(f'/{name}/x{query}'), ANY)
 for query in ('', '?a=1'):
     settings.case(f'log{query}', get(f'/log/x{query}'))
+    for name in ('proxynested', 'fcginested'):
+        settings.case(f'nothing from two blocks away: {name}{query}', get(f'/{name}/in/x{query}'), 200, sees=())
+        settings.case(f'nothing from two blocks away: POST {name}{query}', post(f'/{name}/in/x{query}', b'x'), 405, sees=())
 test_settings = settings.tests()
 
 loops = Table('''

@@ -70,7 +70,7 @@ static bool get_sent(struct eval *e, const struct var *v, struct str *out) {
     if (special_field(r, v->rest, out))
         return out->p != NULL;
     head_each(f, &r->out) {
-        if (!field_is_variable(f->name, v->rest))
+        if (!field_is_variable(f->name, v->rest) || (f->id == FIELD_CONTENT_TYPE && f->value.n == 0))
             continue;
         if (out->p == NULL)
             *out = f->value;

@@ -33,16 +33,17 @@ logged = Table('''
         location /dead/ { proxy_pass http://@dead@; }
         location /both/ { proxy_pass http://both; }
         location /error/ { error_page 404 = /plain/x?from=page; return 404; }
+        location /notype/ { default_type ""; root @root@; }
         location /small/ { client_max_body_size 2; proxy_pass http://@backend@; }
     }
 ''', log=LOG, http='proxy_http_version 1.1; upstream group { server @backend@; } '
     'upstream both { server @dead@ max_fails=0; server @backend@ max_fails=0; }',
-    files={'file/a.txt': 'a file'}, answer=response(
+    files={'file/a.txt': 'a file', 'notype/x.unknown': 'x'}, answer=response(
         b'an answer', 'Content-Type: text/x', 'X-Answer: yes', 'Server: Behind/1', 'Set-Cookie: session=s1; Path=/',
         'Cache-Control: no-cache'))
 RICH = ('User-Agent: agent', 'Cookie: a=1; b=2', 'X-One: one', 'X-Two: two', 'Referer: http://r/',
         'X-Forwarded-For: 9.9.9.9')
-for target, status in (('/', 200), ('/x?a=1&b_c=2&A=3', 200), ('/x?', 200), ('/file/a.txt', 200), ('/file/none', 404),
+for target, status in (('/', 200), ('/x?a=1&b_c=2&A=3', 200), ('/x?', 200), ('/file/a.txt', 200), ('/file/none', 404), ('/notype/x.unknown', 200),
                        ('/redirect/', 301), ('/proxy/x%20y?a=b', 200), ('/plain/', 200), ('/unix/', 200), ('/dead/', 502),
                        ('/error/', 200), ('//x/../y/%41', 200), ('/x?a=%20', 200), ('/file', 200), ('/x?a&b_c', 200),
                        ('/x?xa=1&a=2&a=3', 200), ('/x?a=1?2', 200)):
