@@ -35,7 +35,7 @@ static enum step memcached_content(struct req *r, const void *conf) {
     const struct memcached_conf *mc = conf;
     if (r->method != METHOD_GET && r->method != METHOD_HEAD)
         return answer_status(r, 405);
-    struct str key = req_eval(r, mc->key);
+    struct str key = r->conn != NULL ? req_eval(r, mc->key) : r->uri; // of a health check its URI
     if (key.n == 0) {
         log_msg(LOG_ERR, 0, "the \"$memcached_key\" variable is not set");
         return answer_status(r, 500);

@@ -232,6 +232,18 @@ def test_address_from_variables(site):
     assert [exchange(server.port, get(f'/?to={t}'))[0].status for t in ('servers', there, 'nosuch', '')] == [200, 200, 500, 500]
 
 
+@pytest.mark.weir_only('health_check is of the commercial nginx')
+def test_health_check(site):
+    """Its URI is the key. A server that answers is well."""
+    site.backend('memcached', b'SERVER_ERROR out of memory\r\n')
+    site.backend('memcachedtwo', NOT_FOUND)
+    server = site.server('location / { set $memcached_key $uri; memcached_pass two; health_check interval=100ms uri=/alive match=answers; }',
+                         http='upstream two { zone two 64k; server @memcached@; server @memcachedtwo@; } match answers { status 200 404; }')
+    server.wait_error('warn', 'peer is unhealthy while ')
+    assert {q.target for q in site.backend('memcachedtwo').wait_requests(2)} == {'/alive'}
+    assert [exchange(server.port, get('/a'))[0].status for _ in range(4)] == [404] * 4
+
+
 # --- connections -------------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('data, to', [(get('/a'), whole('x')), (get('/a'), whole('')), (get('/a'), NOT_FOUND), (request('HEAD', '/a'), NOT_FOUND), (get('/a'), whole(b'x' * 300000)),
