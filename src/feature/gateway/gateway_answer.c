@@ -17,6 +17,7 @@ static struct str named_by_connection(struct req *r, const struct exchange *x) {
 }
 
 static void copy_location(struct req *r, struct str made, const struct field *f) {
+    r->location = STR_NONE; // of a redirect whose error_page led here
     // What was rewritten to a path becomes a URL of this server, as nginx does; what the back end wrote stays.
     if (made.n != 0 && made.p[0] == '/' && req_core(r)->absolute_redirect)
         r->location = made;
@@ -40,7 +41,6 @@ static void copy_field(struct req *r, const struct gateway_rewrite *rw, const st
 
 static void copy_head(struct req *r, const struct gateway_rewrite *rw, const struct exchange *x) {
     struct str named = named_by_connection(r, x);
-    r->location = STR_NONE;
     head_each(f, &x->head) {
         if (f->id == FIELD_UPGRADE && (x->head.status == 101 || x->head.status == 426)) {
             head_add(&r->out, f->id, f->name, f->value); // what was switched to, or what would be

@@ -61,12 +61,13 @@ pages = Table('''
     location /typed/ { error_page 404 /typed/e.json; default_type application/json; return 404; location = /typed/e.json {
         root @root@; } }
     location /proxyerr/ { error_page 404 = /proxyhandler/x?from=error; return 404; }
+    location /dirproxied/ { error_page 301 =200 /proxyhandler/x; }
     location /proxypage/ { error_page 404 =410 /proxyhandler/x; return 404; }
     location /proxyhandler/ { proxy_pass http://@backend@; proxy_http_version 1.1; }
 ''', http='proxy_http_version 1.1; types { text/html html; application/json json; }', files={
     'err/404.html': '<p>lost</p>', 'err/403.html': '<p>forbidden</p>', 'err/many.html': 'many', 'err/502.html': 'bad gateway',
     'err/413.html': 'too large', 'err/405.html': 'method', 'err/400.html': 'bad', 'err/300.html': 'choices',
-    **{f'{d}/sub/x': 'x' for d in ('dir', 'dircode', 'dirpage')}, 'typed/e.json': '{}', 'method/p': 'p'})
+    **{f'{d}/sub/x': 'x' for d in ('dir', 'dircode', 'dirpage', 'dirproxied')}, 'typed/e.json': '{}', 'method/p': 'p'})
 for path, status in (('plain/', 404), ('file/x', 404), ('missing/', 404), ('missing403/', 404), ('missing201/', 404), ('missingname/', 410), ('newcode/', 200), ('newcode410/', 410),
                      ('handler/', 202), ('handler404/', 404), ('handler404same/', 403), ('redirect/', 302),
                      ('redirect301/?q=1', 301), ('redirect307/x', 307), ('redirect200/', 302), ('named/', 404),
@@ -87,6 +88,8 @@ for code in (200, 404, 500, 502, 503, 504):
     answer = response(b'from the back end', 'Content-Type: text/x', status=f'{code} Status')
     pages.case(f'not intercepted {code}', get('/proxied/'), code, answer)
     pages.case(f'intercepted {code}', get('/intercept/'), code, answer)
+pages.case('a redirect that a back end answers', get('/dirproxied/sub'), 200, response(b'page'))
+pages.case('the same with a Location', get('/dirproxied/sub'), 200, response(b'page', 'Location: /own'), weir=200, why='nginx sends two Location fields')
 pages.case('a page of a back end has its time', get('/proxypage/'), 410, response(b'page', 'Last-Modified: Tue, 14 Nov 2023 22:13:20 GMT', 'ETag: "x"'))
 pages.case('too large', post('/large/', b'x' * 11), 413)
 pages.case('too large, named', post('/largenamed/', b'x' * 11), 413)
