@@ -54,6 +54,7 @@ struct cache_run {
     struct cache_ask ask;
     enum cache_status says;
     struct cache_ask *taken; // in the background: goes on where this was
+    bool background;
     bool store;              // the answer may be kept
     bool far;                // of a Range that begins far behind: passed on, where the cache has nothing
     bool validates;          // the back end was asked whether the object is still good

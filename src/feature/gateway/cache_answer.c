@@ -72,10 +72,12 @@ static bool find_facts(struct cache_run *run, const struct head *h, struct cache
         return false;
     if (f.kind == FRESHNESS_UNSAID)
         f.until = now + cache_valid_for(run->c, h->status);
+    // What may be served while it is renewed may be served when that fails (nginx).
+    int64_t if_error = f.if_error != 0 ? f.if_error : f.while_revalidate;
     *facts = (struct cache_facts){
         .valid = f.until,
         .updating = f.while_revalidate != 0 ? f.until + f.while_revalidate : 0,
-        .error = f.if_error != 0 ? f.until + f.if_error : 0,
+        .error = if_error != 0 ? f.until + if_error : 0,
         .stored = now,
         .age = f.age,
         .by_origin = f.by_origin,
@@ -190,7 +192,7 @@ enum step cache_answer_fetched(struct cache_run *run) {
     bool keeps = may_keep(run, &facts, &vary) && !redirects_inside(x);
     if (keeps && !gateway_intercepts(run->r, x))
         return keep(run, &facts, vary);
-    if (keeps) // error_page makes the answer: only the status is remembered
+    if (keeps && run->says != CACHE_SAYS_BYPASS) // error_page makes the answer: only the status is remembered
         cache_remember(&run->ask, x->head.status, facts.valid);
     else
         cache_refuse(&run->ask);

@@ -153,6 +153,10 @@ def table_of(kind):
                          ('X-Accel-Limit-Rate', page('X-Accel-Limit-Rate: 100000'))):
         for where in ('/accel', '/ignoreaccel'):
             case(f'{name} {where}', get(f'{where}/{name}'.replace(' ', '-')) * 2, [200] * 2, answer)
+    for name, *fields in (('no-store', 'Cache-Control: no-store'), ('cookie', 'Set-Cookie: a=b'), ('vary *', 'Vary: *')):
+        for what, status, field in (('range', 206, 'Range: bytes=1-2'), ('condition', 304, 'If-None-Match: "e"')):
+            case(f'{name}, {what}', get(f'/forbidden/{what}-{name}'.replace(' ', '-'), field) * 2, [200] * 2, page(*VALID, *fields, 'Accept-Ranges: bytes'),
+                 weir=[status] * 2, why='the back end was not sent what the client wants: it is done here, kept or not')
     case('far, when it is there', get('/offset/there') + get('/offset/there', 'Range: bytes=7-8') + get('/offset/there', 'Range: bytes=-1') +
          get('/offset/there'), ['any'] * 4, page('Accept-Ranges: bytes', body=b'0123456789'))
     if kind != 'proxy':

@@ -238,6 +238,35 @@ def test_bypass_and_no_cache():
         '200 MISS 3 1', '200 MISS 4 1', '200 HIT 4 0'])
 
 
+def test_a_bypass_that_fails_hides_nothing():
+    def scenario(p):
+        p.says(response(b'a', 'Cache-Control: max-age=60', 'Connection: close'), DOWN)
+        for target in ('/', '/?b=1', '/'):
+            p.ask(target)
+    both(scenario, location('proxy_cache_key $uri; proxy_cache_bypass $arg_b; proxy_cache_valid any 1m;'), [
+        '200 MISS a 1', '502 BYPASS page 1', '200 HIT a 0'])
+
+
+def test_stale_while_revalidate_is_for_errors_too():
+    def scenario(p):
+        p.says(response(b'a', FRESH + ', stale-while-revalidate=60', 'Connection: close'), DOWN)
+        p.ask()
+        p.grow_old()
+        p.ask()
+    both(scenario, location(), ['200 MISS a 1', '200 STALE a 1'])
+
+
+@pytest.mark.parametrize('code', [302, 404])
+def test_only_what_was_there_is_validated(code):
+    """An ETag of an error or a redirect is not asked about: a 304 would say that the page is what it was."""
+    def scenario(p):
+        p.says(status(code, FRESH, 'ETag: "e"', DATE), response(b'b', FRESH, 'ETag: "e"'))
+        p.ask()
+        p.grow_old()
+        p.ask()
+    both(scenario, location('proxy_cache_revalidate on;'), [f'{code} MISS status {code} 1', '200 EXPIRED b 1'])
+
+
 def test_min_uses():
     def scenario(p):
         p.says(*[response(b'%d' % n, 'Cache-Control: max-age=60') for n in range(20)])

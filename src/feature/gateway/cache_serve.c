@@ -77,7 +77,8 @@ static bool lacks_body(const struct cache_run *run) {
 
 static bool can_validate(const struct cache_run *run) {
     const struct cache_object *o = run->ask.object;
-    return run->c->revalidate && run->store && o != NULL &&
+    // An ETag is that of what a 200 brings: by a 304 nobody says that an error or a redirect is still what there is.
+    return run->c->revalidate && run->store && o != NULL && (o->head.status == 200 || o->head.status == 206) &&
            (head_has(&o->head, FIELD_ETAG) || head_has(&o->head, FIELD_LAST_MODIFIED));
 }
 
@@ -98,9 +99,10 @@ static enum step answer_stale(struct cache_run *run) {
     return cache_answer_object(run);
 }
 
-// A status without a page of its own is remembered by its number.
+// A status without a page of its own is remembered by its number; but not in front of what the request did not want to see,
+// nor of what others still get while it is renewed.
 static void remember(struct cache_run *run, unsigned status, int64_t seconds) {
-    if (run->store && seconds > 0 && !cache_any_holds(run->r, run->c->no_cache))
+    if (run->store && run->says != CACHE_SAYS_BYPASS && !run->background && seconds > 0 && !cache_any_holds(run->r, run->c->no_cache))
         cache_remember(&run->ask, status, cache_now_s(run->r) + seconds);
     else
         cache_close(&run->ask); // nothing is known of the answer: who waits may ask
@@ -331,6 +333,7 @@ static enum step serve(struct cache_run *run) {
     if (run->taken != NULL) {
         cache_take_over(&run->ask, run->taken);
         run->taken = NULL;
+        run->background = true;
         run->says = CACHE_SAYS_EXPIRED;
         return fetch(run);
     }
