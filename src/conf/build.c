@@ -192,6 +192,7 @@ static bool apply_row(struct conf_cx *cx, struct scope *s, const struct named_ro
     if (row->set == conf_set_nothing)
         return true;
     cx->feature = r->feature;
+    cx->again = seen;
     unsigned before = cx->conf->errors.errors;
     char nowhere[64] __attribute__((aligned(16)));
     void *conf = row->flags & ROW_IGNORED ? nowhere : conf_own(cx, s, r->feature);

@@ -245,14 +245,14 @@ static void built_in(struct req *r, unsigned status) {
     } else {
         answer_ready(r, visible_status(status), NULL, 0);
     }
-    r->error_status = kept;
+    r->error_status = kept != 0 ? r->out.status : 0; // $status says what is sent
     r->built_in_page = true;
 }
 
 // A page of this server is fetched; anything else is where to redirect to.
 static void take_error_page(struct req *r, const struct error_page *e, unsigned status) {
-    struct str uri = req_eval(r, e->uri);
     r->error_status = e->answer > 0 ? (unsigned)e->answer : e->answer == 0 ? 0 : visible_status(status);
+    struct str uri = req_eval(r, e->uri); // in which $status is the new one
     head_drop(&r->out, FIELD_CONTENT_TYPE);
     if (uri.n != 0 && (uri.p[0] == '/' || uri.p[0] == '@')) {
         struct str args = STR_NONE;

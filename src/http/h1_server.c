@@ -165,8 +165,22 @@ static unsigned refuse(struct conn *c, struct req *r, const struct reading *in, 
     return refuse_head(r, in, res);
 }
 
+// Which names of fields are good is said by the server that is asked: in nginx Host stands before the others.
+static enum http1_result read_names_again(struct req *r, struct reading *in) {
+    const struct http_core *core = req_core(r);
+    struct http1_limits *lim = &in->limits;
+    bool same = core->ignore_invalid_headers == lim->ignore_invalid && core->underscores_in_headers >= lim->underscores;
+    if (same && (in->parse.ignored == 0 || core->underscores_in_headers == lim->underscores))
+        return HTTP1_OK;
+    lim->ignore_invalid = core->ignore_invalid_headers;
+    lim->underscores = core->underscores_in_headers;
+    in->parse = (struct http1_parse){0};
+    head_init(&r->in, &r->arena);
+    return http1_parse_request(&in->parse, &r->in, in->block->data, in->n, lim);
+}
+
 // From a whole head to the answer. The status that refuses the request, or 0.
-static unsigned admit(struct conn *c, struct req *r, const struct reading *in) {
+static unsigned admit(struct conn *c, struct req *r, struct reading *in) {
     r->request_line = in->parse.line;
     r->head_bytes = in->parse.end;
     if (in->n > in->parse.end) { // body or pipelined bytes: the link gives them again
@@ -180,6 +194,9 @@ static unsigned admit(struct conn *c, struct req *r, const struct reading *in) {
     r->phase = NULL;
     if (status == 0 || r->host.n != 0) // who cannot say whom he means is answered by the default server
         choose_server(c, r);
+    enum http1_result names = read_names_again(r, in);
+    if (status == 0 && names != HTTP1_OK)
+        status = refuse_head(r, in, names);
     r->keepalive = may_keep(r);
     if (status == 0) {
         struct str expect = head_value(&r->in, FIELD_EXPECT);
@@ -197,6 +214,7 @@ static bool finish_body(struct req *r) {
         return false;
     if (core->lingering_close == CORE_OFF)
         return false;
+    h1_request_body_unwanted(r->body);
     return body_discard(r->body, DISCARD_MAX) == 0;
 }
 

@@ -14,9 +14,25 @@ static void set_limits(struct h2_head_limits *lim, const struct http_core *core)
         .max_head = (size_t)(core->client_header_buffer_size +
                              core->large_client_header_buffers.count * core->large_client_header_buffers.size),
         .max_fields = (unsigned)core->max_headers,
-        .ignore_invalid = core->ignore_invalid_headers,
-        .underscores = core->underscores_in_headers,
+        .ignore_invalid = false, // drop_invalid does it
+        .underscores = true,
     };
+}
+
+// Which names of fields are good is said by the server that is asked: ignore_invalid_headers, underscores_in_headers.
+static void drop_invalid(struct head *h, const struct http_core *core) {
+    if (!core->ignore_invalid_headers)
+        return;
+    head_each(f, h) {
+        size_t at = 0;
+        while (f->id == FIELD_UNKNOWN && (at += scan_name(f->name.p + at, f->name.n - at)) < f->name.n) {
+            if (f->name.p[at] != '_' || !core->underscores_in_headers) {
+                head_drop_field(h, f);
+                break;
+            }
+            at++;
+        }
+    }
 }
 
 // --- the end -----------------------------------------------------------------------------------------------------------------
@@ -195,6 +211,7 @@ static unsigned admit(struct h2_request *q, const struct h2_head *head, bool end
     r->phase = NULL;
     if (status == 0 || r->host.n != 0)
         choose_server(c, r);
+    drop_invalid(&r->in, req_core(r));
     if (status == 0)
         status = check_length(q, end_stream);
     if (status == 0 && q->connects) {

@@ -182,20 +182,22 @@ static void run_once(struct req *r, bool first) {
     r->scope = r->server_scope;
     if (first && run_stage(r, r->server_scope, STAGE_POST_READ) == STEP_DONE)
         return;
-    if (run_stage(r, r->server_scope, STAGE_SERVER_REWRITE) == STEP_DONE)
+    if (run_stage(r, r->server_scope, STAGE_SERVER_REWRITE) == STEP_DONE) {
+        r->keepalive &= req_core(r)->keepalive_timeout != 0;
         return;
+    }
     r->uri_changed = false;
     run_location(r, true);
 }
 
-// An internal redirect begins: what belongs to the old URI goes.
+// An internal redirect begins: what belongs to the old URI goes. In a named location it is the same URI, also as the client wrote it.
 static void follow(struct req *r) {
     if (UNLIKELY(r->debugging))
         debug_redirect(r);
     r->internal = true;
-    r->valid_unparsed_uri = false;
     if (r->goto_uri.p[0] == '@')
         return;
+    r->valid_unparsed_uri = false;
     req_set_uri(r, r->goto_uri, r->goto_args);
     r->uri_goes_whole = false;
 }

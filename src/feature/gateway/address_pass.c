@@ -36,9 +36,13 @@ static bool find_group(struct conf_cx *cx, struct gateway_address *a) {
     return a->group != NULL;
 }
 
-bool gateway_in_force(const struct scope *s, const struct gateway_address *a) {
-    return a != NULL && (a->scope == s || (s->place & (IN_IF | IN_LIMIT_EXCEPT)) != 0);
+bool gateway_reaches(const struct scope *from, const struct scope *s) {
+    while (s != from && (s->place & (IN_IF | IN_LIMIT_EXCEPT)) != 0)
+        s = s->outer;
+    return s == from;
 }
+
+bool gateway_in_force(const struct scope *s, const struct gateway_address *a) { return a != NULL && gateway_reaches(a->scope, s); }
 
 bool gateway_bind_address(struct conf_cx *cx, struct scope *s, struct gateway_address *a, hook_fn *fn, const void *conf,
                           const char *name) {

@@ -56,6 +56,9 @@ struct gateway_address {
     struct group *group; // of a fixed one: found by gateway_bind_address
 };
 bool gateway_set_address(struct conf_cx *cx, struct gateway_address **to, const struct conf_node *node, struct str text);
+// Whether the *_pass of the block `from` is in force in s: like nginx's it is not inherited, except by `if` and limit_except in its
+// own location.
+bool gateway_reaches(const struct scope *from, const struct scope *s);
 bool gateway_in_force(const struct scope *s, const struct gateway_address *a); // in that block; a may be NULL
 // Puts the content hook into the scope's plan where *a* is in force.
 bool gateway_bind_address(struct conf_cx *cx, struct scope *s, struct gateway_address *a, hook_fn *fn, const void *conf,

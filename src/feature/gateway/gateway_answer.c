@@ -1,5 +1,6 @@
 // What of a back end's response goes to the client: fields one by one, never framing; X-Accel-* obeyed; the body, buffered.
 #include "feature/gateway/gateway.h"
+#include "feature/response/limit_rate.h"
 #include "feature/response/range.h"
 #include "http/answer.h"
 #include "http/tape.h"
@@ -39,6 +40,8 @@ static void copy_field(struct req *r, const struct gateway_rewrite *rw, const st
 static void copy_head(struct req *r, const struct gateway_rewrite *rw, const struct exchange *x) {
     struct str named = named_by_connection(r, x);
     r->location = STR_NONE;
+    if (head_has(&x->head, FIELD_CONTENT_TYPE))
+        head_drop(&r->out, FIELD_CONTENT_TYPE); // that came with an X-Accel-Redirect to here
     head_each(f, &x->head) {
         if (f->id == FIELD_UPGRADE && (x->head.status == 101 || x->head.status == 426)) {
             head_add(&r->out, f->id, f->name, f->value); // what was switched to, or what would be
@@ -63,6 +66,7 @@ static bool kept_for_redirect(enum field_id id) {
 }
 
 static enum step accel_redirect(struct req *r, struct exchange *x, struct str to) {
+    limit_rate_note(r, x);
     exchange_done(x, false);
     head_each(f, &x->head) {
         if (kept_for_redirect(f->id) && !gateway_hides(x->gw, f))

@@ -84,7 +84,7 @@ static enum script_step run_rewrite(struct script_run *run, const void *data) {
     if (w->redirect != 0)
         return redirect(run, w, uri);
     if (args.p == NULL)
-        args = w->add_args ? r->args : STR_NONE;
+        args = w->add_args || r->args.p == NULL ? r->args : STR("");
     else if (w->add_args && r->args.n != 0)
         args = with_args(r, args, true);
     if (run->log)
