@@ -167,6 +167,7 @@ def test_error_log(site):
 
 
 WRONG = (
+    'rewrite a "";', 'rewrite a "" last;', 'rewrite ( "";',
     'set x y;', 'set $uri x;', 'if x {}', 'if ($x {}', 'if ($uri ~~ x) {}', 'if ($uri = x y) {}', 'if (-q /x) {}', 'if (!-q /x) {}',
     'if (-f) {}', 'if () {}', 'if ( ) {}', 'if ( {}', 'if (x) {}', 'if (!$uri) {}', 'if (a = b) {}', 'if ($uri = ) {}',
     'if ($uri ~ "(") {}', 'rewrite a b c;', 'rewrite ( b;', 'rewrite a;', 'rewrite a b last x;', 'break x;', 'return x;', 'return;',
