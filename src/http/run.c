@@ -175,6 +175,7 @@ static void run_once(struct req *r, bool first) {
             return;
         }
         r->scope = s;
+        limit_keepalive(r, req_core(r));
         settle_scope(r);
         run_location(r, false);
         return;
