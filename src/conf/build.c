@@ -192,6 +192,7 @@ static bool apply_row(struct conf_cx *cx, struct scope *s, const struct named_ro
     if (row->set == conf_set_nothing)
         return true;
     cx->feature = r->feature;
+    cx->again = seen;
     unsigned before = cx->conf->errors.errors;
     char nowhere[64] __attribute__((aligned(16)));
     void *conf = row->flags & ROW_IGNORED ? nowhere : conf_own(cx, s, r->feature);
@@ -255,7 +256,8 @@ static void apply_block(struct conf_cx *cx, struct scope *s, struct conf_node *f
     cx->scope = s;
     unsigned before = cx->conf->errors.errors;
     apply_nodes(cx, s, first, dry);
-    if (!dry && cx->conf->errors.errors == before)
+    // The outermost block is finished in any case: what is inside relies on what features make there.
+    if (!dry && (cx->conf->errors.errors == before || s->outer == NULL))
         finish_scope(cx, s);
     for (struct conf_node *node = first; node != NULL; node = node->next) {
         if (cx->conf->errors.errors >= CONF_MAX_ERRORS)

@@ -66,6 +66,7 @@ struct conf_cx {
     const struct feature *feature;
     const struct conf_node *node;
     struct conf_build *build; // private
+    bool again;           // the row being set stood in this block before
     bool test;            // -t: open nothing that changes the world
 };
 

@@ -74,7 +74,8 @@ struct conf_row {
 // One word of a table: struct conf_word words[] ending with {NULL}. Field int.
 #define ROW_ENUM(n, in, S, f, d, w, h) {n, in, 1, 1, 0, 0, conf_set_enum, NULL, FIELD_AT(S, f, int), d, 0, 0, w, h}
 // Several words, or'ed: field unsigned.
-#define ROW_BITS(n, in, S, f, d, w, h) {n, in, 1, 0xffff, 0, 0, conf_set_bits, NULL, FIELD_AT(S, f, unsigned), d, 0, 0, w, h}
+// As in nginx, what comes again in a block adds words.
+#define ROW_BITS(n, in, S, f, d, w, h) {n, in, 1, 0xffff, ROW_REPEAT, 0, conf_set_bits, NULL, FIELD_AT(S, f, unsigned), d, 0, 0, w, h}
 // "8 4k": struct conf_bufs.
 #define ROW_BUFS(n, in, S, f, d, h)  {n, in, 2, 2, 0, 0, conf_set_bufs, NULL, FIELD_AT(S, f, struct conf_bufs), d, 0, 0, NULL, h}
 // Whatever else: the feature's own setter.

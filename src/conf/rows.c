@@ -231,7 +231,7 @@ bool conf_set_enum(struct conf_cx *cx, const struct conf_row *row, void *conf, c
 }
 
 bool conf_set_bits(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
-    unsigned bits = 0;
+    unsigned bits = cx->again ? *(unsigned *)field(conf, row) : 0;
     for (unsigned i = 1; i < node->nargs; i++) {
         const struct conf_word *w = find_word(row, node->args[i]);
         if (w == NULL)

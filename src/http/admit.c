@@ -128,10 +128,8 @@ unsigned admit_request(struct req *r) {
 }
 
 static bool wants_name(const struct http_core *core, struct str name) {
-    for (size_t i = 0; i < name.n; i++) {
-        char c = name.p[i];
-        bool usual = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
-        if (!usual && (c != '_' || !core->underscores_in_headers))
+    for (size_t i = 0; (i += scan_name(name.p + i, name.n - i)) < name.n; i++) {
+        if (name.p[i] != '_' || !core->underscores_in_headers)
             return false;
     }
     return true;
@@ -148,7 +146,7 @@ unsigned admit_names(struct req *r) {
         log_msg(LOG_INFO, 0, "client sent invalid header line: \"" STR_FMT ": " STR_FMT "\"", STR_ARG(str_head(f->name, 200)),
                 STR_ARG(str_head(f->value, 200)));
         if (core->ignore_invalid_headers)
-            f->dropped = true;
+            head_drop_field(&r->in, f);
         else
             status = 400;
     }

@@ -11,7 +11,7 @@ struct h1_body {
     struct body body;
     struct req *r;
     struct chunked chunked;
-    bool expects, ended;
+    bool expects, ended, unwanted;
     int error;
     struct sbuf trailer; // section read so far
     struct http1_parse trailer_parse;
@@ -29,10 +29,13 @@ static int fail(struct h1_body *b, int err) {
     return err;
 }
 
+// Behind the answer's head it would be taken for the next answer.
 static int continue_100(struct h1_body *b) {
     if (!b->expects)
         return 0;
     b->expects = false;
+    if (b->r->head_sent)
+        return 0;
     return b->r->codec->interim(b->r, 100, NULL);
 }
 
@@ -140,7 +143,7 @@ static ssize_t read_chunked(struct body *body, struct chain *to, size_t room, en
     b->r->body_bytes_in += got;
     uint64_t max = req_core(b->r)->client_max_body_size;
     uint64_t announced = b->chunked.state == CHUNKED_DATA ? b->chunked.left : 0;
-    if (max != 0 && b->r->body_bytes_in + announced > max) {
+    if (max != 0 && !b->unwanted && b->r->body_bytes_in + announced > max) {
         b->r->hint = "a larger client_max_body_size in this location, its server or http allows it";
         log_msg(LOG_ERR, 0, "client intended to send too large chunked body: %llu bytes (limit: client_max_body_size %llu)",
                 (unsigned long long)(b->r->body_bytes_in + announced), (unsigned long long)max);
@@ -168,6 +171,12 @@ struct body *h1_request_body(struct req *r, bool expects) {
     chunked_init(&b->chunked);
     sbuf_init_heap(&b->trailer, TRAILER_MAX);
     return &b->body;
+}
+
+void h1_request_body_unwanted(struct body *body) {
+    struct h1_body *b = container_of(body, struct h1_body, body);
+    b->unwanted = true;
+    b->expects = false;
 }
 
 bool h1_request_body_ended(const struct body *body) { return container_of(body, struct h1_body, body)->ended; }

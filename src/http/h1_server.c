@@ -202,6 +202,7 @@ static bool finish_body(struct req *r) {
         return false;
     if (core->lingering_close == CORE_OFF)
         return false;
+    h1_request_body_unwanted(r->body);
     return body_discard(r->body, DISCARD_MAX) == 0;
 }
 

@@ -32,7 +32,7 @@ static int wait_input(struct h2_body *b) {
     struct req *r = q->r;
     if (b->expects) {
         b->expects = false;
-        int err = h2_interim(r, 100, NULL);
+        int err = r->head_sent ? 0 : h2_interim(r, 100, NULL);
         if (err != 0)
             return err;
     }

@@ -299,11 +299,23 @@ bool req_document_root(struct req *r, struct str *root) {
     return true;
 }
 
+// What `rewrite ... break` wrote has no prefix that an alias stands for.
+static bool alias_is_lost(const struct req *r) {
+    const struct http_core *core = req_core(r);
+    return core->is_alias && core->alias_skip != UINT64_MAX && r->uri_goes_whole;
+}
+
+unsigned req_unmapped_status(const struct req *r) { return alias_is_lost(r) ? 500 : 404; }
+
 bool req_map_path(struct req *r, struct str *path) {
     struct str root;
     if (!req_document_root(r, &root) || (r->uri.n == 0 ? !r->uri_below_alias : memchr(r->uri.p, '\0', r->uri.n) != NULL))
         return false;
     struct str rest = r->uri;
+    if (alias_is_lost(r)) {
+        log_msg(LOG_ALERT, 0, "\"alias\" cannot be used in location \"" STR_FMT "\" where URI was rewritten", STR_ARG(location_name(r)));
+        return false;
+    }
     if (req_core(r)->is_alias) {
         // In a regex location the alias is the whole path.
         if (!r->uri_below_alias)

@@ -203,4 +203,5 @@ void req_unwatch_client(struct req *r);
 
 // File path of the URI by root or alias, NUL-terminated: nginx $request_filename. False (and logged) when it cannot be.
 bool req_map_path(struct req *r, struct str *path);
+unsigned req_unmapped_status(const struct req *r); // that answers when it cannot be
 bool req_document_root(struct req *r, struct str *root); // $document_root

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from weirtest import Client, Close, ReadRequest, Table, UntilClosed, exchange, get, post, request, response
+from weirtest import ANY, Client, Close, ReadRequest, Table, UntilClosed, exchange, get, post, request, response
 
 SIZES = (0, 1, 2, 1023, 1024, 1025, 4095, 4096, 8191, 8192, 8193, 16383, 16384, 16385, 65536, 100000, 1048576)
 
@@ -84,8 +84,9 @@ def expecting(body, **how):
 continues = Table('''
     location / { proxy_pass http://@backend@; }
     location /here { return 200 "here"; }
+    location /file { root @root@; }
     location /ten/ { client_max_body_size 10; proxy_pass http://@backend@; }
-''', http='proxy_http_version 1.1;', log='status=$status')    # nginx counts the 100 as body bytes
+''', http='proxy_http_version 1.1;', files={'file': 'x'}, log='status=$status')    # nginx counts the 100 as body bytes
 continues.case('the client waits', expecting(b'the body'))
 continues.case('the client waits, large', expecting(noise(300000)))
 continues.case('not waited for', post('/', b'body', 'Expect: 100-continue'))
@@ -94,7 +95,27 @@ continues.case('another expectation', post('/', b'body', 'Expect: something'))
 continues.case('HTTP/1.0', post('/', b'body', 'Expect: 100-continue', version='1.0'))
 continues.case('too large', b'POST /ten/ HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n', 413, lingers=True)
 continues.case('chunked', request('POST', '/', 'Expect: 100-continue', chunks=[b'abc']))
+def final(head, body):
+    """The client waits, gets the final answer, and sends its body all the same: the connection goes on behind it."""
+    def send(client):
+        client.send(head)
+        client.wait_for(b'</html>')
+        client.send_raw(body + get('/here'))
+        client.methods.append('GET')
+    return send
+
+
+continues.case('refused', final(request('POST', '/file', 'Content-Length: 3', 'Expect: 100-continue'), b'abc'), [405, 200])
+continues.case('refused, chunked', final(request('POST', '/file', 'Transfer-Encoding: chunked', 'Expect: 100-continue'), b'3\r\nabc\r\n0\r\n\r\n'), [405, 200])
+continues.case('refused, the body is there', request('POST', '/file', 'Expect: 100-continue', body=b'abc') + get('/here'), [405, 200])
 test_continues = continues.tests()
+
+# What nobody reads may be larger than client_max_body_size, if the answer was there before it was seen.
+unread = Table('location / { client_max_body_size 10; return 200 "$uri"; } location /file { client_max_body_size 10; root @root@; }', files={'file': 'x'}, log='status=$status')
+for target in ('/x', '/file'):
+    for method in ('POST', 'GET'):
+        unread.case(f'{method} {target}', request(method, target, chunks=[b'x' * 50, b'y' * 5000]) + get('/next'), [ANY, 200])
+test_unread = unread.tests()
 
 
 @pytest.mark.parametrize('how', ['length', 'chunked'])

@@ -175,6 +175,7 @@ static void run_once(struct req *r, bool first) {
             return;
         }
         r->scope = s;
+        limit_keepalive(r, req_core(r));
         settle_scope(r);
         run_location(r, false);
         return;
@@ -182,8 +183,10 @@ static void run_once(struct req *r, bool first) {
     r->scope = r->server_scope;
     if (first && run_stage(r, r->server_scope, STAGE_POST_READ) == STEP_DONE)
         return;
-    if (run_stage(r, r->server_scope, STAGE_SERVER_REWRITE) == STEP_DONE)
+    if (run_stage(r, r->server_scope, STAGE_SERVER_REWRITE) == STEP_DONE) {
+        r->keepalive &= req_core(r)->keepalive_timeout != 0;
         return;
+    }
     r->uri_changed = false;
     run_location(r, true);
 }
@@ -195,6 +198,7 @@ static void follow(struct req *r) {
     r->internal = true;
     if (r->goto_uri.p[0] == '@')
         return;
+    r->valid_unparsed_uri = false;
     req_set_uri(r, r->goto_uri, r->goto_args);
     r->uri_goes_whole = false;
 }

@@ -3,7 +3,7 @@ import gzip
 
 import pytest
 
-from weirtest import Client, Close, Pause, get, response
+from weirtest import Client, Close, Pause, Table, get, response
 
 HEAD = b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n'
 BROKEN = {
@@ -37,3 +37,15 @@ def test_what_came_before_is_sent(site):
         c.send(get('/'))
         c.read_to_end()
     assert c.received.startswith(b'HTTP/1.1 200 ') and not c.received.endswith(b'0\r\n\r\n')
+
+
+kept = Table("""
+    location /named/ { try_files /none @once; }
+    location /page/ { error_page 404 = @once; return 404; }
+    location @once { keepalive_timeout 0; return 200 "once"; }
+    location /next { return 200 "next"; }
+""", log='request=$request|status=$status')
+for path in ('/named/', '/page/'):
+    kept.case(path, get(path) + get('/next'))    # the connection ends behind the first answer
+kept.case('/next', get('/next') + get('/next'), [200, 200])
+test_a_named_location_limits_the_connection = kept.tests()

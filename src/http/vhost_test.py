@@ -1,5 +1,6 @@
 """Which server answers: names exact, by wildcard and by regex, the default server, and what $host and $server_name say."""
 from weirtest import ANY, Table, exchange, get, request
+from weirtest.h2 import H2
 
 LOG = 'host=$host|http_host=$http_host|server=$server_name|status=$status|request=$request'
 SAY = 'return 200 "%s host=$host http_host=$http_host server=$server_name";'
@@ -105,3 +106,26 @@ late.case('no target', b'GET\r\nHost: second.test\r\n\r\n', ANY, lingers=True)
 late.case('a bad target', b'GET /%zz HTTP/1.1\r\n' + LARGE + b'\r\n', ANY, lingers=True)
 late.case('POST', b'POST /x HTTP/1.1\r\nHost: second.test\r\nContent-Length: 5\r\n' + LARGE + b'\r\nabcde', ANY, lingers=True)
 test_late = late.tests()
+
+
+FIELDS = 'location / { proxy_pass http://@backend@; } location /say { return 200 "$http_x_a|$http_x_b|$http_xb"; }'
+spellings = Table('\n'.join(f'server {{ listen 127.0.0.1:@port@; server_name {name}; {directives} {FIELDS} }}' for name, directives in (
+    ('usual.test', ''), ('under.test', 'underscores_in_headers on;'), ('any.test', 'ignore_invalid_headers off;'), ('both.test', 'underscores_in_headers on; ignore_invalid_headers off;'))),
+    http='proxy_http_version 1.1;', log='host=$host|status=$status')
+for name in ('usual', 'under', 'any', 'both'):
+    for target in ('/x', '/say'):
+        for lines in (['X_A: 1'], ['X-A: 1', 'X_B: 2', 'X.B: 3', 'XB: 4'], ['X!B: 1', 'X-A: 2']):
+            spellings.case(f'{name} {target} {lines}', get(target, *lines, host=f'{name}.test'))
+spellings.case('twice', get('/say', 'X_A: 1', host='under.test') + get('/say', 'X_A: 1', host='usual.test') + get('/say', 'X_A: 1', host='under.test'), [200, 200, 200])
+test_names_of_fields = spellings.tests()    # are those of the server that is asked
+
+
+def test_names_of_fields_over_http2(site):
+    """So over HTTP/2, with an authority that another server has than the default."""
+    server = site.server('server { listen 127.0.0.1:@port@ http2; server_name usual.test; return 200 "$http_x_a|$http_xb"; }'
+                         'server { listen 127.0.0.1:@port@ http2; server_name under.test; underscores_in_headers on; return 200 "$http_x_a|$http_xb"; }'
+                         'server { listen 127.0.0.1:@port@ http2; server_name any.test; ignore_invalid_headers off; return 200 "$http_x_a|$http_xb"; }')
+    with H2(server.port) as client:
+        for name, said in (('usual', '|b'), ('under', '1|b'), ('any', '1|b')):
+            answer = client.ask('/', 'GET', ('x_a', '1'), ('xb', 'b'), ('x.b', 'c'), authority=f'{name}.test')
+            assert answer.body.decode() == said, name

@@ -43,7 +43,7 @@ static enum step find_index(struct req *r, const void *conf) {
             return answer_goto(r, name, r->args);
         struct str base, path;
         if (!req_map_path(r, &base))
-            return answer_status(r, 404);
+            return answer_status(r, req_unmapped_status(r));
         struct str file[2] = {base, name}, uri[2] = {r->uri, name};
         path = arena_dup(&r->arena, arena_join(&r->arena, file, 2));
         struct found_file found = {.call = "stat()"};

@@ -93,10 +93,10 @@ static enum step serve_static(struct req *r, const void *conf) {
     if (str_ends(r->uri, STR("/"))) {
         if (mapped)
             log_msg(LOG_ERR, 0, "directory index of \"" STR_FMT "\" is forbidden", STR_ARG(path));
-        return answer_status(r, mapped ? 403 : 404);
+        return answer_status(r, mapped ? 403 : req_unmapped_status(r));
     }
     if (!mapped)
-        return answer_status(r, 404);
+        return answer_status(r, req_unmapped_status(r));
     struct found_file found;
     int err = file_get(r, path, &found);
     if (err != 0)

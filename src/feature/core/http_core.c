@@ -114,7 +114,7 @@ static const struct conf_row rows[] = {
     ROW_MSEC("keepalive_time", ALL, S, keepalive_time, "1h", 0, 0, "How old a client connection may grow."),
     ROW_MSEC("keepalive_min_timeout", ALL, S, keepalive_min_timeout, "0", 0, 0,
              "How long an idle client connection is kept at least while a graceful stop is under way."),
-    {"keepalive_disable", ALL, 1, 2, 0, 0, conf_set_bits, NULL, FIELD_AT(S, keepalive_disable, unsigned), "msie6", 0, 0, disable_words,
+    {"keepalive_disable", ALL, 1, 2, ROW_REPEAT, 0, conf_set_bits, NULL, FIELD_AT(S, keepalive_disable, unsigned), "msie6", 0, 0, disable_words,
      "Browsers whose connections are not kept open."},
     ROW_ENUM("lingering_close", ALL, S, lingering_close, "on", on_off_always,
              "Whether what a client still sends is read before its connection is closed."),

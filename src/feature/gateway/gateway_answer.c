@@ -1,5 +1,6 @@
 // What of a back end's response goes to the client: fields one by one, never framing; X-Accel-* obeyed; the body, buffered.
 #include "feature/gateway/gateway.h"
+#include "feature/response/limit_rate.h"
 #include "feature/response/range.h"
 #include "http/answer.h"
 #include "http/tape.h"
@@ -68,6 +69,7 @@ static bool kept_for_redirect(enum field_id id) {
 }
 
 static enum step accel_redirect(struct req *r, const struct gateway_rewrite *rw, struct exchange *x, struct str to) {
+    limit_rate_note(r, x);
     exchange_done(x, false);
     head_each(f, &x->head) {
         if (kept_for_redirect(f->id) && !gateway_hides(x->gw, f))

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from weirtest import Client, Close, Pause, Table, chunked, exchange, get, post, request, response
+from weirtest import ANY, Client, Close, Pause, Table, chunked, exchange, get, post, request, response
 
 STAMP = 'Last-Modified: Mon, 01 Jan 2001 00:00:00 GMT'
 LOG = 'request=$request|status=$status|us=$upstream_status|type=$sent_http_content_type|uh=$upstream_http_x_a'
@@ -267,3 +267,17 @@ def test_counters_of_an_answer_that_is_not_read_to_its_end(site, data):
         client.wait_for(b'xx')
     sent, received, time, length = server.wait_lines(1, 'cases.log')[0].split()
     assert int(sent) > 30 and 1000 < int(received) <= 1000100 and float(time) >= 0 and int(length) > 0
+
+
+accel = Table("""
+    location / { proxy_pass http://@backend@; }
+    location /next/ { proxy_pass http://@next@; }
+    location /page/ { return 404; }
+    location @named { proxy_pass http://@dead@; }
+""", http='proxy_http_version 1.1;', log='status=$status|rate=$limit_rate|type=$sent_http_content_type|host=$proxy_host|us=$upstream_status',
+    setup=lambda site: site.backend('next'), answer=lambda q: response('next', 'Content-Type: text/next', 'X-Accel-Limit-Rate: 70000' if 'rate' in q.target else 'X-A: 1') if q.backend.name == 'next' else response(
+        '', f'X-Accel-Redirect: {q.target[3:]}', 'Content-Type: text/accel', 'X-Accel-Limit-Rate: 100000'))
+for target in ('/next/', '/next/rate', '/page/', '@named'):
+    for method in ('GET', 'HEAD'):
+        accel.case(f'{method} {target}', request(method, f'/to{target}'), ANY)
+test_accel_goes_on = accel.tests()

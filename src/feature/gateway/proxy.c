@@ -149,9 +149,13 @@ static bool add_cookie(struct conf_cx *cx, const struct conf_row *row, struct co
     if (node->nargs == 2) {
         if (!str_eq(node->args[1], STR("off")))
             return conf_err(cx, node, "invalid parameter \"" STR_FMT "\"", STR_ARG(node->args[1]));
+        if (cx->again)
+            return duplicate(cx, node);
         *list = (struct conf_list){0};
         return true;
     }
+    if (cx->again && list->count == 0) // off
+        return duplicate(cx, node);
     if (!parse_pattern(cx, node->args[1], node, &made.from, &made.regex))
         return false;
     made.to = tmpl_compile(cx, node->args[2], node);
@@ -188,7 +192,10 @@ static bool add_flag(struct conf_cx *cx, const struct conf_row *row, struct prox
 
 static bool set_cookie_flags(struct conf_cx *cx, const struct conf_row *row, void *conf, const struct conf_node *node) {
     struct proxy_conf *pc = conf;
-    if (node->nargs == 2 && str_eq(node->args[1], STR("off"))) {
+    bool off = node->nargs == 2 && str_eq(node->args[1], STR("off"));
+    if (cx->again && (off || pc->cookie_flags.count == 0))
+        return duplicate(cx, node);
+    if (off) {
         pc->cookie_flags = (struct conf_list){0};
         return true;
     }
@@ -257,8 +264,9 @@ static bool bind_pass(struct conf_cx *cx, struct scope *s, void *conf) {
 // --- variables ----------------------------------------------------------------------------------------------------------------------
 
 static bool get_ctx(struct eval *e, const struct var *v, struct str *out) {
-    const struct proxy_ctx *c = req_ctx(e->req, &feature_proxy);
-    if (c == NULL)
+    const struct req *r = e->req;
+    const struct proxy_ctx *c = req_ctx(r, &feature_proxy);
+    if (c == NULL || c->uri_changes != r->uri_changes)
         return false;
     *out = *(const struct str *)((const char *)c + v->data);
     return true;

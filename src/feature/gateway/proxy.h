@@ -66,6 +66,7 @@ extern struct feature feature_proxy;
 // Of a request, for $proxy_host and $proxy_port.
 struct proxy_ctx {
     struct str host, port;
+    uint8_t uri_changes; // those of the request: after an internal redirect nobody is asked any more
 };
 
 enum step proxy_content(struct req *r, const void *conf); // the content hook. Waits.

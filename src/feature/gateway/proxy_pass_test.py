@@ -1,7 +1,7 @@
 """proxy_pass: which URI and which Host the back end gets, in every way of writing it."""
 import pytest
 
-from weirtest import Table, exchange, get, post, request, response
+from weirtest import ANY, Table, Verdicts, exchange, get, post, request, response
 
 LOG = ('request=$request|status=$status|upstream_addr=$upstream_addr|upstream_status=$upstream_status|uri=$uri|'
        'host=$proxy_host|port=$proxy_port')
@@ -172,3 +172,45 @@ def test_big_headers_reach_the_client(site):
     site.backend(answer=response(b'x', 'X-Long: ' + 'y' * 3900))
     server = site.server('location / { proxy_pass http://@backend@; proxy_buffer_size 4k; }')
     assert exchange(server.port, get('/'))[0].header('X-Long') == 'y' * 3900
+
+
+named = Table(r"""
+    root @root@;
+    location /try/ { try_files $uri @app; }
+    location /page/ { error_page 404 = @app; return 404; }
+    location /if/ { error_page 418 = @app; if ($arg_a) { return 418; } }
+    location /changed/ { rewrite ^/changed/(.*)$ /try/$1 last; }
+    location /broken/ { rewrite ^/broken/(.*)$ /$1 break; try_files /none @app; }
+    location /accel/ { proxy_pass http://@accel@; }
+    location @app { proxy_pass http://@backend@; }
+""", http='proxy_http_version 1.1;', log='status=$status|uri=$uri|host=$proxy_host|port=$proxy_port',
+    setup=lambda site: site.backend('accel'), answer=lambda q: response('', 'X-Accel-Redirect: @app') if q.target.startswith('/accel') and q.backend.name == 'accel' else response('x'))
+for path in ('try', 'page', 'if', 'changed', 'broken', 'accel'):
+    for target in ('a%2Fb//c%20d/../e?a=%20', 'plain?a=1', '%41?a=1', '?a'):
+        named.case(f'{path} {target}', get(f'/{path}/{target}'), ANY)
+test_named_locations = named.tests()    # the URI goes to the back end as the client wrote it
+
+nested = Table(r"""
+    root @root@;
+    location /a/ {
+        proxy_pass http://@backend@;
+        location /a/except/ { limit_except POST { allow all; } }
+        location /a/if/ { if ($arg_a) { set $x 1; } }
+        location ~ ^/a/regex/ { if ($arg_a) { add_header X-If 1; } }
+        limit_except GET { allow all; }
+        if ($arg_b) { set $x 1; }
+    }
+    location /f/ { fastcgi_pass @fcgi@; location /f/except/ { limit_except POST { allow all; } } location /f/if/ { if ($arg_a) { set $x 1; } } }
+""", http='proxy_http_version 1.1;', log='status=$status', files={'a/except/x': 'a file', 'a/if/x': 'a file', 'a/regex/x': 'a file', 'f/except/x': 'a file', 'f/if/x': 'a file'})
+for target in ('/a/x', '/a/except/x', '/a/if/x', '/a/if/x?a=1', '/a/regex/x?a=1', '/a/x?b=1', '/f/except/x', '/f/if/x?a=1'):
+    nested.case(f'GET {target}', get(target))
+    nested.case(f'POST {target}', post(target, b'x'), ANY)
+test_pass_is_not_inherited = nested.tests()
+
+repeated = Verdicts()
+OWN = 'access_log off; listen unix:@dir@/t;'
+for name in ('proxy_cookie_domain', 'proxy_cookie_path', 'proxy_cookie_flags'):
+    one = f'{name} a secure;' if name.endswith('flags') else f'{name} a b;'
+    repeated.each([f'{name} off; {name} off;', f'{name} off; {one}', f'{one} {name} off;'], accepted=False)
+    repeated.each([f'{one} {one}', f'{name} off; server {{ {OWN} {one} }}', f'{one} server {{ {OWN} {name} off; }}'], accepted=True)
+test_off_stands_alone = repeated.tests()

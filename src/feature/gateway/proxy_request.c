@@ -70,7 +70,7 @@ enum step proxy_content(struct req *r, const void *conf) {
         t = &evaluated;
     }
     struct proxy_ctx *ctx = req_ctx_make(r, &feature_proxy, sizeof(*ctx));
-    *ctx = (struct proxy_ctx){t->host, t->port};
+    *ctx = (struct proxy_ctx){t->host, t->port, r->uri_changes};
     struct exchange *x = arena_new(&r->arena, struct exchange);
     x->r = r;
     x->gw = req_conf(r, &feature_gateway_proxy);

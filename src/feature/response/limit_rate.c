@@ -1,4 +1,5 @@
 // limit_rate, limit_rate_after, $limit_rate, X-Accel-Limit-Rate: answers that go out no faster than that.
+#include "feature/response/limit_rate.h"
 #include "http/filter.h"
 #include "http/plan.h"
 #include "io/loop.h"
@@ -77,10 +78,8 @@ static uint64_t size_of(struct req *r, const struct tmpl *t) {
     return text.n != 0 && conf_parse_size(text, &n) ? n : 0;
 }
 
-// What the back end said.
-static void note_accel(struct req *r) {
-    const struct exchange *x = exchange_of(r);
-    if (x == NULL || x->head_block == NULL || (x->gw->ignore_headers & IGNORE_ACCEL_LIMIT_RATE))
+void limit_rate_note(struct req *r, const struct exchange *x) {
+    if (r != r->main || x == NULL || x->head_block == NULL || (x->gw->ignore_headers & IGNORE_ACCEL_LIMIT_RATE))
         return;
     struct str said = head_value(&x->head, FIELD_X_ACCEL_LIMIT_RATE);
     uint64_t rate;
@@ -94,7 +93,7 @@ static enum step limit(struct req *r, const void *conf) {
     const struct limit_rate_conf *c = conf;
     if (r != r->main)
         return STEP_NEXT;
-    note_accel(r);
+    limit_rate_note(r, exchange_of(r));
     const struct limit_rate_ctx *ctx = req_ctx(r, &feature_limit_rate);
     uint64_t rate = ctx != NULL && ctx->set ? ctx->rate : size_of(r, c->rate);
     if (rate == 0 || r->out_body == NULL)

@@ -295,7 +295,7 @@ static const struct conf_row rows[] = {
      "Domain of the cookie.", "name | none"},
     ROW_STR("userid_path", IN_HTTP_ALL, S, path, "/", "Path of the cookie."),
     ROW_FNS("userid_expires", IN_HTTP_ALL, 1, 1, 0, set_expires, "off", "time | max | off", "How long browsers keep the cookie."),
-    {"userid_flags", IN_HTTP_ALL, 1, 3, 0, 0, conf_set_bits, NULL, FIELD_AT(S, flags, unsigned), "off", 0, 0, flags,
+    {"userid_flags", IN_HTTP_ALL, 1, 3, ROW_REPEAT, 0, conf_set_bits, NULL, FIELD_AT(S, flags, unsigned), "off", 0, 0, flags,
      "More attributes of the cookie."},
     ROW_FNS("userid_mark", IN_HTTP_ALL, 1, 1, 0, set_mark, "off", "letter | digit | = | off",
             "A sign in the cookie; cookies with another one are sent anew, with the same number."),

@@ -171,3 +171,21 @@ for method in ('GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'FOO'):
     for path in ('/lost', '/denied', '/proxied', '/accel', '/args?q', '/try?q', '/tryargs?q', '/page'):
         methods.case(f'{method} {path}', request(method, path, body=b'' if method in ('GET', 'HEAD', 'FOO') else b'body'), ANY)
 test_methods = methods.tests()
+
+
+statuses = Table("""
+    root @root@;
+    location /kept/ { error_page 404 /nowhere; return 404; }
+    location /changed/ { error_page 502 =302 /nowhere; proxy_pass http://@dead@; }
+    location /asked/ { error_page 502 =200 /nowhere; proxy_pass http://@dead@; }
+    location /plain/ { error_page 502 = /nowhere; proxy_pass http://@dead@; }
+    location /uri/ { error_page 404 =201 /say/$status; return 404; }
+    location /uri/kept/ { error_page 404 /say/$status; return 404; }
+    location /named/ { error_page 403 =201 @named; return 403; }
+    location /say/ { return 200 "$uri $status"; }
+    location @named { return 404; }
+""", log='request=$request|status=$status|uri=$uri')
+for path in ('kept', 'changed', 'asked', 'plain', 'uri', 'uri/kept', 'named'):
+    for method in ('GET', 'HEAD'):
+        statuses.case(f'{method} {path}', request(method, f'/{path}/'), ANY)
+test_status_is_what_is_sent = statuses.tests()

@@ -84,7 +84,7 @@ static enum script_step run_rewrite(struct script_run *run, const void *data) {
     if (w->redirect != 0)
         return redirect(run, w, uri);
     if (args.p == NULL)
-        args = w->add_args ? r->args : STR_NONE;
+        args = w->add_args || r->args.p == NULL ? r->args : STR("");
     else if (w->add_args && r->args.n != 0)
         args = with_args(r, args, true);
     if (run->log)
@@ -122,6 +122,8 @@ static bool set_rewrite(struct conf_cx *cx, const struct conf_row *row, void *co
     struct rewrite *w = script_add(cx, cx->scope, node, run_rewrite, sizeof(*w));
     struct str to = node->args[2];
     w->pattern = node->args[1];
+    if (to.n == 0)
+        return conf_err(cx, node, "empty replacement");
     w->regex = regex_compile(cx, w->pattern, false, node);
     if (w->regex == NULL)
         return false;
@@ -130,7 +132,7 @@ static bool set_rewrite(struct conf_cx *cx, const struct conf_row *row, void *co
     w->last = w->redirect != 0;
     if (node->nargs == 4 && !take_flag(cx, node, w))
         return false;
-    w->add_args = to.n == 0 || to.p[to.n - 1] != '?';
+    w->add_args = to.p[to.n - 1] != '?';
     if (!w->add_args)
         to.n--;
     w->has_question = str_chr(to, '?') >= 0;

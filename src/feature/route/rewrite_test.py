@@ -1,5 +1,5 @@
 """rewrite, set, if, break and return: the language of the rewrite stage, its oddities included."""
-from weirtest import Table, Verdicts, errors_of_both, get, post
+from weirtest import ANY, Table, Verdicts, errors_of_both, get, post
 
 SHOW = 'return 200 "%s uri=$uri args=$args 1=$1 2=$2 request_uri=$request_uri";'
 
@@ -167,6 +167,7 @@ def test_error_log(site):
 
 
 WRONG = (
+    'rewrite a "";', 'rewrite a "" last;', 'rewrite ( "";',
     'set x y;', 'set $uri x;', 'if x {}', 'if ($x {}', 'if ($uri ~~ x) {}', 'if ($uri = x y) {}', 'if (-q /x) {}', 'if (!-q /x) {}',
     'if (-f) {}', 'if () {}', 'if ( ) {}', 'if ( {}', 'if (x) {}', 'if (!$uri) {}', 'if (a = b) {}', 'if ($uri = ) {}',
     'if ($uri ~ "(") {}', 'rewrite a b c;', 'rewrite ( b;', 'rewrite a;', 'rewrite a b last x;', 'break x;', 'return x;', 'return;',
@@ -184,3 +185,20 @@ verdicts = Verdicts('events {} http { access_log off; server { listen unix:@dir@
 verdicts.each(WRONG, accepted=False)
 verdicts.each(RIGHT, accepted=True)
 test_configuration = verdicts.tests()
+
+
+aliases = Table(r"""
+    location /files/ { rewrite ^/files/(.*)$ /$1 break; alias @root@/inside/; }
+    location /index/ { rewrite ^ /index/sub/ break; alias @root@/; }
+    location /last/ { rewrite ^/last/(.*)$ /files2/$1 last; }
+    location /files2/ { alias @root@/; }
+    rewrite ^/early/(.*)$ /files2/$1 break;
+""", files={'a': 'a', 'secret': 'secret', 'inside/a': 'a', 'sub/index.html': 'x', 'index.html': 'x'}, alerts=['"alias" cannot be used in location'], log='status=$status|uri=$uri|file=$request_filename')
+for target in ('/files/a', '/files/aaaaaa../secret', '/files/none', '/files/', '/index/', '/last/a', '/last/none', '/early/a', '/files2/a'):
+    aliases.case(target, get(target), ANY)
+test_alias_needs_its_prefix = aliases.tests()
+
+emptied = Table('location /a/ { rewrite ^/a/(.*)$ /b/$1? break; } location /c/ { rewrite ^/c/(.*)$ /d/$1? last; } location /d/ { return 200 "$uri"; }', log='args=$args|query=$query_string|uri=$uri')
+for target in ('/a/x?q', '/a/x', '/c/x?q', '/c/x', '/d/x'):
+    emptied.case(target, get(target), ANY)
+test_no_query_is_empty = emptied.tests()
