@@ -20,6 +20,7 @@ struct loop_thread {
     const struct conf *conf; // while it starts: whose worker_cpu_affinity holds
     bool stopping; // the loop's own
     bool started;  // under all->lock
+    bool failed;   // under all->lock: there is no loop, and the thread ends
     bool ended;    // under all->lock: its loop does not run any more
     bool retired;  // under all->lock: it ends while others go on
     struct message ping;
@@ -152,6 +153,15 @@ static void say_ended(struct loop_thread *t) {
     (void)n; // a full counter is readable too
 }
 
+static void say_failed(struct loop_thread *t, int err) {
+    struct loops *l = t->all;
+    log_msg(l->count == 0 ? LOG_EMERG : LOG_ALERT, err, "event loop cannot be made");
+    pthread_mutex_lock(&l->lock);
+    t->failed = true;
+    pthread_cond_broadcast(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+}
+
 static void *run_thread(void *arg) {
     struct loop_thread *t = arg;
     struct loops *l = t->all;
@@ -159,8 +169,9 @@ static void *run_thread(void *arg) {
     use_cores(t);
     t->loop = loop_new(t->number);
     if (t->loop == NULL) {
-        log_msg(LOG_EMERG, errno, "event loop cannot be made");
-        _exit(2);
+        say_failed(t, errno);
+        crash_forget_thread();
+        return NULL;
     }
     http_loop_start(l->service, t->loop);
     loop_at_turn_end(t->loop, see_if_done, t);
@@ -191,16 +202,19 @@ static bool start_thread(struct loops *l, unsigned number, const struct conf *c)
     *t = (struct loop_thread){.all = l, .number = number, .conf = c};
     pthread_mutex_lock(&l->lock);
     int err = pthread_create(&t->id, NULL, run_thread, t);
-    while (err == 0 && !t->started)
+    while (err == 0 && !t->started && !t->failed)
         pthread_cond_wait(&l->changed, &l->lock);
-    if (err == 0) {
+    if (t->started) {
         l->threads[number] = t;
         l->living++;
     }
     pthread_mutex_unlock(&l->lock);
-    if (err == 0)
+    if (t->started)
         return true;
-    log_msg(LOG_ALERT, err, "a thread for an event loop cannot be made");
+    if (err == 0)
+        pthread_join(t->id, NULL);
+    else
+        log_msg(LOG_ALERT, err, "a thread for an event loop cannot be made");
     free(t);
     return false;
 }
@@ -249,17 +263,16 @@ static void retire(struct loop_thread *t, void *arg) {
     http_loop_retire(t->loop);
 }
 
-// Numbers of loops are given anew: the lowest that are free. A loop that retires keeps its until it has ended.
+// Numbers of loops are given anew: the lowest that are free. A loop that retires keeps its until it has ended. Where one cannot be
+// made, those that are there go on.
 static bool count_loops(struct loops *l, const struct conf *c, unsigned want) {
     struct loop **serving = xcalloc(want, sizeof(struct loop *));
     unsigned n = 0;
     bool ok = true;
-    for (unsigned i = 0; ok && i < LOOP_THREADS_MAX && n < want; i++) {
+    for (unsigned i = 0; i < LOOP_THREADS_MAX && n < want; i++) {
         if (l->threads[i] == NULL)
-            ok = start_thread(l, i, c);
-        else if (l->threads[i]->stopping)
-            continue;
-        if (ok)
+            ok = ok && start_thread(l, i, c);
+        if (l->threads[i] != NULL && !l->threads[i]->stopping)
             serving[n++] = l->threads[i]->loop;
     }
     l->serving = serving;

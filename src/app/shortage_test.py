@@ -1,6 +1,7 @@
 """Short of descriptors, of disk for logs and bodies: a clear line, what can be served is served, and it recovers by itself."""
 import os
 import resource
+import signal
 import socket
 import ssl
 import subprocess
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from weirtest import WEIR, Client, Wait, exchange, get, is_nginx, post, response, until
+from weirtest import WEIR, Client, Wait, exchange, get, is_nginx, post, proc, response, run, until
 
 root_only = pytest.mark.root
 
@@ -88,6 +89,38 @@ def test_descriptors_run_out_under_load(site):
     until(lambda: server.descriptors() <= before, 'descriptors to be given back')
     assert {500} <= seen <= {200, 500}
     assert any(e.message.startswith('socket() failed (24: Too many open files) while connecting to upstream') for e in server.errors())
+
+
+@pytest.mark.weir_only('nginx starts new processes')
+def test_descriptors_run_out_within_a_reload(site):
+    """More worker_processes than there are descriptors for: the new configuration is in force, on the threads that are there, and the
+    next reload makes the others."""
+    server = site.server('location / { return 200 one; }', main='worker_rlimit_nofile 64;', workers=1)
+    server.alerts += ['accept4', 'event loop cannot be made']
+    pid = until(server.workers, 'workers')
+    clients = [Client(server.port) for _ in range(60)]
+    served = [c for c in clients if answered(c)]
+    server.wait_error('crit', r'\Aaccept4\(\) failed.* \(24: Too many open files\)')
+    for c in clients:
+        if c not in served or c in served[-4:]:    # so that a few are left for reading the configuration
+            c.close()
+    until(lambda: asks(server.port) == 200, 'new connections')
+    threads = proc.threads(pid[0])
+    with open(server.conf_path) as f:
+        text = f.read()
+    with open(server.conf_path, 'w') as f:
+        f.write(text.replace('worker_processes 1;', 'worker_processes 4;').replace('return 200 one', 'return 200 two'))
+    r = run('-p', server.directory + '/', '-c', server.conf_path, '-e', server.error_log_path, '-s', 'reload', binary=server.binary)
+    server.wait_error('alert', r'\Aevent loop cannot be made \(24: Too many open files\)')
+    assert r.returncode == 0 and server.workers() == pid and proc.threads(pid[0]) < threads + 3
+    for c in served[:10]:
+        assert c.ask(get('/')).text == 'two'
+    for c in clients:
+        c.close()
+    until(lambda: asks(server.port) == 200, 'new connections')
+    server.send_signal(signal.SIGHUP)
+    until(lambda: proc.threads(pid[0]) == threads + 3, 'the other threads')
+    assert asks(server.port) == 200
 
 
 def answered(c):

@@ -194,8 +194,9 @@ static void quit(struct supervisor *s) {
     forward(s, SIGQUIT);
 }
 
-static void change_binary(struct supervisor *s) {
-    if (s->new_binary > 0 || old_binary_lives(s) || s->next != NULL)
+void supervisor_change_binary(struct supervisor *s) {
+    s->upgrade_waits = s->next != NULL;
+    if (s->upgrade_waits || s->stopping || s->new_binary > 0 || old_binary_lives(s))
         return;
     upgrade_start(s);
 }
@@ -251,7 +252,7 @@ static void obey(struct supervisor *s, const struct signalfd_siginfo *info) {
         supervisor_reopen_logs(s);
         break;
     case SIGUSR2:
-        change_binary(s);
+        supervisor_change_binary(s);
         break;
     case SIGHUP:
         hang_up(s, (pid_t)info->ssi_pid);

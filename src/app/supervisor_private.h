@@ -28,6 +28,7 @@ struct supervisor {
     // upgrade
     pid_t new_binary;   // 0: none
     pid_t old_binary;   // who started us with its sockets; 0: nobody
+    bool upgrade_waits; // USR2 came within a reload
     // the configuration that the worker is to take
     struct conf *next;  // NULL: none
     struct sockets next_sockets;
@@ -46,7 +47,9 @@ void supervisor_reload(struct supervisor *s, pid_t asked_by);
 void supervisor_reload_end(struct supervisor *s, bool taken, struct str why);
 void supervisor_reopen_logs(struct supervisor *s);
 
-// USR2. Where the binary is, must be asked before anything is replaced: upgrade_remember.
+// USR2; within a reload, when that is over.
+void supervisor_change_binary(struct supervisor *s);
+// Where the binary is, must be asked before anything is replaced: upgrade_remember.
 void upgrade_remember(char **argv);
 void upgrade_start(struct supervisor *s);
 void upgrade_ended(struct supervisor *s, int status); // the new binary's process is gone

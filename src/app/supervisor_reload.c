@@ -80,10 +80,12 @@ static bool prepare(struct supervisor *s, int *pack, struct sbuf *why) {
 static void answer(struct supervisor *s, bool taken, struct str why) {
     signaller_answer(s->asked_by, taken ? RELOAD_DONE : RELOAD_FAILED, why);
     notify_ready();
-    if (!s->again)
-        return;
-    s->again = false;
-    supervisor_reload(s, s->again_by);
+    if (s->again) {
+        s->again = false;
+        supervisor_reload(s, s->again_by);
+    } else if (s->upgrade_waits) {
+        supervisor_change_binary(s);
+    }
 }
 
 void supervisor_reload(struct supervisor *s, pid_t asked_by) {

@@ -281,6 +281,26 @@ def test_requests_in_flight_finish(site):
     pair.finish()
 
 
+def test_usr2_within_a_reload(site):
+    """The new binary starts when the reload is over, with what that opened."""
+    pair = start(site)
+    workers, port = proc.tree(pair.old)[1:], site.port()
+    change(pair.server, f'listen 127.0.0.1:{pair.server.port};', f'listen 127.0.0.1:{pair.server.port}; listen 127.0.0.1:{port};')
+    for w in workers:
+        proc.stop(w)
+    os.kill(pair.old, signal.SIGHUP)
+    pair.server.wait_error('notice', r'\Areconfiguring\Z')
+    os.kill(pair.old, signal.SIGUSR2)
+    pair.server.wait_error('notice', r'\Asignal 12 \(SIGUSR2\) received')
+    for w in workers:
+        os.kill(w, signal.SIGCONT)
+    until(lambda: read_pid(pair.server.pid_path) not in (None, pair.old), 'the new pid file')
+    pair.new = read_pid(pair.server.pid_path)
+    until(lambda: len(proc.tree(pair.new)) > 1, 'its workers')
+    pair.finish()
+    assert pid_of(port) in proc.tree(pair.new)
+
+
 def test_second_usr2_is_ignored(site):
     pair = start(site)
     pair.upgrade()
