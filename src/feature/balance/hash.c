@@ -192,7 +192,7 @@ static bool set(struct conf_cx *cx, const struct conf_row *row, void *conf, cons
 }
 
 static const struct conf_row rows[] = {
-    ROW_FNS("hash", IN_UPSTREAM, 1, 2, 0, set, NULL, "key [consistent]",
+    ROW_FNS("hash", IN_UPSTREAM, 1, 2, ROW_REPEAT, set, NULL, "key [consistent]",
             "Asks the server that a key of text and variables belongs to; consistent: ketama, only few keys move when servers change."),
 };
 

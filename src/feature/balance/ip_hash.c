@@ -48,7 +48,7 @@ static bool set(struct conf_cx *cx, const struct conf_row *row, void *conf, cons
 }
 
 static const struct conf_row rows[] = {
-    ROW_FN("ip_hash", IN_UPSTREAM, 0, 0, 0, set, NULL, "Asks the server that the client's network belongs to."),
+    ROW_FN("ip_hash", IN_UPSTREAM, 0, 0, ROW_REPEAT, set, NULL, "Asks the server that the client's network belongs to."),
 };
 
 struct feature feature_ip_hash = {.name = "ip_hash", .rows = rows, .nrows = ARRAY_LEN(rows)};

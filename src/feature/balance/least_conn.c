@@ -37,7 +37,7 @@ static bool set(struct conf_cx *cx, const struct conf_row *row, void *conf, cons
 }
 
 static const struct conf_row rows[] = {
-    ROW_FN("least_conn", IN_UPSTREAM, 0, 0, 0, set, NULL, "Asks the server with the fewest requests in progress, of all threads."),
+    ROW_FN("least_conn", IN_UPSTREAM, 0, 0, ROW_REPEAT, set, NULL, "Asks the server with the fewest requests in progress, of all threads."),
 };
 
 struct feature feature_least_conn = {.name = "least_conn", .rows = rows, .nrows = ARRAY_LEN(rows)};

@@ -57,7 +57,7 @@ static bool set(struct conf_cx *cx, const struct conf_row *row, void *conf, cons
 }
 
 static const struct conf_row rows[] = {
-    ROW_FNS("least_time", IN_UPSTREAM, 1, 2, 0, set, NULL, "header | last_byte [inflight]",
+    ROW_FNS("least_time", IN_UPSTREAM, 1, 2, ROW_REPEAT, set, NULL, "header | last_byte [inflight]",
             "Asks the server with the lowest average response time and the fewest requests in progress."),
 };
 

@@ -61,7 +61,7 @@ static bool set(struct conf_cx *cx, const struct conf_row *row, void *conf, cons
 }
 
 static const struct conf_row rows[] = {
-    ROW_FNS("random", IN_UPSTREAM, 0, 2, 0, set, NULL, "[two [least_conn | least_time=header | least_time=last_byte]]",
+    ROW_FNS("random", IN_UPSTREAM, 0, 2, ROW_REPEAT, set, NULL, "[two [least_conn | least_time=header | least_time=last_byte]]",
             "Asks a server by chance, or the better of two."),
 };
 

@@ -1,4 +1,5 @@
-"""Directives that are sets of words: what stands again in a block adds to it, and a word that was there gets a warning."""
+"""Directives that may stand again in a block. Sets of words: it adds to them, and a word that was there gets a warning. Methods of
+balancing: the last one holds, with a warning."""
 from weirtest import Table, Verdicts, get, response
 
 SETS = [(f'{p}_{name}', one, two) for p in ('proxy', 'fastcgi', 'uwsgi', 'scgi') for name, one, two in (
@@ -10,6 +11,10 @@ for name, one, two in SETS:
     verdicts.each([f'{name} {one}; {name} {two};', f'{name} {two}; {name} {two};', f'{name} {one} {two}; {name} {two};',
                    f'{name} {one}; server {{ access_log off; listen unix:@dir@/t; {name} {two}; }}'], accepted=True)
 test_verdicts = verdicts.tests()
+
+methods = Verdicts('events {} http { upstream u { server 127.0.0.1:1; @here@ } server { access_log off; listen unix:@dir@/s; } }')
+methods.each([f'{one} {two}' for one in ('ip_hash;', 'least_conn;', 'hash a;', 'random;') for two in ('ip_hash;', 'least_conn;', 'hash b consistent;', 'random two;')], accepted=True)
+test_methods = methods.tests()
 
 table = Table("""
     proxy_ignore_headers Expires;
