@@ -106,15 +106,15 @@ static void free_trailer_body(struct body *body) { body_free(container_of(body, 
 
 static const struct body_ops trailer_ops = {"trailers", read_trailer_body, trailer_ahead, free_trailer_body};
 
-static enum step promise_trailers(struct req *r, const void *conf) {
+static void promise(struct req *r, const void *conf) {
     const struct conf_list *trailers = &((const struct add_header_conf *)conf)->trailers;
     bool carries = r->in.version > 11 || (r->in.version == 11 && req_core(r)->chunked_transfer_encoding);
     if (r != r->main || r->out_body == NULL || !carries || r->method == METHOD_HEAD)
-        return STEP_NEXT;
+        return;
     bool any = false;
     conf_list_each(const struct added, a, *trailers) any |= a->always || status_is_decorated(r->out.status);
     if (!any)
-        return STEP_NEXT;
+        return;
     struct trailer_body *b = arena_new(&r->arena, struct trailer_body);
     body_init(&b->body, &trailer_ops, r->out_body->length);
     b->inner = r->out_body;
@@ -123,6 +123,22 @@ static enum step promise_trailers(struct req *r, const void *conf) {
     r->out_body = &b->body;
     r->out_length = -1; // chunks carry trailers
     head_drop(&r->out, FIELD_CONTENT_LENGTH);
+}
+
+static bool is_grpc(const struct req *r) {
+    return str_istarts(head_value(&r->out, FIELD_CONTENT_TYPE), STR("application/grpc"));
+}
+
+// gRPC-Web puts them into the body: they must be there before.
+static enum step promise_to_grpc(struct req *r, const void *conf) {
+    if (is_grpc(r))
+        promise(r, conf);
+    return STEP_NEXT;
+}
+
+static enum step promise_trailers(struct req *r, const void *conf) {
+    if (!is_grpc(r))
+        promise(r, conf);
     return STEP_NEXT;
 }
 
@@ -198,6 +214,8 @@ static bool bind_added(struct conf_cx *cx, struct scope *s, void *conf) {
     }
     if (c->headers.count != 0)
         plan_add(cx, s, STAGE_RESPONSE, RESPONSE_HEADERS, add_all, c, "add_header");
+    if (c->trailers.count != 0)
+        plan_add(cx, s, STAGE_RESPONSE, RESPONSE_HEADERS, promise_to_grpc, c, "add_trailer");
     if (c->trailers.count != 0)
         plan_add(cx, s, STAGE_RESPONSE, RESPONSE_TRAILERS, promise_trailers, c, "add_trailer");
     return true;
