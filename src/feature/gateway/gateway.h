@@ -45,7 +45,7 @@ struct body *gateway_limited(struct req *r, const struct gateway_conf *gw, struc
 // *_store: a body that saves what it gives as a file when it ends well.
 struct body *gateway_store(struct exchange *x, struct body *inner);
 
-// --- gateways to an address: fastcgi_pass, uwsgi_pass, scgi_pass, memcached_pass -----------------------------------------------------------
+// --- gateways to an address: fastcgi_pass, uwsgi_pass, scgi_pass, memcached_pass ------------------------------------------
 
 // What one of these directives says. Not inherited by inner blocks, but by `if` and limit_except.
 struct gateway_address {
