@@ -66,7 +66,7 @@ static void put_flags(struct sbuf *out, const struct conf_row *row, const char *
 
 // Families are parts of one table.
 static bool has_row(const struct feature *f, const struct conf_row *row) {
-    return (uintptr_t)row >= (uintptr_t)f->rows && (uintptr_t)row < (uintptr_t)(f->rows + f->nrows);
+    return f->nrows != 0 && (uintptr_t)row >= (uintptr_t)f->rows && (uintptr_t)row < (uintptr_t)(f->rows + f->nrows);
 }
 
 // The other directives that the same row stands for.
