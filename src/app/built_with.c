@@ -2,7 +2,7 @@
 #include "conf/conf.h"
 #include "feature/features.h"
 
-// A module of nginx is there when its directive is. nginx builds the one kind only when asked to, the other unless told not to.
+// A module of nginx is there when its directive is. mp4 is only accepted: nothing seeks, so it is not claimed. nginx builds the one kind only when asked to, the other unless told not to.
 static const struct module {
     const char *name, *directive;
 } asked_for[] = {
@@ -15,7 +15,6 @@ static const struct module {
     {"http_gunzip_module", "gunzip"},
     {"http_gzip_static_module", "gzip_static"},
     {"http_image_filter_module", "image_filter"},
-    {"http_mp4_module", "mp4"},
     {"http_random_index_module", "random_index"},
     {"http_realip_module", "set_real_ip_from"},
     {"http_secure_link_module", "secure_link"},

@@ -143,7 +143,7 @@ def test_V():
     ('http_sub', 'sub_filter a b;'), ('http_gunzip', 'gunzip on;'), ('http_stub_status', 'server { location / { stub_status; } }'),
     ('http_proxy', 'proxy_buffering on;'), ('http_memcached', 'memcached_buffer_size 4k;'), ('http_scgi', 'scgi_buffering on;'),
     ('http_ssi', 'ssi on;'), ('http_map', 'map $uri $x { default y; }'), ('http-cache', 'proxy_cache off;'),
-    ('http_slice', 'slice 1m;'), ('http_mp4', 'server { location / { mp4; } }')])
+    ('http_slice', 'slice 1m;')])
 @pytest.mark.weir_only('nginx 1.22 has no http2 directive, and Debian chose what it is built with')
 def test_V_tells_what_is_built_in(site, module, directives):
     """--with-X_module, and no --without-X_module: exactly where the configuration language has it."""
@@ -154,6 +154,11 @@ def test_V_tells_what_is_built_in(site, module, directives):
     conf = site.file('x.conf', 'events {} http { %s }' % directives)
     r = run('-t', '-c', conf, '-e', 'stderr')
     assert claimed == ('unknown directive' not in r.stderr and 'weir does not have' not in r.stderr), r.stderr
+
+
+@pytest.mark.weir_only('Debian builds it in')
+def test_V_does_not_claim_what_is_only_accepted():
+    assert '--with-http_mp4_module' not in run('-V').stderr
 
 
 @pytest.mark.parametrize('option', ['-h', '-?'])

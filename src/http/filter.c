@@ -56,7 +56,7 @@ ssize_t filter_pull(struct filter *f, struct chain *to, size_t room, enum body_w
     return n;
 }
 
-bool filter_applies(struct req *r) {
+bool filter_prepare(struct req *r) {
     bool may = !status_has_no_body(r->out.status);
     if (r->out_body == NULL && may && r->method != METHOD_HEAD)
         r->out_body = body_of_text(&r->arena, STR(""));

@@ -20,8 +20,9 @@ void filter_done(struct filter *f);
 ssize_t filter_pull(struct filter *f, struct chain *to, size_t room, enum body_wait wait);
 void filter_ahead(struct body *b); // body_ops.ahead for bodies that begin with a struct filter
 
-// Whether the answer has a body to be filtered, be it an empty one, or would have for GET (HEAD: then r->out_body is NULL).
-bool filter_applies(struct req *r);
+// Before filter_wrap: an answer that has no bytes gets an empty body. False: there is nothing to filter (204, 304). With HEAD
+// r->out_body may be NULL all the same: what is said of the body holds, but there is none.
+bool filter_prepare(struct req *r);
 // The body will have other bytes than the handler said: no length, no ranges.
 void filter_forget_length(struct req *r);
 // A strong ETag becomes a weak one; one that is no valid ETag goes (nginx).

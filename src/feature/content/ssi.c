@@ -263,7 +263,7 @@ struct body *ssi_body_of_text(struct req *r, const struct ssi_conf *c, struct st
 
 static enum step run(struct req *r, const void *conf) {
     const struct ssi_conf *c = conf;
-    if (!filter_applies(r) || r->out_length == 0 || !type_list_has(&c->types, r))
+    if (!filter_prepare(r) || r->out_length == 0 || !type_list_has(&c->types, r))
         return STEP_NEXT;
     ssi_ctx(r);
     if (r == r->main) {

@@ -171,7 +171,7 @@ static bool bind_pass(struct conf_cx *cx, struct scope *s, void *conf) {
         return true;
     if (a->text == NULL && a->group == NULL && group_find(cx->conf, a->fixed) == NULL && !has_port(a->fixed))
         a->fixed = arena_printf(cx->arena, STR_FMT ":%s", STR_ARG(a->fixed), gc->tls ? "443" : "80");
-    bool here = plan_answers_in(s, a->scope);
+    bool here = gateway_in_force(s, a);
     if (here && (gc->tls || a->text != NULL) && !gateway_ssl_ready(cx, &feature_gateway_ssl_grpc, s))
         return false;
     if (here)

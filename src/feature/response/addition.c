@@ -67,7 +67,7 @@ static const struct body_ops addition_ops = {"addition", read_addition, filter_a
 
 static enum step add(struct req *r, const void *conf) {
     const struct addition_conf *c = conf;
-    if (r != r->main || r->out.status != 200 || !filter_applies(r) || !type_list_has(&c->types, r))
+    if (r != r->main || r->out.status != 200 || !filter_prepare(r) || !type_list_has(&c->types, r))
         return STEP_NEXT;
     filter_forget_length(r);
     filter_weaken_etag(r);

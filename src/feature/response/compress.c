@@ -197,7 +197,7 @@ static const struct body_ops compress_ops = {"compressed", read_compressed, filt
 
 bool compress_wanted(struct req *r, const struct compress_conf *c) {
     unsigned status = r->out.status;
-    if (r != r->main || (status != 200 && status != 403 && status != 404) || !filter_applies(r))
+    if (r != r->main || (status != 200 && status != 403 && status != 404) || !filter_prepare(r))
         return false;
     if (head_value(&r->out, FIELD_CONTENT_ENCODING).n != 0)
         return false;

@@ -92,7 +92,7 @@ static void free_gunzip(struct body *b) {
 static const struct body_ops gunzip_ops = {"gunzip", read_gunzip, filter_ahead, free_gunzip};
 
 static enum step run_gunzip(struct req *r, const void *conf) {
-    if (!str_ieq(head_value(&r->out, FIELD_CONTENT_ENCODING), STR("gzip")) || !filter_applies(r))
+    if (!str_ieq(head_value(&r->out, FIELD_CONTENT_ENCODING), STR("gzip")) || !filter_prepare(r))
         return STEP_NEXT;
     compress_vary(r);
     if (gzip_ok(r))

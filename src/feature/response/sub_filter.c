@@ -161,7 +161,7 @@ static const struct matcher *matcher_for(struct req *r, const struct sub_filter_
 
 static enum step run_sub(struct req *r, const void *conf) {
     const struct sub_filter_conf *c = conf;
-    if (!filter_applies(r) || r->out_length == 0 || !type_list_has(&c->types, r))
+    if (!filter_prepare(r) || r->out_length == 0 || !type_list_has(&c->types, r))
         return STEP_NEXT;
     const struct matcher *m = matcher_for(r, c);
     if (m->shortest == 0)
