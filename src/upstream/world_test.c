@@ -192,3 +192,98 @@ void backend_end(struct backend *b) {
     for (unsigned i = 0; i < b->nheld; i++)
         close(b->held[i]);
 }
+
+// --- replies -----------------------------------------------------------------------------------------------------------------
+
+struct trial {
+    struct world *w;
+    const struct reply *reply;
+    size_t cut, room;
+    void (*prepare)(struct exchange *x);
+};
+
+static void write_all(struct link *l, const char *p, size_t n) {
+    struct chain c;
+    chain_init(&c, loop_blocks(link_loop(l)));
+    chain_add_const(&c, p, n);
+    EXPECT(link_write(l, &c, 1000) == (ssize_t)n);
+}
+
+struct far_end {
+    struct link *link;
+    const struct trial *t;
+};
+
+static void peer_task(void *arg) {
+    struct far_end *end = arg;
+    size_t n = strlen(end->t->reply->bytes);
+    write_all(end->link, end->t->reply->bytes, end->t->cut);
+    task_yield();
+    task_yield();
+    if (end->t->cut < n)
+        write_all(end->link, end->t->reply->bytes + end->t->cut, n - end->t->cut);
+    if (end->t->reply->close)
+        link_shutdown_write(end->link);
+}
+
+static void check(const struct trial *t, bool ok, const char *what, const char *got) {
+    if (!ok)
+        test_fail(__FILE__, __LINE__, "%s: %s (cut at %zu, room %zu): got \"%s\"", t->reply->bytes, what, t->cut, t->room, got);
+}
+
+static void check_body(const struct trial *t, struct exchange *x) {
+    struct body *b = x->protocol->body(x);
+    struct chain c;
+    chain_init(&c, loop_blocks(x->r->loop));
+    ssize_t n = 0;
+    while (b != NULL && (n = body_read(b, &c, t->room, BODY_WAIT)) > 0)
+        check(t, (size_t)n <= t->room && (x->body_length < 0 || b->length == x->body_length - (int64_t)c.bytes), "a piece", "");
+    char text[256] = "";
+    text[chain_peek(&c, text, sizeof(text) - 1)] = '\0';
+    check(t, strcmp(text, t->reply->body) == 0, "body", text);
+    check(t, n == t->reply->end, "end", strerror((int)-n));
+    if (b != NULL)
+        check(t, body_read(b, &c, 1, BODY_NOWAIT) == n, "the end again", "");
+    if (t->reply->trailer != NULL)
+        check(t, b->trailers != NULL && b->trailers->count == 1 && str_eq(b->trailers->at[0].value, str_c(t->reply->trailer)),
+              "trailer", "");
+    chain_done(&c);
+    body_free(b);
+}
+
+static void trial_task(void *arg) {
+    struct trial *t = arg;
+    struct req *r = world_request(t->w, t->reply->method != NULL ? t->reply->method : "GET", "/", "", NULL);
+    struct exchange *x = world_exchange(r);
+    struct group_state *s = x->group->state;
+    struct far_end end = {.t = t};
+    chain_init(&x->early, loop_blocks(r->loop));
+    chain_init(&x->out, loop_blocks(r->loop));
+    x->attempts = &x->first;
+    x->nattempts = 1;
+    x->request_sent = x->keepalive = x->released = true;
+    x->link_since = loop_now(r->loop);
+    x->peer = &x->group->peers[0];
+    if (t->prepare != NULL)
+        t->prepare(x);
+    EXPECT(link_pair(&x->link, &end.link, 4096));
+    struct task *task = task_new_joinable(peer_task, &end, "peer");
+    EXPECT(task != NULL);
+    int err = x->protocol->read_head(x);
+    check(t, err == 0 ? x->head.status == t->reply->status : t->reply->status == 0 && err == -EPROTO, "status", strerror(-err));
+    if (err == 0)
+        check_body(t, x);
+    else
+        exchange_done(x, false);
+    check(t, s->idle == t->reply->keep, "kept", "");
+    task_join(task);
+    if (s->idle > 0)
+        link_free(pool_take(x->group, x->peer, false));
+    link_free(end.link);
+    block_unref(x->head_block);
+    req_free(r);
+}
+
+void world_reply(struct world *w, const struct reply *reply, size_t cut, size_t room, void (*prepare)(struct exchange *x)) {
+    world_run(w, trial_task, &(struct trial){w, reply, cut, room, prepare});
+}

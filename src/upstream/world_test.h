@@ -21,6 +21,21 @@ struct exchange *world_exchange(struct req *r);
 // Runs fn(arg) as a task until it ends.
 void world_run(struct world *w, void (*fn)(void *arg), void *arg);
 
+// What a back end sends over a link in memory, and what comes of it.
+struct reply {
+    const char *bytes;
+    unsigned status;     // 0: refused
+    const char *body;
+    int end;             // what the body ends with
+    bool keep;           // the connection may be used again, wherever the reply was cut
+    bool close;          // the back end ends the connection behind the bytes
+    const char *method;  // of the request; NULL: GET
+    const char *trailer; // the value of the only one; NULL: not looked at
+};
+// Sends a reply in two pieces, the first of `cut` bytes; its body is pulled in pieces of at most `room`. `prepare` (may be NULL)
+// changes the exchange first.
+void world_reply(struct world *w, const struct reply *reply, size_t cut, size_t room, void (*prepare)(struct exchange *x));
+
 // One connection's part of a script: what is sent for each request that arrives on it, then what happens.
 enum script_end { SCRIPT_CLOSE, SCRIPT_RESET, SCRIPT_HOLD };
 struct script {
