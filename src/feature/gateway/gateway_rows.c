@@ -40,7 +40,7 @@ static const struct conf_word ignore_words[] = {
 
 static const uint16_t hidden_always[] = {FIELD_X_ACCEL_EXPIRES, FIELD_X_ACCEL_REDIRECT, FIELD_X_ACCEL_LIMIT_RATE,
                                          FIELD_X_ACCEL_BUFFERING, FIELD_X_ACCEL_CHARSET};
-static const uint16_t hidden_of_http[] = {FIELD_DATE, FIELD_SERVER, FIELD_X_PAD}; // X-Pad: of proxy_pass only
+static const uint16_t hidden_of_http[] = {FIELD_DATE, FIELD_SERVER}; // of proxy_pass and grpc_pass
 
 // --- setters -----------------------------------------------------------------------------------------------------------------
 
@@ -171,8 +171,10 @@ static void compile_hidden(struct conf_cx *cx, struct scope *s, struct gateway_c
     for (size_t i = 0; i < ARRAY_LEN(hidden_always); i++)
         gw->hidden_ids[hidden_always[i] >> 6] |= (uint64_t)1 << (hidden_always[i] & 63);
     bool proxy = cx->feature == &feature_gateway_proxy, http = proxy || cx->feature == &feature_gateway_grpc;
-    for (size_t i = 0; http && i < ARRAY_LEN(hidden_of_http) - !proxy; i++)
+    for (size_t i = 0; http && i < ARRAY_LEN(hidden_of_http); i++)
         gw->hidden_ids[hidden_of_http[i] >> 6] |= (uint64_t)1 << (hidden_of_http[i] & 63);
+    if (proxy)
+        hide(gw, cx, STR("X-Pad"));
     if (cx->feature == &feature_gateway_fastcgi || cx->feature == &feature_gateway_scgi)
         hide(gw, cx, STR("Status"));
     conf_list_each(const struct str, name, gw->hide_headers) { hide(gw, cx, *name); }

@@ -214,10 +214,10 @@ static bool bind_added(struct conf_cx *cx, struct scope *s, void *conf) {
     }
     if (c->headers.count != 0)
         plan_add(cx, s, STAGE_RESPONSE, RESPONSE_HEADERS, add_all, c, "add_header");
-    if (c->trailers.count != 0)
+    if (c->trailers.count != 0) {
         plan_add(cx, s, STAGE_RESPONSE, RESPONSE_HEADERS, promise_to_grpc, c, "add_trailer");
-    if (c->trailers.count != 0)
         plan_add(cx, s, STAGE_RESPONSE, RESPONSE_TRAILERS, promise_trailers, c, "add_trailer");
+    }
     return true;
 }
 
